@@ -1,0 +1,133 @@
+"""Stage one of a run: the network, and its training under a schedule."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ltjax import checkpoint
+from ltjax.data import augment, sampling
+from ltjax.losses import cross_entropy
+from ltjax.mistake import Mistake
+from ltjax.models.cifar_resnet import CifarResNet
+from ltjax.models.heads import Linear
+from ltjax.models.network import Network
+from ltjax.posterior import swag
+from ltjax.report import progress
+from ltjax.representation import epoch, schedule, step
+
+NAMES = ("sgd", "swa")
+
+
+def network(model, classes):
+    """The network of a model config: `features` and `head`, logits [B, classes]."""
+    features = CifarResNet(model.depth, model.width, jnp.dtype(model.dtype))
+    return Network(features=features, head=Linear(classes))
+
+
+def augmentation(pad, flip):
+    """Builds `augment(key, images)`, uint8 to uint8: random crops, random flips."""
+
+    def apply(key, images):
+        crop_key, flip_key = jax.random.split(key)
+        if pad:
+            images = augment.crop(crop_key, images, pad)
+        if flip:
+            images = augment.flip(flip_key, images)
+        return images
+
+    return apply
+
+
+def train(session, name):
+    """Trains the backbone `name`, "sgd" or "swa", and returns (state, posterior).
+
+    The SGD run decays its rate to zero and has no posterior, (). The SWA run holds a
+    constant rate after `swa.start` and folds its snapshots into a `swag.State`. Both
+    see the same initial weights, batches and augmentations. Every epoch is saved, and
+    an unfinished training goes on from the newest one.
+
+    Raises `Mistake` if the loss is not finite; that epoch is not saved.
+    """
+    config, keys, net = session.config, session.keys, session.net
+    optim, swa = config.optim, config.swa
+    rows = jax.jit(
+        sampling.batches(
+            optim.sampling, session.index, optim.batch_size, optim.epochs, optim.drop_last
+        )
+    )
+    steps = len(jax.eval_shape(rows, keys.order, 0))
+    warmup = optim.warmup_epochs * steps
+    if name == "swa":
+        start = swa.start * steps
+        rate = schedule.to_constant(optim.lr, swa.lr, start, warmup)
+        collect = epoch.every(swag.update, start, swa.every_steps or steps)
+    else:
+        rate = schedule.to_zero(optim.lr, optim.epochs * steps, warmup)
+
+        def collect(posterior, state):
+            return posterior
+
+    tx = schedule.sgd(rate, optim.momentum, optim.weight_decay)
+
+    def prepare(key, images):
+        return session.normalise(session.augment(key, images))
+
+    @jax.jit
+    def begin(key, image):
+        state = step.init(net.init(key, session.normalise(image)), tx)
+        return state, swag.init(state.params, swa.rank) if name == "swa" else ()
+
+    carry = begin(jax.random.clone(keys.init), session.train["image"][:1])
+    run_epoch = jax.jit(
+        epoch.make_epoch(
+            step.make_step(net.apply, cross_entropy, tx), prepare, collect
+        ),
+        donate_argnums=1,
+    )
+    folder = session.out / "checkpoints" / name
+    with checkpoint.keeper(folder, config.checkpoint.keep) as keeper:
+        restored = checkpoint.restore_latest(keeper, carry)
+        done, carry = restored if restored else (0, carry)
+        with progress.stage(
+            session.console, f"train {name}", optim.epochs, done
+        ) as advance:
+            for number in range(done, optim.epochs):
+                started = time.monotonic()
+                carry, history = run_epoch(
+                    (keys.prepare, keys.step),
+                    carry,
+                    session.train,
+                    rows(jax.random.fold_in(keys.order, number), number),
+                )
+                history = jax.tree.map(np.asarray, history)
+                first = number * steps
+                _refuse_divergence(name, history["loss"], first, rate)
+                checkpoint.save_step(keeper, number + 1, carry)
+                loss = float(history["loss"].mean())
+                accuracy = float(history["accuracy"].mean())
+                session.writer.write(
+                    {
+                        "event": "epoch",
+                        "backbone": name,
+                        "epoch": number + 1,
+                        "loss": loss,
+                        "accuracy": accuracy,
+                        "lr": float(rate(first + steps - 1)),
+                        "stage": "representation",
+                        "seconds": time.monotonic() - started,
+                    }
+                )
+                advance(f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %")
+    return carry
+
+
+def _refuse_divergence(name, losses, first_step, rate):
+    finite = np.isfinite(losses)
+    if not finite.all():
+        at = first_step + int(finite.argmin())
+        raise Mistake(
+            f"{name}: the loss is {losses[finite.argmin()]} at step {at}, learning "
+            f"rate {float(rate(at)):g}; try a smaller --optim.lr"
+        )

@@ -1,0 +1,69 @@
+"""SRepr: re-training on stochastic representations with self-distillation.
+
+Nam, Jang and Lee, ICLR 2023 (arXiv 2304.09426). With z the representation under the SWA
+weights and z_m under M draws of the SWAG posterior, all of the same augmented image,
+
+    (1 - alpha) LA(z_m) + alpha KD(teacher: all G(z_m) -> student: G(z))
+
+where LA is the logit-adjusted cross entropy, averaged over the members, and the teacher
+is a constant. At test one deterministic pass, G(z). alpha = 0 is the paper's variant (b).
+
+The paper's text leaves open which logits the distillation sees. Here both sides are
+adjusted by the log prior: on long-tailed images the raw logits of a head trained with
+logit adjustment lean to the tail, and distilling them from a live teacher feeds that
+lean back until the head collapses.
+"""
+
+from ltjax.classifier.linear import init, logits
+from ltjax.losses import (
+    cross_entropy,
+    dirichlet_distillation,
+    log_prior,
+    mean_distillation,
+)
+
+__all__ = ["init", "logits", "loss"]
+
+
+def loss(
+    params,
+    mean_features,
+    member_features,
+    labels,
+    counts,
+    *,
+    alpha,
+    temperature,
+    form,
+    on="members",
+):
+    """Loss per example [B] from mean_features [B, D] and member_features [M, B, D].
+
+    `form` is "mean" (distils the mean softmax at `temperature`) or "dirichlet" (distils
+    a Dirichlet fitted to the members; it has no temperature). `on` says where the
+    logit-adjusted cross entropy is taken: "members", "mean" or "both".
+    """
+    prior = log_prior(counts)
+    student = logits(params, mean_features) + prior[None]
+    members = logits(params, member_features) + prior[None, None]
+
+    def over_members():
+        every = labels[None].repeat(len(members), 0)
+        return cross_entropy(members, every).mean(0)
+
+    if on == "members":
+        hard = over_members()
+    elif on == "mean":
+        hard = cross_entropy(student, labels)
+    elif on == "both":
+        hard = (cross_entropy(student, labels) + over_members()) / 2
+    else:
+        raise ValueError(f"on is {on!r}, not 'members', 'mean' or 'both'")
+
+    if form == "mean":
+        soft = mean_distillation(members, student, temperature)
+    elif form == "dirichlet":
+        soft = dirichlet_distillation(members, student)
+    else:
+        raise ValueError(f"form is {form!r}, not 'mean' or 'dirichlet'")
+    return (1 - alpha) * hard + alpha * soft

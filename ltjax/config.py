@@ -1,0 +1,264 @@
+"""A run as frozen data: one dataclass per stage.
+
+Field docstrings are the help texts of the command line.
+"""
+
+import dataclasses
+import hashlib
+import json
+from typing import Literal
+
+from ltjax.mistake import Mistake
+
+Method = Literal[
+    "crt", "lws", "tau_norm", "ncm", "la_posthoc", "la", "disalign", "srepr"
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Data:
+    """Images, labels and the long tail."""
+
+    source: str = "digits"
+    """`digits` (embedded), `npz` (see train and test) or `tfds:NAME`."""
+    train: str | None = None
+    """Training file of an npz source: `image` uint8 [N, H, W, C], `label` [N]."""
+    test: str | None = None
+    """Test file of an npz source."""
+    directory: str | None = None
+    """Data directory of a tfds source; None: TFDS's own default."""
+    download: bool = False
+    """Let TFDS download and prepare a set that is not there yet."""
+    classes: int | None = None
+    """Number of classes; None: the largest label plus one."""
+    imbalance_factor: float | None = None
+    """Largest class over smallest, exponential in between; None: use all images."""
+    largest: int | None = None
+    """Images of the largest class; None: as many as every class has."""
+    subset_seed: int = 0
+    """Seed of the long-tailed draw; independent of the run's seed."""
+    pad: int = 0
+    """Random crops after padding by so many pixels on each side."""
+    flip: bool = False
+    """Random horizontal flips."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Model:
+    """The CIFAR ResNet."""
+
+    depth: int = 32
+    """6n + 2 layers: 8, 20, 32, 44, 56."""
+    width: int = 16
+    """Channels of the first stage; the second and third have twice and four times."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Compute type; statistics and losses are float32 either way."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Optim:
+    """Stage one: SGD with Nesterov momentum and coupled weight decay."""
+
+    lr: float = 0.1
+    """Peak learning rate."""
+    epochs: int = 200
+    """Epochs of each backbone, SGD and SWA alike."""
+    warmup_epochs: int = 5
+    """Epochs of linear warm-up."""
+    momentum: float = 0.9
+    """Nesterov momentum."""
+    weight_decay: float = 5e-4
+    """Coupled L2 on all parameters."""
+    batch_size: int = 128
+    """Images per step."""
+    drop_last: bool = True
+    """Leave out the incomplete last batch; otherwise it is filled from the first."""
+    sampling: Literal["instance", "class", "square_root", "progressive"] = "instance"
+    """Who is in a batch: images, classes, or in between."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Swa:
+    """Weight averaging of the SWA backbone, and its Gaussian."""
+
+    start: int = 150
+    """Epochs before the constant rate; snapshots come after it."""
+    lr: float = 0.02
+    """Constant learning rate from the start on."""
+    every_steps: int | None = None
+    """Steps between snapshots; None: one at each epoch's end."""
+    rank: int = 20
+    """Deviations kept for the low-rank part (K)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Posterior:
+    """Draws of the feature extractor and their batch-norm statistics."""
+
+    samples: int = 10
+    """Draws (M)."""
+    scale: float = 1.0
+    """Scale of the covariance; 1 is the SWAG paper's posterior."""
+    chunk: int = 1
+    """Draws evaluated at once; on CPU one is fastest."""
+    batch_size: int = 1000
+    """Images per batch of the batch-norm pass."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Srepr:
+    """Self-distillation of the draws into the mean."""
+
+    alpha: float = 0.5
+    """Weight of the distillation; the logit-adjusted loss has 1 - alpha."""
+    temperature: float = 1.0
+    """Temperature of the mean form."""
+    form: Literal["mean", "dirichlet"] = "mean"
+    """Distillation of the headline row; the other form is a variant beside it."""
+    on: Literal["members", "mean", "both"] = "members"
+    """Where the logit-adjusted loss is taken."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Classifier:
+    """Stage two: classifiers re-trained on frozen features."""
+
+    methods: tuple[Method, ...] = (
+        "crt",
+        "lws",
+        "tau_norm",
+        "ncm",
+        "la_posthoc",
+        "la",
+        "disalign",
+        "srepr",
+    )
+    """Rows of the table besides no re-training."""
+    epochs: int = 20
+    """Epochs of each trained head."""
+    batch_size: int = 128
+    """Images per step."""
+    lr: float = 0.1
+    """Peak learning rate, cosine to zero."""
+    momentum: float = 0.9
+    """Nesterov momentum."""
+    weight_decay: float = 5e-4
+    """Coupled L2 on the trained parameters."""
+    views: int | None = 4
+    """Augmented views kept as a bank of features; None: fresh ones each epoch."""
+    tau: float = 1.0
+    """Strength of logit adjustment."""
+    tau_norm: float = 1.0
+    """Exponent of tau-normalisation."""
+    rho: float = 1.2
+    """Exponent of DisAlign's class weights."""
+    srepr: Srepr = Srepr()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What is kept on disk; not part of what a run is."""
+
+    keep: int = 2
+    """Newest epochs kept per backbone."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """One run: both backbones, every classifier, one table."""
+
+    name: str = "run"
+    """Names the run's folder and the data set in its results."""
+    seed: int = 0
+    """Initial weights, order, augmentation, draws and heads; never the subset."""
+    data: Data = Data()
+    model: Model = Model()
+    optim: Optim = Optim()
+    swa: Swa = Swa()
+    posterior: Posterior = Posterior()
+    classifier: Classifier = Classifier()
+    checkpoint: Checkpoint = Checkpoint()
+
+
+def identity(config):
+    """What decides a run's numbers, as JSON-ready data: all but `checkpoint`."""
+    fields = dataclasses.asdict(config)
+    del fields["checkpoint"]
+    return json.loads(json.dumps(fields))
+
+
+def digest(config):
+    """Hash of `identity`: equal for two configs that name the same run."""
+    text = json.dumps(identity(config), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def first_difference(old, new, path=""):
+    """Names the first field in which two identities differ, with both values."""
+    for name in sorted(old.keys() | new.keys()):
+        before, now = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(now, dict):
+            inner = first_difference(before, now, f"{path}{name}.")
+            if inner:
+                return inner
+        elif before != now:
+            return f"{path}{name} was {before!r}, now {now!r}"
+    return None
+
+
+def check(config):
+    """Refuses settings that cannot work, before any compute.
+
+    Raises `Mistake` for the first one found.
+    """
+    optim, swa, posterior = config.optim, config.swa, config.posterior
+    head = config.classifier
+    at_least_one = {
+        "optim.epochs": optim.epochs,
+        "optim.batch_size": optim.batch_size,
+        "posterior.samples": posterior.samples,
+        "posterior.chunk": posterior.chunk,
+        "posterior.batch_size": posterior.batch_size,
+        "classifier.epochs": head.epochs,
+        "classifier.batch_size": head.batch_size,
+        "classifier.views": 1 if head.views is None else head.views,
+        "swa.every_steps": 1 if swa.every_steps is None else swa.every_steps,
+        "checkpoint.keep": config.checkpoint.keep,
+        "model.width": config.model.width,
+    }
+    for name, value in at_least_one.items():
+        if value < 1:
+            raise Mistake(f"{name} is {value}; it must be at least 1")
+    not_negative = {
+        "optim.warmup_epochs": optim.warmup_epochs,
+        "optim.weight_decay": optim.weight_decay,
+        "classifier.weight_decay": head.weight_decay,
+        "posterior.scale": posterior.scale,
+        "data.pad": config.data.pad,
+    }
+    for name, value in not_negative.items():
+        if value < 0:
+            raise Mistake(f"{name} is {value}; it must be 0 or more")
+    for name, value in {
+        "optim.lr": optim.lr,
+        "swa.lr": swa.lr,
+        "classifier.lr": head.lr,
+        "classifier.srepr.temperature": head.srepr.temperature,
+    }.items():
+        if not value > 0:
+            raise Mistake(f"{name} is {value}; it must be above 0")
+    if config.model.depth < 8 or config.model.depth % 6 != 2:
+        raise Mistake(
+            f"model.depth is {config.model.depth}; it must be 6n + 2: 8, 20, 32, 44, 56"
+        )
+    if swa.rank < 2:
+        raise Mistake(f"swa.rank is {swa.rank}; a low-rank covariance needs at least 2")
+    if not optim.warmup_epochs < swa.start < optim.epochs:
+        raise Mistake(
+            f"swa.start is {swa.start}; it must lie between optim.warmup_epochs "
+            f"({optim.warmup_epochs}) and optim.epochs ({optim.epochs})"
+        )
+    if not 0 <= head.srepr.alpha <= 1:
+        raise Mistake(
+            f"classifier.srepr.alpha is {head.srepr.alpha}; it must lie in 0..1"
+        )

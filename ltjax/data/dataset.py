@@ -1,0 +1,91 @@
+"""The one shape of a data set held in memory, and the checks of it.
+
+Whatever cannot be trained on is refused here, with where it is from, what was found
+and what would be right.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from ltjax.mistake import Mistake
+
+# Labels above this are not class numbers; the class counts would fill the memory.
+_MOST_CLASSES = 1_000_000
+
+
+class Split(NamedTuple):
+    """Images and their labels."""
+
+    image: np.ndarray  # uint8 [N, H, W, ch]
+    label: np.ndarray  # int32 [N], 0..C-1
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A training and a test split of the same classes and image shape.
+
+    A class may lack training or test images.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: int
+
+
+def checked(path, image, label, classes=None):
+    """The arrays as a `Split`, or a `Mistake` that names `path`, where they are from.
+
+    Images [N, H, W] get a channel axis.
+    """
+    if image.dtype != np.uint8:
+        raise Mistake(f"{path}: 'image' is {image.dtype}, wanted uint8 (0..255)")
+    if image.ndim not in (3, 4):
+        raise Mistake(
+            f"{path}: 'image' has shape {image.shape}, wanted [N, H, W, ch] or "
+            "[N, H, W]"
+        )
+    if image.size == 0:
+        raise Mistake(f"{path}: 'image' has shape {image.shape}, wanted some pixels")
+    if image.ndim == 3:
+        image = image[..., None]
+    _, height, width, channels = image.shape
+    if height in (1, 3) and width == channels > 4:
+        raise Mistake(
+            f"{path}: 'image' has shape {image.shape}, channels first; wanted "
+            "channels last, [N, H, W, ch]"
+        )
+    if label.ndim != 1 or label.dtype.kind not in "iu":
+        raise Mistake(
+            f"{path}: 'label' is {label.dtype} of shape {label.shape}, "
+            "wanted integers [N]"
+        )
+    if len(label) != len(image):
+        raise Mistake(
+            f"{path}: {len(image)} images but {len(label)} labels, wanted as many"
+        )
+    if classes is not None and classes < 1:
+        raise Mistake(f"classes is {classes}, wanted 1 or more")
+    last = (_MOST_CLASSES if classes is None else classes) - 1
+    outside = (label < 0) | (label > last)
+    if outside.any():
+        row = int(outside.argmax())
+        raise Mistake(f"{path}: 'label' is {label[row]} in row {row}, wanted 0..{last}")
+    return Split(image, label.astype(np.int32))
+
+
+def paired(name, train_path, train, test_path, test, classes=None):
+    """Two checked splits as a `Dataset`, or a `Mistake` that names both paths.
+
+    Without `classes` there are as many as the largest label, plus one.
+    """
+    if train.image.shape[1:] != test.image.shape[1:]:
+        raise Mistake(
+            f"{train_path} has images of shape {train.image.shape[1:]}, {test_path} "
+            f"of shape {test.image.shape[1:]}; wanted the same"
+        )
+    if classes is None:
+        classes = 1 + max(int(train.label.max()), int(test.label.max()))
+    return Dataset(name, train, test, classes)

@@ -1,0 +1,117 @@
+"""Long-tailed profiles, the subset that follows them, and the groups of classes.
+
+Profile: Cui et al., CVPR 2019 (arXiv:1901.05555). Draw of the images: Cao et al.,
+NeurIPS 2019 (arXiv:1906.07413). All NumPy; nothing here is traced.
+"""
+
+import math
+
+import numpy as np
+
+from ltjax.mistake import Mistake
+
+
+def exponential_counts(classes, largest, imbalance_factor):
+    """Images per class of the exponential profile, int [C].
+
+    n_c = int(largest * (1 / imbalance_factor)^(c / (C - 1))) in float64, as published:
+    500 and 100 give the 10,847 images of CIFAR-100-LT. One class keeps `largest`.
+    """
+    if classes < 1:
+        raise Mistake(f"classes is {classes}, wanted at least 1")
+    if largest < 0:
+        raise Mistake(f"largest class count is {largest}, wanted 0 or more")
+    _check_factor(imbalance_factor)
+    position = np.arange(classes) / max(classes - 1, 1)
+    return (largest * (1 / imbalance_factor) ** position).astype(np.int64)
+
+
+def class_counts(labels, classes):
+    """Images per class, int [C]. Labels are integers [N] in 0..C-1."""
+    labels = np.asarray(labels)
+    if labels.size and labels.dtype.kind not in "iu":
+        raise Mistake(f"labels are {labels.dtype}, wanted integers")
+    outside = (labels < 0) | (labels >= classes)
+    if outside.any():
+        row = int(outside.argmax())
+        raise Mistake(f"label {labels[row]} in row {row}, wanted 0..{classes - 1}")
+    return np.bincount(labels.astype(np.int64), minlength=classes)
+
+
+def subset(labels, counts, seed=0):
+    """Rows of the long-tailed subset, int [sum(counts)], class after class.
+
+    The draw of Cao et al. bit for bit: one legacy generator shuffles the rows of class
+    0, 1, ... in turn, and the first `counts[c]` of each are kept. A smaller profile is
+    therefore always part of a larger one.
+    """
+    counts = np.asarray(counts)
+    found = class_counts(labels, len(counts))
+    short = found < counts
+    if short.any():
+        name = int(short.argmax())
+        raise Mistake(f"class {name} has {found[name]} images, wanted {counts[name]}")
+    generator = np.random.RandomState(seed)
+    # A stable sort lists every class's rows in ascending order, in one pass.
+    by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(found)[:-1])
+    kept = []
+    for rows, count in zip(by_class, counts):
+        generator.shuffle(rows)
+        kept.append(rows[:count])
+    return np.concatenate(kept)
+
+
+def groups(counts):
+    """Masks, bool [C] each, by training images: many > 100, medium 20..100, few < 20.
+
+    A class without training images is few.
+    """
+    counts = np.asarray(counts)
+    many, few = counts > 100, counts < 20
+    return {"many": many, "medium": ~many & ~few, "few": few}
+
+
+def tailed(split, classes, imbalance_factor, largest=None, seed=0):
+    """The training split with the exponential profile of `imbalance_factor`.
+
+    None leaves the split as it is, and so does a split that already has the profile.
+    `largest` is the size of class 0; without it, the split must be balanced (largest
+    class at most twice the smallest) and its smallest class sets the size, so that
+    every class can supply the profile. A set with another tail is refused.
+    """
+    if imbalance_factor is None:
+        return split
+    _check_factor(imbalance_factor)
+    if largest is not None and largest < 1:
+        raise Mistake(f"largest class count is {largest}, wanted 1 or more")
+    found = class_counts(split.label, classes)
+    top = found.max() if largest is None else largest
+    wanted = exponential_counts(classes, top, imbalance_factor)
+    if (found == wanted).all():
+        return split
+    profile = f"imbalance factor {imbalance_factor:g} from {top}"
+    if largest is None:
+        if found.max() > 2 * found.min():
+            name = int((found != wanted).argmax())
+            raise Mistake(
+                f"class {name} has {found[name]} training images, {profile} needs "
+                f"{wanted[name]}: the set has another tail; give the factor it was "
+                "made with, a balanced set, or imbalance_factor None to use it as it is"
+            )
+        wanted = exponential_counts(classes, found.min(), imbalance_factor)
+    short = found < wanted
+    if short.any():
+        name = int(short.argmax())
+        raise Mistake(
+            f"class {name} has {found[name]} training images, "
+            f"{profile} needs {wanted[name]}"
+        )
+    rows = subset(split.label, wanted, seed)
+    return split._replace(image=split.image[rows], label=split.label[rows])
+
+
+def _check_factor(imbalance_factor):
+    if not (imbalance_factor >= 1 and math.isfinite(imbalance_factor)):
+        raise Mistake(
+            f"imbalance_factor is {imbalance_factor}, wanted 1 (balanced) or more"
+        )

@@ -1,0 +1,60 @@
+"""Accuracy and calibration: is it right, and does it know when."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def accuracy(logits, labels):
+    """1 where the largest logit is the label's, else 0. logits [..., C], labels [...].
+
+    The first of several equal logits counts as the largest.
+    """
+    logits, labels = _arrays(logits, labels)
+    return (logits.argmax(-1) == labels).astype(jnp.float32)
+
+
+def nll(logits, labels):
+    """Negative log-likelihood -log softmax(logits)[label] in nats, without epsilon.
+
+    logits [..., C], labels [...]. Log probabilities are logits too.
+    """
+    logits, labels = _arrays(logits, labels)
+    log_probs = jax.nn.log_softmax(logits)
+    return -jnp.take_along_axis(log_probs, labels[..., None], axis=-1)[..., 0]
+
+
+def brier(probs, labels):
+    """Squared distance of probs to the one-hot label, summed over classes (0..2).
+
+    probs [..., C], labels [...].
+    """
+    probs, labels = _arrays(probs, labels)
+    return jnp.square(probs - jax.nn.one_hot(labels, probs.shape[-1])).sum(-1)
+
+
+def ece(probs, labels, bins=15):
+    """Expected calibration error of the top label, a fraction. probs [N, C].
+
+    sum_b (n_b / N) |accuracy_b - confidence_b| (Guo et al. 2017, arXiv:1706.04599) over
+    bins of equal width; a bin holds its upper edge and not its lower, the last holds 1.
+    """
+    probs, labels = _arrays(probs, labels)
+    confidence = probs.max(-1)
+    gap = accuracy(probs, labels) - confidence
+    rows = jax.nn.one_hot(confidence_bin(confidence, bins), bins)
+    return jnp.abs((rows * gap[:, None]).sum(0)).sum() / len(gap)
+
+
+def confidence_bin(confidence, bins):
+    """Which of the intervals (i / bins, (i + 1) / bins] holds each confidence."""
+    # Compared with the edges as rounded, since confidence * bins may round across one.
+    edges = jnp.asarray(np.arange(1, bins) / bins, jnp.float32)
+    return jnp.searchsorted(edges, confidence, side="left")
+
+
+def _arrays(scores, labels):
+    scores, labels = jnp.asarray(scores, jnp.float32), jnp.asarray(labels)
+    chex.assert_shape(scores, (*labels.shape, None))
+    return scores, labels

@@ -1,0 +1,71 @@
+"""From a tally to the figures of a result's row, on the host in double precision.
+
+`groups` maps the name of a group to a boolean per class, [C].
+"""
+
+import numpy as np
+
+
+def summary(tally, groups):
+    """{"acc": {each group, "all"}, "nll", "ece", "brier"} of a tally.
+
+    Accuracies are in percent: of a group the mean over its classes with test images of
+    the accuracy per class, of all the share of right images. nll is in nats, ece a
+    fraction, brier a sum over classes, all three means over images. None where there
+    is no image to judge by.
+    """
+    images = _total(tally.count)
+    per_class = per_class_accuracy(tally)
+    acc = {
+        name: _percent(per_class[_members(tally, mask)])
+        for name, mask in groups.items()
+    }
+    right = _ratio(_total(tally.correct), images)
+    everything = np.ones(len(per_class), bool)
+    return {
+        "acc": {**acc, "all": None if right is None else 100 * right},
+        "nll": _ratio(_total(tally.nll), images),
+        "ece": _ece(tally, everything),
+        "brier": _ratio(_total(tally.brier), images),
+    }
+
+
+def group_ece(tally, groups):
+    """Expected calibration error over the images of each group, None for no image."""
+    return {name: _ece(tally, _members(tally, mask)) for name, mask in groups.items()}
+
+
+def per_class_accuracy(tally):
+    """Share of right images per class [C], in 0..1, NaN for a class without images."""
+    count, correct = (np.asarray(x, np.float64) for x in (tally.count, tally.correct))
+    return np.divide(correct, count, out=np.full_like(count, np.nan), where=count > 0)
+
+
+def _ece(tally, members):
+    count, correct, confidence = (
+        np.asarray(x, np.float64)[members].sum(0)
+        for x in (tally.bin_count, tally.bin_correct, tally.bin_confidence)
+    )
+    return _ratio(np.abs(correct - confidence).sum(), count.sum())
+
+
+def _members(tally, mask):
+    mask = np.asarray(mask)
+    if mask.dtype != bool or mask.shape != tally.count.shape:
+        raise ValueError(
+            f"a group is {mask.dtype} {mask.shape}, should be bool {tally.count.shape}"
+        )
+    return mask
+
+
+def _percent(accuracies):
+    present = accuracies[~np.isnan(accuracies)]
+    return float(100 * present.mean()) if present.size else None
+
+
+def _total(values):
+    return np.asarray(values, np.float64).sum()
+
+
+def _ratio(total, count):
+    return float(total / count) if count else None

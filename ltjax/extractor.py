@@ -1,0 +1,79 @@
+"""Feature extractors of a backbone: its mean and its draws, with their statistics."""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from ltjax.posterior import batch_norm, predictive, swag
+
+
+@struct.dataclass
+class Members:
+    """Names the mean (scale 0) and M draws; all that is needed to draw them again."""
+
+    key: jax.Array  # [M + 1]
+    scale: jax.Array  # [M + 1]
+
+
+def members(key, samples, scale):
+    """The mean first, then `samples` draws of covariance `scale`."""
+    scales = jnp.full(samples + 1, scale, jnp.float32).at[0].set(0.0)
+    return Members(jax.random.split(key, samples + 1), scales)
+
+
+def first(members):
+    """Only the mean, with leading axis 1."""
+    return jax.tree.map(lambda leaf: leaf[:1], members)
+
+
+def of_point(params, member):
+    """The feature extractor of a backbone without a posterior."""
+    return params["features"]
+
+
+def of_swag(posterior, member):
+    """The feature extractor of one draw of a `swag.State`; its mean at scale 0."""
+    return swag.sample(member.key, posterior, member.scale)["features"]
+
+
+def make_refresh(draw, net, prepare, batch_size, chunk):
+    """Builds `refresh(weights, members, images) -> batch_stats`, leading axis M + 1.
+
+    `draw(weights, member)` gives the extractor's parameters, `prepare(images)` turns
+    uint8 into what the network takes.
+    """
+
+    def apply(variables, images, train, mutable):
+        return net.features.apply(
+            variables, prepare(images), train=train, mutable=mutable
+        )
+
+    def refresh(weights, members, images):
+        return batch_norm.refresh(
+            lambda member: {"params": draw(weights, member)},
+            members,
+            apply,
+            images,
+            batch_size,
+            chunk,
+        )
+
+    return refresh
+
+
+def make_features(draw, net, prepare, chunk):
+    """Builds `features(weights, members, batch_stats, images) -> [M + 1, N, D]`."""
+
+    def apply(variables, images):
+        return net.features.apply(variables, prepare(images))
+
+    def features(weights, members, batch_stats, images):
+        def variables(pair):
+            member, stats = pair
+            return {"params": draw(weights, member), "batch_stats": stats}
+
+        return predictive.features(
+            (members, batch_stats), variables, apply, images, chunk
+        )
+
+    return features

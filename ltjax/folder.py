@@ -1,0 +1,105 @@
+"""The folder of a run: whose it is, what made it, what came out."""
+
+import datetime
+import importlib.metadata
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import jax
+
+from ltjax import config as configs
+from ltjax.mistake import Mistake
+from ltjax.report.writer import write_json
+
+_PACKAGES = ("ltjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def claim(path, config):
+    """Makes `path` the folder of this config's run, or finds it so.
+
+    Raises `Mistake`, with nothing written, if it holds anything else.
+    """
+    record = path / "config.json"
+    if path.exists() and not path.is_dir():
+        raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
+    if record.exists():
+        try:
+            found = json.loads(record.read_text())
+            old = found["config"]
+        except (ValueError, KeyError, TypeError):
+            raise Mistake(f"{record} is not a run's config; give another --out") from None
+        if found["digest"] != configs.digest(config):
+            difference = configs.first_difference(old, configs.identity(config))
+            raise Mistake(
+                f"--out {path} holds another run: {difference}; give another --out"
+            )
+    elif path.exists() and any(path.iterdir()):
+        raise Mistake(f"--out {path} holds other files; give a new or empty folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(
+            record,
+            {"digest": configs.digest(config), "config": configs.identity(config)},
+        )
+    except OSError as error:
+        raise Mistake(f"--out {path} cannot be written: {error.strerror}") from error
+
+
+def record_versions(path):
+    """Adds this process to `versions.json`: time, commit, packages and devices."""
+    file = path / "versions.json"
+    sessions = json.loads(file.read_text()) if file.exists() else []
+    sessions.append(
+        {
+            "started": datetime.datetime.now(datetime.UTC).isoformat("T", "seconds"),
+            "commit": commit(),
+            "python": platform.python_version(),
+            "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+            "devices": [device.device_kind for device in jax.devices()],
+        }
+    )
+    write_json(file, sessions)
+
+
+def commit():
+    """The commit of the source in use, with "-dirty" after it; None outside git."""
+    here = Path(__file__).parent
+
+    def git(*words):
+        return subprocess.run(
+            ("git", *words), cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        # Installed elsewhere than in its own checkout, the package has no commit.
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        dirty = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("-dirty" if dirty else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def events(path):
+    """The events of `metrics.jsonl` so far; a line cut short by a kill is left out."""
+    file = path / "metrics.jsonl"
+    if not file.exists():
+        return []
+    found = []
+    for line in file.read_text().splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def seconds_per_stage(path):
+    """Seconds of each stage over all processes that worked on the run."""
+    seconds = {}
+    for event in events(path):
+        if "stage" in event:
+            stage = event["stage"]
+            seconds[stage] = seconds.get(stage, 0.0) + event["seconds"]
+    return seconds

@@ -1,0 +1,72 @@
+"""How a backbone sees the images: features under its mean weights and every draw."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+from ltjax import extractor
+from ltjax.report import progress
+
+
+class Looks(NamedTuple):
+    """Features of one backbone; member 0 is the mean, the others are draws."""
+
+    plain: jax.Array  # [N, D], training images without augmentation, mean weights
+    test: jax.Array  # [M + 1, N, D]
+    view: Callable  # (epoch, draws) -> [M + 1, N, D], or [1, N, D] without draws
+
+
+def take(session, name, weights):
+    """The looks of the backbone `name`.
+
+    `weights` are a point's parameters for "sgd" and a `swag.State` for "swa". Batch-norm
+    statistics are re-estimated for every member on the training images. A bank of
+    `classifier.views` augmented views is kept; without one, each epoch has its own.
+    """
+    posterior = session.config.posterior
+    draw = extractor.of_point if name == "sgd" else extractor.of_swag
+    samples = 0 if name == "sgd" else posterior.samples
+    members = extractor.members(session.keys.members, samples, posterior.scale)
+    refresh = extractor.make_refresh(
+        draw, session.net, session.normalise, posterior.batch_size, posterior.chunk
+    )
+    features = extractor.make_features(
+        draw, session.net, session.normalise, posterior.chunk
+    )
+
+    def augmented(weights, members, stats, images, number):
+        key = jax.random.fold_in(session.keys.views, number)
+        return features(weights, members, stats, session.augment(key, images))
+
+    def plain(weights, members, stats, images):
+        return features(weights, members, stats, images)[0]
+
+    images, views = session.train["image"], session.config.classifier.views
+    with progress.stage(session.console, f"features {name}", 3 + (views or 0)) as done:
+
+        def kept(what, compute, *args):
+            with session.timed("features"):
+                tree = session.kept(f"features/{name}/{what}", compute, *args)
+            done()
+            return tree
+
+        stats = kept("batch_stats", refresh, weights, members, images)
+        everyone = (weights, members, stats)
+        mean = (weights, extractor.first(members), extractor.first(stats))
+        unaugmented = kept("plain", plain, *mean, images)
+        test = kept("test", features, *everyone, session.test["image"])
+        bank = [
+            kept(f"view{number}", augmented, *everyone, images, number)
+            for number in range(views or 0)
+        ]
+
+    compiled = jax.jit(augmented)
+
+    def view(epoch, draws):
+        if bank:
+            seen = bank[epoch % len(bank)]
+            return seen if draws else seen[:1]
+        return compiled(*(everyone if draws else mean), images, epoch)
+
+    return Looks(unaugmented, test, view)

@@ -1,0 +1,25 @@
+"""Losses per example: pure, in float32, class axis last, reduced by the caller."""
+
+from ltjax.losses.adjusted import (
+    balanced_softmax,
+    cross_entropy,
+    focal,
+    log_prior,
+    logit_adjusted,
+)
+from ltjax.losses.distillation import dirichlet_distillation, mean_distillation
+from ltjax.losses.margin import ldam
+from ltjax.losses.weights import class_balanced_weights, generalized_weights
+
+__all__ = [
+    "balanced_softmax",
+    "class_balanced_weights",
+    "cross_entropy",
+    "dirichlet_distillation",
+    "focal",
+    "generalized_weights",
+    "ldam",
+    "log_prior",
+    "logit_adjusted",
+    "mean_distillation",
+]

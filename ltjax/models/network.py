@@ -1,0 +1,18 @@
+"""A feature extractor and a head, each with a subtree of its own."""
+
+from flax import linen as nn
+
+
+class Network(nn.Module):
+    """Logits = head(features(x)).
+
+    Parameters are {"features": ..., "head": ...} and so are the statistics, so that
+    either module is applied on its own to its subtree.
+    """
+
+    features: nn.Module
+    head: nn.Module
+
+    def __call__(self, x, train=False):
+        """Inputs [B, ...] to logits [B, C]."""
+        return self.head(self.features(x, train=train))

@@ -1,0 +1,70 @@
+"""The two loops of this package: over members, and over even batches of images."""
+
+import jax
+import jax.numpy as jnp
+
+
+def members(keys):
+    """The length M of the leading axis that all leaves of `keys` share."""
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(keys)]
+    lengths = {shape[0] if shape else None for shape in shapes}
+    if len(lengths) != 1 or None in lengths:
+        raise ValueError(f"keys have shapes {shapes}; they share no leading axis")
+    (length,) = lengths
+    if length < 1:
+        raise ValueError("keys are empty; at least one member is needed")
+    return length
+
+
+def clone(keys):
+    """The same keys, counted as unused: one key names one draw, made many times."""
+    return jax.tree.map(
+        lambda leaf: jax.random.clone(leaf) if _is_key(leaf) else leaf, keys
+    )
+
+
+def over_members(function, keys, chunk):
+    """Stacks `function(key)` over the members, `chunk` of them at a time."""
+    if chunk < 1:
+        raise ValueError(f"chunk is {chunk}; at least 1 member is run at a time")
+    # No batching at all for 1: a batched convolution over weights is a slower one.
+    return jax.lax.map(function, clone(keys), batch_size=chunk if chunk > 1 else None)
+
+
+def spans(count, batch_size):
+    """Cuts `count` images into ceil(count / batch_size) batches, sizes within one.
+
+    Returns runs of equal batches (start, batches, size), the larger first, as
+    `numpy.array_split` does.
+    """
+    if count < 1 or batch_size < 1:
+        raise ValueError(
+            f"{count} images in batches of {batch_size}; both must be at least 1"
+        )
+    batches = -(-count // batch_size)
+    size, larger = divmod(count, batches)
+    runs = [(0, larger, size + 1), (larger * (size + 1), batches - larger, size)]
+    return [run for run in runs if run[1]]
+
+
+def over_batches(step, carry, images, batch_size):
+    """Scans `step(carry, batch)` over the even batches, in index order.
+
+    Returns the last carry, and the outputs per run of equal batches [batches, ...].
+    """
+    outputs = []
+    for start, batches, size in spans(len(images), batch_size):
+
+        def body(carry, index, start=start, size=size):
+            # Sliced here, not reshaped before: a reshape would copy the whole set.
+            first = start + index * size
+            batch = jax.lax.dynamic_slice_in_dim(images, first, size)
+            return step(carry, batch)
+
+        carry, output = jax.lax.scan(body, carry, jnp.arange(batches))
+        outputs.append(output)
+    return carry, outputs
+
+
+def _is_key(leaf):
+    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -1,0 +1,117 @@
+"""Batch-norm statistics of given weights, re-estimated over a set of images.
+
+Averaged or drawn weights have no statistics of their own (arXiv:1803.05407, section
+3.2); a running average over batches would be a noisy guess of what is exact here.
+"""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+
+from ltjax.posterior import _loops
+
+# Old statistics for the probe of the momentum: a power of two, so that multiplying and
+# dividing by it is exact, and so large that what the batch adds is rounded away.
+_LARGE = 2.0**100
+
+
+def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
+    """Pooled statistics of M sets of weights, in one pass over the images.
+
+    `keys` is a pytree with leading axis M; `draw(key)` gives a member's variables, with
+    at least "params" ("batch_stats" may be there, its values are ignored); they are
+    drawn anew for every batch, so that only `chunk` members exist at a time. `apply(
+    variables, x, train=True, mutable=["batch_stats"])` returns (output, {"batch_stats":
+    updated}) as a Linen module does, with any momentum below 1.
+
+    The images [N, ...], in index order, are cut into ceil(N / batch_size) batches whose
+    sizes n_b differ by at most one. Each runs with its own batch statistics, pooled by
+    mean = sum n_b mean_b / N, var = sum n_b (var_b + (mean_b - mean)^2) / N (biased).
+    Only the first layer is then independent of `batch_size`: deeper inputs depend on
+    how the layers below normalised. Returns batch_stats with leading axis M, float32;
+    {} for a model without batch norm.
+    """
+    count = _loops.members(keys)
+    images = jnp.asarray(images)
+    _loops.spans(len(images), batch_size)  # refuses an empty set before tracing
+
+    def run(key, x, stats=None):
+        variables = draw(key)
+        if stats is not None:
+            variables = {**variables, "batch_stats": stats}
+        _, updated = apply(variables, x, train=True, mutable=["batch_stats"])
+        return updated.get("batch_stats", {})
+
+    keys = _loops.clone(keys)
+    first_key, few = jax.tree.map(lambda leaf: leaf[0], keys), images[:2]
+    layout = jax.eval_shape(run, first_key, few)
+    _check(layout)
+    if not jax.tree.leaves(layout):
+        return {}
+    zeros = _full(layout, 0.0)
+    fresh = jax.tree.map(_fresh, run(first_key, few, _full(layout, _LARGE)))
+
+    def moments(key, x):
+        # From zeros, the running average is (1 - momentum) times the batch's own.
+        return jax.tree.map(
+            lambda new, part: new.astype(jnp.float32) / part, run(key, x, zeros), fresh
+        )
+
+    def step(carry, x):
+        seen, pooled = carry
+        batch = _loops.over_members(lambda key: moments(key, x), keys, chunk)
+        seen = seen + len(x)
+        share = len(x) / seen
+        pooled = jax.tree.map(
+            lambda old, new: _pool(old, new, share), pooled, batch, is_leaf=_is_layer
+        )
+        return (seen, pooled), None
+
+    empty = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), layout)
+    (_, pooled), _ = _loops.over_batches(
+        step, (jnp.float32(0), empty), images, batch_size
+    )
+    return pooled
+
+
+def _pool(old, new, share):
+    """Moments of the union, of which the new batch is `share` (Chan et al., 1983)."""
+    delta = new["mean"] - old["mean"]
+    spread = (1 - share) * delta**2
+    return {
+        "mean": old["mean"] + share * delta,
+        "var": old["var"] + share * (new["var"] - old["var"] + spread),
+    }
+
+
+def _fresh(updated):
+    """1 - momentum, from an update that began at `_LARGE`."""
+    momentum = updated.astype(jnp.float32) / _LARGE
+    # float32(0.99) is 1e-6 of the difference to 1 away from 0.99. Where four decimals
+    # give the same float32 they are what was meant.
+    decimal = jnp.round((1 - momentum) * 1e4) / 1e4
+    return jnp.where(1 - decimal == momentum, decimal, 1 - momentum)
+
+
+def _full(layout, value):
+    return jax.tree.map(lambda leaf: jnp.full(leaf.shape, value, leaf.dtype), layout)
+
+
+def _is_layer(stats):
+    return (
+        isinstance(stats, Mapping)
+        and set(stats) == {"mean", "var"}
+        and not any(isinstance(value, Mapping) for value in stats.values())
+    )
+
+
+def _check(layout):
+    for path, node in jax.tree_util.tree_flatten_with_path(layout, is_leaf=_is_layer)[
+        0
+    ]:
+        if not _is_layer(node):
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise ValueError(
+                f"batch_stats holds {name}; only layers of a mean and a var are known"
+            )

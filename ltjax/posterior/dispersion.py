@@ -1,0 +1,34 @@
+"""How far the members of a posterior disagree on one input.
+
+The spread of stochastic representations grows from head to tail classes (Nam et al.,
+ICLR 2023, arXiv:2304.09426, figure 3; these definitions are ours).
+"""
+
+import jax.numpy as jnp
+
+
+def representation(features):
+    """Spread of the members' features: mean_m |z_m - mean_m z_m|^2. [M, N, D] -> [N].
+
+    Exactly 0 where all members agree.
+    """
+    features = jnp.asarray(features, jnp.float32)
+    # From the first member on: equal members then differ by exactly nothing, which a
+    # rounded mean of them need not, and a common shift of all members cancels.
+    offsets = features - features[:1]
+    deviations = offsets - offsets.mean(0, keepdims=True)
+    return (deviations**2).sum(-1).mean(0)
+
+
+def relative(features):
+    """`representation` divided by |mean_m z_m|^2; 0 where all members agree."""
+    features = jnp.asarray(features, jnp.float32)
+    spread = representation(features)
+    length = (features.mean(0) ** 2).sum(-1)
+    agree = spread == 0
+    return jnp.where(agree, 0.0, spread / jnp.where(agree, 1.0, length))
+
+
+def probability(probs):
+    """Spread of the members' probabilities, likewise. [M, N, C] -> [N]."""
+    return representation(probs)

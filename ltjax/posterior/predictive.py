@@ -1,0 +1,39 @@
+"""Outputs of many sets of weights on the same images, and their mixture."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from ltjax.posterior import _loops
+
+
+def features(keys, draw, apply, images, chunk=1, batch_size=1000):
+    """Outputs of M members on N images, [M, N, D].
+
+    `keys` is a pytree with leading axis M, `draw(key)` gives a member's variables and
+    `apply(variables, x)` its outputs [n, D]. Members run `chunk` at a time, images
+    [N, ...] in ceil(N / batch_size) batches whose sizes differ by at most one.
+    """
+    _loops.members(keys)
+    images = jnp.asarray(images)
+
+    def one(key):
+        variables = draw(key)
+        _, runs = _loops.over_batches(
+            lambda carry, x: (carry, apply(variables, x)), None, images, batch_size
+        )
+        rows = [run.reshape(-1, *run.shape[2:]) for run in runs]
+        return jnp.concatenate(rows)
+
+    return _loops.over_members(one, keys, chunk)
+
+
+def mean_log_probs(logits):
+    """Log of the mean over members of the class probabilities.
+
+    logits [M, N, C] -> [N, C], float32; no probability is formed, so none underflows.
+    """
+    logits = jnp.asarray(logits, jnp.float32)
+    log_probs = jax.nn.log_softmax(logits)
+    return jax.nn.logsumexp(log_probs, axis=0) - math.log(len(logits))

@@ -1,0 +1,96 @@
+"""SWA-Gaussian: a normal distribution over weights, from snapshots of training.
+
+Maddox et al., NeurIPS 2019 (arXiv:1902.02476), Algorithm 1. Every function is pure.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from ltjax import trees
+from ltjax.posterior import swa
+
+
+@struct.dataclass
+class State:
+    """Moments of the snapshots so far. Float32, or wider where the weights are."""
+
+    count: jax.Array  # snapshots so far, int32
+    mean: Any  # the tree of the weights
+    scatter: Any  # sum of squared deviations from the mean, the same tree
+    deviations: Any  # the last `rank` of (weights - mean then), a ring, leading axis
+
+
+def init(params, rank):
+    """An empty posterior; of `params` only structure, shapes and dtypes are used.
+
+    `rank` is the number of deviations kept, at least 2: the low-rank part divides by
+    the number of columns less one.
+    """
+    if rank < 2:
+        raise ValueError(f"rank is {rank}; a SWAG posterior needs a rank of at least 2")
+    # Two trees of zeros, not one used twice: a buffer can be donated only once.
+    empty, scatter = swa.init(params), swa.init(params).mean
+    deviations = jax.tree.map(
+        lambda m: jnp.zeros((rank, *m.shape), m.dtype), empty.mean
+    )
+    return State(empty.count, empty.mean, scatter, deviations)
+
+
+def update(state, params):
+    """Folds one snapshot of the weights into the moments (Welford).
+
+    The deviation is taken from the mean that already holds this snapshot, as in the
+    paper, and goes to slot (count before the update) % rank; the first is exactly 0.
+    """
+    # Welford sums replace the paper's E[w^2] - E[w]^2: in float32 that difference is
+    # negative for many batch-norm scales (mean near 1, deviation near 1e-4).
+    average = swa.update(swa.State(state.count, state.mean), params)
+    scatter = jax.tree.map(
+        lambda s, p, old, new: s + (p - old) * (p - new),
+        state.scatter,
+        params,
+        state.mean,
+        average.mean,
+    )
+    slot = state.count % _rank(state)
+    deviations = jax.tree.map(
+        lambda d, p, m: d.at[slot].set(p - m), state.deviations, params, average.mean
+    )
+    return State(average.count, average.mean, scatter, deviations)
+
+
+def sample(key, state, scale=1.0):
+    """Draws weights from N(mean, scale/2 (diag(scatter/count) + D D^T/(stored-1))).
+
+    `stored` is min(count, rank), the number of columns of D really filled; one normal
+    vector of length rank serves the whole tree, so that tensors vary together. `scale`
+    multiplies the covariance (1 is the paper's posterior) and may be traced, for
+    example mapped over. The draw has the dtypes of `state.mean`. With scale 0, or with
+    fewer than 2 snapshots, it is the mean bit for bit.
+    """
+    if jnp.ndim(scale):
+        raise ValueError(f"scale has shape {jnp.shape(scale)}; map over a vector")
+    if isinstance(scale, int | float) and scale < 0:
+        raise ValueError(f"scale is {scale}; a covariance needs at least 0")
+    diagonal_key, rank_key = jax.random.split(key)
+    z = jax.random.normal(rank_key, (_rank(state),))
+    columns = jnp.maximum(jnp.minimum(state.count, _rank(state)) - 1, 1)
+    # Adding 0 would turn -0 into 0, and the root has no finite slope at 0.
+    moves = (jnp.asarray(scale) != 0) & (state.count > 1)
+    width = jnp.sqrt(jnp.where(moves, scale, 1.0) / 2)
+
+    def draw(mean, scatter, deviations, noise):
+        diagonal = jnp.sqrt(scatter / jnp.maximum(state.count, 1)) * noise
+        low_rank = jnp.tensordot(z, deviations, axes=1, precision="highest")
+        shift = diagonal + low_rank / jnp.sqrt(columns)
+        return jnp.where(moves, mean + width * shift, mean).astype(mean.dtype)
+
+    noise = trees.normal_like(diagonal_key, state.mean)
+    return jax.tree.map(draw, state.mean, state.scatter, state.deviations, noise)
+
+
+def _rank(state):
+    return jax.tree.leaves(state.deviations)[0].shape[0]

@@ -1,0 +1,44 @@
+"""Learning rates of stage one, as functions of the step."""
+
+import jax.numpy as jnp
+import optax
+
+
+def to_zero(lr, steps, warmup_steps):
+    """Linear warm-up to `lr`, then half a cosine to zero at `steps`.
+
+    The plain SGD run. Returns `rate(step)`, usable as an optax schedule.
+    """
+    return _warm(lr, warmup_steps, optax.cosine_decay_schedule(lr, steps - warmup_steps))
+
+
+def to_constant(lr, constant_lr, start_step, warmup_steps):
+    """Linear warm-up to `lr`, half a cosine to `constant_lr` at `start_step`, then flat.
+
+    The SWA run (Izmailov et al. 2018, arXiv 1803.05407): the constant rate lets the
+    weights wander around one optimum while their mean is taken.
+    """
+    fall = optax.cosine_decay_schedule(
+        lr, start_step - warmup_steps, alpha=constant_lr / lr
+    )
+    return _warm(lr, warmup_steps, fall)
+
+
+def _warm(lr, warmup_steps, after):
+    def rate(step):
+        # The first step already moves: at step s the ramp is (s + 1) / warmup_steps.
+        ramp = lr * (step + 1) / max(warmup_steps, 1)
+        return jnp.where(step < warmup_steps, ramp, after(step - warmup_steps))
+
+    return rate
+
+
+def sgd(rate, momentum, weight_decay):
+    """SGD with Nesterov momentum and coupled weight decay on all parameters.
+
+    Coupled: the decay is added to the gradient before the momentum, as in PyTorch.
+    """
+    return optax.chain(
+        optax.add_decayed_weights(weight_decay),
+        optax.sgd(rate, momentum=momentum, nesterov=True),
+    )

@@ -1,0 +1,264 @@
+"""Stage two of a run: every classifier of the table, on one backbone's features."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from ltjax import checkpoint, scoring
+from ltjax.classifier import (
+    crt,
+    disalign,
+    linear,
+    logit_adjustment,
+    lws,
+    ncm,
+    srepr,
+    tau_norm,
+    train,
+)
+from ltjax.data import sampling
+from ltjax.mistake import Mistake
+from ltjax.report import progress
+from ltjax.representation import schedule
+
+
+class Recipe(NamedTuple):
+    """How one row of the table is made."""
+
+    params: dict  # before training; final where nothing is trained
+    logits: Callable  # logits(params, features [B, D]) -> [B, C]
+    loss: Callable | None = None  # loss(params, features [M + 1, B, D], labels [B])
+    sampling: str = "instance"
+    draws: bool = False  # whether the loss looks beyond the mean, features[0]
+
+
+def recipes(settings, key, head, features, labels, counts, has_draws):
+    """A `Recipe` for each (classifier, variant) of a backbone, in the table's order.
+
+    `head` is the linear classifier of stage one, `features` [N, D] the plain training
+    images under the mean weights. `settings` is the `classifier` part of a config.
+    SRepr needs draws and is left out without them.
+    """
+    dim, classes = head["kernel"].shape
+
+    def new_head():
+        return linear.init(jax.random.clone(key), dim, classes)
+
+    found = {("none", ""): Recipe(head, linear.logits)}
+    for method in settings.methods:
+        if method == "crt":
+            recipe = Recipe(
+                new_head(),
+                crt.logits,
+                lambda params, z, y: crt.loss(params, z[0], y),
+                sampling="class",
+            )
+        elif method == "lws":
+            recipe = Recipe(
+                lws.init(classes),
+                lambda params, z: lws.logits(params, z, head),
+                lambda params, z, y: lws.loss(params, z[0], y, head),
+                sampling="class",
+            )
+        elif method == "tau_norm":
+            recipe = Recipe(tau_norm.init(head, settings.tau_norm), tau_norm.logits)
+        elif method == "ncm":
+            recipe = Recipe(ncm.init(features, labels, classes), ncm.logits)
+        elif method == "la_posthoc":
+            recipe = Recipe(
+                head,
+                lambda params, z: logit_adjustment.posthoc(
+                    params, z, counts, settings.tau
+                ),
+            )
+        elif method == "la":
+            recipe = Recipe(
+                new_head(),
+                logit_adjustment.logits,
+                lambda params, z, y: logit_adjustment.loss(
+                    params, z[0], y, counts, settings.tau
+                ),
+            )
+        elif method == "disalign":
+            recipe = Recipe(
+                disalign.init(dim, classes),
+                lambda params, z: disalign.logits(params, z, head),
+                lambda params, z, y: disalign.loss(
+                    params, z[0], y, head, counts, settings.rho
+                ),
+            )
+        elif has_draws:
+            found |= _srepr(settings.srepr, new_head, counts)
+            continue
+        else:
+            continue
+        found[method, ""] = recipe
+    return found
+
+
+def _srepr(settings, new_head, counts):
+    """SRepr as configured, its step (b) without distillation, and both forms of (c)."""
+
+    def recipe(alpha, form):
+        def loss(params, z, y):
+            return srepr.loss(
+                params,
+                z[0],
+                z[1:],
+                y,
+                counts,
+                alpha=alpha,
+                temperature=settings.temperature,
+                form=form,
+                on=settings.on,
+            )
+
+        return Recipe(new_head(), srepr.logits, loss, draws=True)
+
+    return {
+        ("srepr", ""): recipe(settings.alpha, settings.form),
+        ("srepr", "b"): recipe(0.0, settings.form),
+        ("srepr", "c-mean"): recipe(settings.alpha, "mean"),
+        ("srepr", "c-dirichlet"): recipe(settings.alpha, "dirichlet"),
+    }
+
+
+def rows(session, name, head, looks):
+    """Every row of the backbone `name`, and the accuracy per class of each.
+
+    `head` is the linear classifier of stage one and `looks` the backbone's features.
+    A finished row is saved with its classifier and not made again. The SWAG rows send
+    each draw's features through a head of the SWA row.
+    """
+    counts = session.index.counts
+    has_draws = len(looks.test) > 1
+    made = recipes(
+        session.config.classifier,
+        session.keys.head,
+        head,
+        looks.plain,
+        session.train["label"],
+        counts,
+        has_draws,
+    )
+    found, accuracy, fitted = [], {}, {}
+
+    def add(backbone, classifier, variant, note):
+        row = {"backbone": backbone, "classifier": classifier, "variant": variant}
+        found.append({**row, **note["figures"], "seconds": note["seconds"]})
+        accuracy["-".join(filter(None, row.values()))] = note["accuracy"]
+
+    with progress.stage(session.console, f"classify {name}", len(made)) as done:
+        for (classifier, variant), recipe in made.items():
+            label = "-".join(filter(None, (name, classifier, variant)))
+            params, note = _kept_row(session, label, recipe, looks)
+            fitted[classifier, variant] = params
+            add(name, classifier, variant, note)
+            done(label)
+
+    if has_draws:
+        for classifier in ("none", "la", "srepr"):
+            if (classifier, "") not in made:
+                continue
+            begin = time.monotonic()
+            figures, per_class = scoring.score(
+                scoring.every_draw(
+                    made[classifier, ""].logits, fitted[classifier, ""]
+                ),
+                looks.test[1:],
+                session.test["label"],
+                counts,
+            )
+            seconds = time.monotonic() - begin
+            note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
+            add("swag", classifier, "", note)
+    return found, accuracy
+
+
+def _kept_row(session, label, recipe, looks):
+    """The row's classifier and its note, as saved or after training and testing."""
+    path = session.out / "checkpoints" / "heads" / label
+    note = checkpoint.note(path)
+    if note is not None:
+        return checkpoint.load(path, recipe.params), note
+
+    def watch(epoch, losses):
+        session.writer.write(
+            {
+                "event": "head_epoch",
+                "row": label,
+                "epoch": epoch + 1,
+                "loss": float(losses.mean()),
+            }
+        )
+
+    begin = time.monotonic()
+    params = fit(
+        recipe,
+        session.config.classifier,
+        session.keys.head_order,
+        looks.view,
+        session.train["label"],
+        session.index,
+        watch,
+    )
+    figures, per_class = scoring.score(
+        scoring.one_pass(recipe.logits, params),
+        looks.test[:1],
+        session.test["label"],
+        session.index.counts,
+    )
+    seconds = time.monotonic() - begin
+    note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
+    checkpoint.save(path, params, note)
+    session.writer.write(
+        {"event": "row", "row": label, "stage": "classifier", **note}
+    )
+    return params, note
+
+
+def fit(recipe, settings, key, view, labels, index, watch):
+    """The recipe's parameters after training; as they are where it has no loss.
+
+    `view(epoch, draws)` gives the features [M + 1, N, D] of that epoch, or [1, N, D]
+    without draws. `watch(epoch, losses)` is called after each epoch. The last batch is
+    completed, so that every image is seen in every epoch of an instance-balanced row.
+
+    Raises `Mistake` if the loss is not finite.
+    """
+    if recipe.loss is None:
+        return recipe.params
+    batch_size = min(settings.batch_size, len(labels))
+    rows = jax.jit(
+        sampling.batches(
+            recipe.sampling, index, batch_size, settings.epochs, drop_last=False
+        )
+    )
+    steps = len(jax.eval_shape(rows, key, 0))
+    rate = optax.cosine_decay_schedule(settings.lr, settings.epochs * steps)
+    tx = schedule.sgd(rate, settings.momentum, settings.weight_decay)
+
+    def check(epoch, losses):
+        finite = np.isfinite(losses)
+        if not finite.all():
+            at = epoch * steps + int(finite.argmin())
+            raise Mistake(
+                f"the loss is {losses[finite.argmin()]} at step {at}, learning rate "
+                f"{float(rate(at)):g}; try a smaller --classifier.lr"
+            )
+        watch(epoch, losses)
+
+    return train.fit(
+        recipe.params,
+        recipe.loss,
+        tx,
+        lambda epoch: view(epoch, recipe.draws),
+        labels,
+        lambda epoch: rows(jax.random.fold_in(key, epoch), epoch),
+        settings.epochs,
+        check,
+    )

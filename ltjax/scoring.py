@@ -1,0 +1,48 @@
+"""Rows of the results: what a classifier is worth on the test images."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ltjax.data import longtail
+from ltjax.evaluation import groups
+from ltjax.evaluation.tally import empty, tally
+from ltjax.posterior.predictive import mean_log_probs
+
+# Bounds the memory of logits and distances; the figures do not depend on it.
+_BATCH = 1000
+
+
+def score(log_probs, features, labels, counts):
+    """A row's figures, and the accuracy per class, of features [K, N, D].
+
+    `log_probs(features [K, B, D])` returns [B, C]. `counts` [C] are the training
+    images per class, which decide the groups. Classes without test images have
+    accuracy None.
+    """
+    add = jax.jit(lambda z, y, mask: tally(log_probs(z), y, mask))
+    labels = np.asarray(labels)
+    total = empty(len(counts))
+    for first in range(0, len(labels), _BATCH):
+        rows = np.arange(first, first + _BATCH)
+        mask = rows < len(labels)
+        rows = np.minimum(rows, len(labels) - 1)
+        total = total + add(features[:, rows], labels[rows], mask.astype(np.float32))
+    total = jax.tree.map(np.asarray, total)
+    by_group = longtail.groups(counts)
+    figures = {
+        **groups.summary(total, by_group),
+        "group_ece": groups.group_ece(total, by_group),
+    }
+    accuracy = groups.per_class_accuracy(total)
+    return figures, [None if np.isnan(a) else float(a) for a in accuracy]
+
+
+def one_pass(logits, params):
+    """Log probabilities of a classifier on the features of the mean."""
+    return lambda z: jax.nn.log_softmax(logits(params, z[0]))
+
+
+def every_draw(logits, params):
+    """Log of a classifier's mean probability over the draws, K of them."""
+    return lambda z: mean_log_probs(jnp.stack([logits(params, member) for member in z]))

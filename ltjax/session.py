@@ -1,0 +1,72 @@
+"""What the stages of one run share, and how they keep what they finished."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+from rich.console import Console
+
+from ltjax import checkpoint
+from ltjax.config import Config
+from ltjax.data.dataset import Dataset
+from ltjax.data.order import ClassIndex
+from ltjax.models.network import Network
+from ltjax.report.writer import Writer
+
+
+class Keys(NamedTuple):
+    """One stream of randomness per purpose, all from the run's seed."""
+
+    init: jax.Array
+    order: jax.Array
+    prepare: jax.Array
+    step: jax.Array
+    members: jax.Array
+    views: jax.Array
+    head: jax.Array
+    head_order: jax.Array
+
+
+def keys(seed):
+    """The streams of a seed."""
+    return Keys(*jax.random.split(jax.random.key(seed), len(Keys._fields)))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Session:
+    """A run's settings, data and folder; nothing in it changes."""
+
+    config: Config
+    out: Path
+    keys: Keys
+    net: Network
+    data: Dataset
+    train: dict  # `image` and `label` of the training split, on the device
+    test: dict  # the same of the test split
+    index: ClassIndex
+    augment: Callable  # (key, images uint8) -> images uint8
+    normalise: Callable  # images uint8 -> float32
+    writer: Writer
+    console: Console
+
+    def kept(self, name, compute, *args):
+        """The tree `compute(*args)`, compiled, or as an earlier process saved it."""
+        path = self.out / "checkpoints" / name
+        if path.exists():
+            return checkpoint.load(path, jax.eval_shape(compute, *args))
+        tree = jax.jit(compute)(*args)
+        checkpoint.save(path, tree)
+        return tree
+
+    @contextlib.contextmanager
+    def timed(self, stage):
+        """Counts the seconds spent inside for a stage of the results."""
+        begin = time.monotonic()
+        yield
+        self.writer.write(
+            {"event": "time", "stage": stage, "seconds": time.monotonic() - begin}
+        )

@@ -1,0 +1,32 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ltjax.posterior import _loops
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 12, 23, 1001])
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 7, 1000])
+def test_batches_are_those_of_array_split(count, batch_size):
+    rows = np.arange(count)
+    expected = np.array_split(rows, -(-count // batch_size))
+    found = [
+        rows[start + i * size : start + (i + 1) * size]
+        for start, batches, size in _loops.spans(count, batch_size)
+        for i in range(batches)
+    ]
+    assert len(found) == len(expected)
+    for mine, theirs in zip(found, expected):
+        np.testing.assert_array_equal(mine, theirs)
+        assert len(mine) <= batch_size
+
+
+def test_batches_come_in_order_and_the_carry_goes_through():
+    images = jnp.arange(11)[:, None]
+    total, runs = _loops.over_batches(
+        lambda carry, x: (carry * 2 + x.sum(), x), jnp.int32(0), images, 4
+    )
+    assert [run.shape for run in runs] == [(2, 4, 1), (1, 3, 1)]
+    rows = np.concatenate([np.ravel(run) for run in runs])
+    np.testing.assert_array_equal(rows, np.arange(11))
+    assert total == ((0 + 1 + 2 + 3) * 2 + (4 + 5 + 6 + 7)) * 2 + (8 + 9 + 10)
