@@ -181,15 +181,21 @@ class Config:
 
 
 def identity(config):
-    """What decides a run's numbers, as JSON-ready data: all but `checkpoint`."""
-    fields = dataclasses.asdict(config)
+    """What decides a run's numbers besides its data, as JSON-ready data.
+
+    Left out are `checkpoint`, and where the data are: what they are is told by their
+    own fingerprint.
+    """
+    fields = json.loads(json.dumps(dataclasses.asdict(config)))
     del fields["checkpoint"]
-    return json.loads(json.dumps(fields))
+    for place in ("train", "test", "directory", "download"):
+        del fields["data"][place]
+    return fields
 
 
-def digest(config):
-    """Hash of `identity`: equal for two configs that name the same run."""
-    text = json.dumps(identity(config), sort_keys=True)
+def digest(fields):
+    """A short hash of JSON-ready data."""
+    text = json.dumps(fields, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

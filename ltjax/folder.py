@@ -1,6 +1,8 @@
 """The folder of a run: whose it is, what made it, what came out."""
 
+import dataclasses
 import datetime
+import hashlib
 import importlib.metadata
 import json
 import platform
@@ -8,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from ltjax import config as configs
 from ltjax.mistake import Mistake
@@ -16,35 +19,51 @@ from ltjax.report.writer import write_json
 _PACKAGES = ("ltjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def claim(path, config):
-    """Makes `path` the folder of this config's run, or finds it so.
+def claim(path, config, data):
+    """Makes `path` the folder of this config's run on these data, or finds it so.
 
     Raises `Mistake`, with nothing written, if it holds anything else.
     """
     record = path / "config.json"
+    run = {"config": configs.identity(config), "data": fingerprint(data)}
     if path.exists() and not path.is_dir():
         raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
     if record.exists():
         try:
-            found = json.loads(record.read_text())
-            old = found["config"]
-        except (ValueError, KeyError, TypeError):
+            found = json.loads(record.read_text())["run"]
+            difference = configs.first_difference(found["config"], run["config"])
+            same_data = found["data"] == run["data"]
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise Mistake(f"{record} is not a run's config; give another --out") from None
-        if found["digest"] != configs.digest(config):
-            difference = configs.first_difference(old, configs.identity(config))
+        if difference or not same_data:
+            difference = difference or "its images or labels were others"
             raise Mistake(
                 f"--out {path} holds another run: {difference}; give another --out"
             )
-    elif path.exists() and any(path.iterdir()):
+        return
+    if path.exists() and any(path.iterdir()):
         raise Mistake(f"--out {path} holds other files; give a new or empty folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
         write_json(
             record,
-            {"digest": configs.digest(config), "config": configs.identity(config)},
+            {
+                "digest": configs.digest(run),
+                "run": run,
+                "config": dataclasses.asdict(config),
+            },
         )
     except OSError as error:
         raise Mistake(f"--out {path} cannot be written: {error.strerror}") from error
+
+
+def fingerprint(data):
+    """A hash of all images and labels of a data set, in their order."""
+    seen = hashlib.sha256()
+    for array in (*data.train, *data.test):
+        seen.update(f"{array.dtype} {array.shape} ".encode())
+        seen.update(np.ascontiguousarray(array).data)
+    return seen.hexdigest()[:16]
 
 
 def record_versions(path):

@@ -33,7 +33,7 @@ def run(config, out, console=None):
     data = load(config.data)
     index = order.class_index(data.train.label, data.classes)
     order.steps(len(index.rows), config.optim.batch_size, config.optim.drop_last)
-    folder.claim(out, config)
+    folder.claim(out, config, data)
     finished = out / "results.json"
     if finished.exists():
         results = json.loads(finished.read_text())

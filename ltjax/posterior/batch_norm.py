@@ -68,7 +68,9 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
         )
         return (seen, pooled), None
 
-    empty = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), layout)
+    empty = jax.tree.map(
+        lambda leaf: jnp.zeros((count, *leaf.shape), jnp.float32), layout
+    )
     (_, pooled), _ = _loops.over_batches(
         step, (jnp.float32(0), empty), images, batch_size
     )

@@ -1,0 +1,27 @@
+"""CIFAR-100-LT at imbalance factor 100, 48 epochs per backbone, for a CPU.
+
+    python -m ltjax.main --config configs/cifar100_lt_cpu.py \
+        --data.train cifar100_train.npz --data.test cifar100_test.npz
+
+The files hold the whole CIFAR-100 in official order: `image` uint8 [N, 32, 32, 3] and
+`label`. The figures this gave are in experiments/results/cifar100_lt_cpu.json.
+"""
+
+from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
+
+config = Config(
+    name="cifar100_lt_cpu",
+    data=Data(
+        source="npz",
+        train="cifar100_train.npz",
+        test="cifar100_test.npz",
+        imbalance_factor=100,
+        pad=4,
+        flip=True,
+    ),
+    model=Model(depth=32),
+    optim=Optim(epochs=48, warmup_epochs=2),
+    swa=Swa(start=36, lr=0.02, rank=20),
+    posterior=Posterior(samples=10),
+    classifier=Classifier(epochs=20),
+)
