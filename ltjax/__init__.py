@@ -1,5 +1,3 @@
 """Long-tailed recognition with honest uncertainty, as pure functions on pytrees."""
 
-from importlib.metadata import version
-
-__version__ = version("ltjax")
+__version__ = "0.1.0"

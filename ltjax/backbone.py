@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ltjax import checkpoint
+from ltjax import config as configs
 from ltjax.data import augment, sampling
 from ltjax.losses import cross_entropy
 from ltjax.mistake import Mistake
@@ -60,7 +61,7 @@ def train(session, name):
     steps = len(jax.eval_shape(rows, keys.order, 0))
     warmup = optim.warmup_epochs * steps
     if name == "swa":
-        start = swa.start * steps
+        start = configs.swa_start(config) * steps
         rate = schedule.to_constant(optim.lr, swa.lr, start, warmup)
         collect = epoch.every(swag.update, start, swa.every_steps or steps)
     else:

@@ -24,10 +24,15 @@ def save_step(keeper, step, tree):
 
 
 def restore_latest(keeper, like):
-    """The newest step and its tree, placed like `like`; None where nothing is saved."""
+    """The newest step and its tree, placed like `like`; None where nothing is saved.
+
+    Raises `ValueError` if the shapes or types saved are not those of `like`.
+    """
     if keeper.latest is None:
         return None
-    return keeper.latest.step, keeper.load(keeper.latest.step, _abstract(like))
+    step = keeper.latest.step
+    _refuse_difference(keeper.metadata(step).metadata, like)
+    return step, keeper.load(step, _abstract(like))
 
 
 def save(path, tree, note=None):
@@ -36,7 +41,8 @@ def save(path, tree, note=None):
 
 
 def load(path, like):
-    """The tree saved at `path`, placed like `like`."""
+    """The tree saved at `path`, placed like `like`, which has its shapes and types."""
+    _refuse_difference(ocp.metadata(path.absolute()).metadata, like)
     return ocp.load(path.absolute(), _abstract(like))
 
 
@@ -48,7 +54,7 @@ def note(path):
 
 
 def _abstract(like):
-    """Shapes, types and shardings: without shardings orbax would restore the saved ones.
+    """Shapes, types, shardings: without shardings orbax would restore the saved ones.
 
     A leaf that has none yet goes to the default device.
     """
@@ -59,3 +65,21 @@ def _abstract(like):
         ),
         like,
     )
+
+
+def _refuse_difference(saved, like):
+    """Orbax casts to another type in silence, and does not say which shape is wrong."""
+    saved, like = _leaves(saved), _leaves(like)
+    for name in sorted(saved.keys() | like.keys()):
+        found, wanted = (tree.get(name, "nothing") for tree in (saved, like))
+        if found != wanted:
+            raise ValueError(f"the checkpoint holds {found} at {name!r}, not {wanted}")
+
+
+def _leaves(tree):
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): (
+            f"{leaf.dtype}{list(leaf.shape)}"
+        )
+        for path, leaf in jax.tree.leaves_with_path(tree)
+    }

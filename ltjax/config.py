@@ -8,8 +8,6 @@ import hashlib
 import json
 from typing import Literal
 
-from ltjax.mistake import Mistake
-
 Method = Literal[
     "crt", "lws", "tau_norm", "ncm", "la_posthoc", "la", "disalign", "srepr"
 ]
@@ -81,8 +79,8 @@ class Optim:
 class Swa:
     """Weight averaging of the SWA backbone, and its Gaussian."""
 
-    start: int = 150
-    """Epochs before the constant rate; snapshots come after it."""
+    start: int | None = None
+    """Epochs before the constant rate and its snapshots; None: three in four."""
     lr: float = 0.02
     """Constant learning rate from the start on."""
     every_steps: int | None = None
@@ -137,7 +135,7 @@ class Classifier:
     epochs: int = 20
     """Epochs of each trained head."""
     batch_size: int = 128
-    """Images per step."""
+    """Images per step; all of them if there are fewer."""
     lr: float = 0.1
     """Peak learning rate, cosine to zero."""
     momentum: float = 0.9
@@ -168,7 +166,7 @@ class Config:
     """One run: both backbones, every classifier, one table."""
 
     name: str = "run"
-    """Names the run's folder and the data set in its results."""
+    """Names the run's folder."""
     seed: int = 0
     """Initial weights, order, augmentation, draws and heads; never the subset."""
     data: Data = Data()
@@ -178,6 +176,12 @@ class Config:
     posterior: Posterior = Posterior()
     classifier: Classifier = Classifier()
     checkpoint: Checkpoint = Checkpoint()
+
+
+def swa_start(config):
+    """Epochs of the SWA backbone before its constant rate."""
+    start = config.swa.start
+    return 3 * config.optim.epochs // 4 if start is None else start
 
 
 def identity(config):
@@ -210,61 +214,3 @@ def first_difference(old, new, path=""):
         elif before != now:
             return f"{path}{name} was {before!r}, now {now!r}"
     return None
-
-
-def check(config):
-    """Refuses settings that cannot work, before any compute.
-
-    Raises `Mistake` for the first one found.
-    """
-    optim, swa, posterior = config.optim, config.swa, config.posterior
-    head = config.classifier
-    at_least_one = {
-        "optim.epochs": optim.epochs,
-        "optim.batch_size": optim.batch_size,
-        "posterior.samples": posterior.samples,
-        "posterior.chunk": posterior.chunk,
-        "posterior.batch_size": posterior.batch_size,
-        "classifier.epochs": head.epochs,
-        "classifier.batch_size": head.batch_size,
-        "classifier.views": 1 if head.views is None else head.views,
-        "swa.every_steps": 1 if swa.every_steps is None else swa.every_steps,
-        "checkpoint.keep": config.checkpoint.keep,
-        "model.width": config.model.width,
-    }
-    for name, value in at_least_one.items():
-        if value < 1:
-            raise Mistake(f"{name} is {value}; it must be at least 1")
-    not_negative = {
-        "optim.warmup_epochs": optim.warmup_epochs,
-        "optim.weight_decay": optim.weight_decay,
-        "classifier.weight_decay": head.weight_decay,
-        "posterior.scale": posterior.scale,
-        "data.pad": config.data.pad,
-    }
-    for name, value in not_negative.items():
-        if value < 0:
-            raise Mistake(f"{name} is {value}; it must be 0 or more")
-    for name, value in {
-        "optim.lr": optim.lr,
-        "swa.lr": swa.lr,
-        "classifier.lr": head.lr,
-        "classifier.srepr.temperature": head.srepr.temperature,
-    }.items():
-        if not value > 0:
-            raise Mistake(f"{name} is {value}; it must be above 0")
-    if config.model.depth < 8 or config.model.depth % 6 != 2:
-        raise Mistake(
-            f"model.depth is {config.model.depth}; it must be 6n + 2: 8, 20, 32, 44, 56"
-        )
-    if swa.rank < 2:
-        raise Mistake(f"swa.rank is {swa.rank}; a low-rank covariance needs at least 2")
-    if not optim.warmup_epochs < swa.start < optim.epochs:
-        raise Mistake(
-            f"swa.start is {swa.start}; it must lie between optim.warmup_epochs "
-            f"({optim.warmup_epochs}) and optim.epochs ({optim.epochs})"
-        )
-    if not 0 <= head.srepr.alpha <= 1:
-        raise Mistake(
-            f"classifier.srepr.alpha is {head.srepr.alpha}; it must lie in 0..1"
-        )

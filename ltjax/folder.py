@@ -1,5 +1,6 @@
 """The folder of a run: whose it is, what made it, what came out."""
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -29,30 +30,38 @@ def claim(path, config, data):
     if path.exists() and not path.is_dir():
         raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
     if record.exists():
-        try:
-            found = json.loads(record.read_text())["run"]
-            difference = configs.first_difference(found["config"], run["config"])
-            same_data = found["data"] == run["data"]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise Mistake(f"{record} is not a run's config; give another --out") from None
-        if difference or not same_data:
-            difference = difference or "its images or labels were others"
-            raise Mistake(
-                f"--out {path} holds another run: {difference}; give another --out"
-            )
+        _check_same(path, record, run)
         return
     if path.exists() and any(path.iterdir()):
         raise Mistake(f"--out {path} holds other files; give a new or empty folder")
-    try:
+    whole = {
+        "digest": configs.digest(run),
+        "run": run,
+        "config": dataclasses.asdict(config),
+    }
+    with _writable(path):
         path.mkdir(parents=True, exist_ok=True)
-        write_json(
-            record,
-            {
-                "digest": configs.digest(run),
-                "run": run,
-                "config": dataclasses.asdict(config),
-            },
+        write_json(record, whole)
+
+
+def _check_same(path, record, run):
+    try:
+        found = json.loads(record.read_text())["run"]
+        difference = configs.first_difference(found["config"], run["config"])
+        same_data = found["data"] == run["data"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise Mistake(f"{record} is not a run's config; give another --out") from None
+    if difference or not same_data:
+        difference = difference or "its images or labels were others"
+        raise Mistake(
+            f"--out {path} holds another run: {difference}; give another --out"
         )
+
+
+@contextlib.contextmanager
+def _writable(path):
+    try:
+        yield
     except OSError as error:
         raise Mistake(f"--out {path} cannot be written: {error.strerror}") from error
 
@@ -69,7 +78,7 @@ def fingerprint(data):
 def record_versions(path):
     """Adds this process to `versions.json`: time, commit, packages and devices."""
     file = path / "versions.json"
-    sessions = json.loads(file.read_text()) if file.exists() else []
+    sessions = read_json(file) if file.exists() else []
     sessions.append(
         {
             "started": datetime.datetime.now(datetime.UTC).isoformat("T", "seconds"),
@@ -79,7 +88,16 @@ def record_versions(path):
             "devices": [device.device_kind for device in jax.devices()],
         }
     )
-    write_json(file, sessions)
+    with _writable(path):
+        write_json(file, sessions)
+
+
+def read_json(file):
+    """What a JSON file of a run's folder holds."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Mistake(f"{file} is damaged ({error}); delete it") from error
 
 
 def commit():
@@ -106,7 +124,7 @@ def events(path):
     if not file.exists():
         return []
     found = []
-    for line in file.read_text().splitlines():
+    for line in file.read_text(encoding="utf-8").splitlines():
         try:
             found.append(json.loads(line))
         except ValueError:

@@ -27,7 +27,9 @@ def take(session, name, weights):
     posterior = session.config.posterior
     draw = extractor.of_point if name == "sgd" else extractor.of_swag
     samples = 0 if name == "sgd" else posterior.samples
-    members = extractor.members(session.keys.members, samples, posterior.scale)
+    members = extractor.members(
+        jax.random.clone(session.keys.members), samples, posterior.scale
+    )
     refresh = extractor.make_refresh(
         draw, session.net, session.normalise, posterior.batch_size, posterior.chunk
     )
@@ -35,13 +37,12 @@ def take(session, name, weights):
         draw, session.net, session.normalise, posterior.chunk
     )
 
-    def augmented(weights, members, stats, images, number):
-        key = jax.random.fold_in(session.keys.views, number)
-        return features(weights, members, stats, session.augment(key, images))
-
-    def plain(weights, members, stats, images):
-        return features(weights, members, stats, images)[0]
-
+    features = jax.jit(features)
+    augmented = jax.jit(
+        lambda images, number: session.augment(
+            jax.random.fold_in(session.keys.views, number), images
+        )
+    )
     images, views = session.train["image"], session.config.classifier.views
     with progress.stage(session.console, f"features {name}", 3 + (views or 0)) as done:
 
@@ -51,22 +52,20 @@ def take(session, name, weights):
             done()
             return tree
 
-        stats = kept("batch_stats", refresh, weights, members, images)
+        stats = kept("batch_stats", jax.jit(refresh), weights, members, images)
         everyone = (weights, members, stats)
         mean = (weights, extractor.first(members), extractor.first(stats))
-        unaugmented = kept("plain", plain, *mean, images)
+        plain = kept("plain", features, *mean, images)[0]
         test = kept("test", features, *everyone, session.test["image"])
         bank = [
-            kept(f"view{number}", augmented, *everyone, images, number)
+            kept(f"view{number}", features, *everyone, augmented(images, number))
             for number in range(views or 0)
         ]
-
-    compiled = jax.jit(augmented)
 
     def view(epoch, draws):
         if bank:
             seen = bank[epoch % len(bank)]
             return seen if draws else seen[:1]
-        return compiled(*(everyone if draws else mean), images, epoch)
+        return features(*(everyone if draws else mean), augmented(images, epoch))
 
-    return Looks(unaugmented, test, view)
+    return Looks(plain, test, view)

@@ -5,42 +5,49 @@ import dataclasses
 import difflib
 import runpy
 import sys
+import traceback
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
+from ltjax import limits
 from ltjax.config import Config
 from ltjax.mistake import Mistake
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Command(Config):
+class Command:
     """Trains the SGD and SWA backbones, re-trains every classifier, prints one table.
 
-    The same command resumes an unfinished run. Every field of the config file has a
-    flag here, and a flag wins over the file.
+    The same command resumes an unfinished run.
+
+    Every field of the config file has a flag here, and a flag wins over the file.
     """
 
-    config: Path = Path()
+    config: Path
     """Python file that assigns `config`, for example configs/digits_lt.py."""
     out: Path | None = None
-    """Folder of the run; by default runs/NAME-seedSEED."""
+    """Folder of the run; None: runs/NAME-seedSEED."""
+    settings: Annotated[Config, tyro.conf.arg(name="")]
 
 
 def read(args):
     """The config and the output folder of a command line."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", type=Path)
+    parser.add_argument("--config", type=Path, nargs="?")
     path = parser.parse_known_args(args)[0].config
-    helping = bool({"-h", "--help"} & set(args))
-    if path is None and not helping:
-        raise Mistake("--config is missing; for example --config configs/digits_lt.py")
-    base = Config() if path is None else read_file(path)
-    fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(Config)}
     command = tyro.cli(
-        Command, prog="python -m ltjax.main", args=args, default=Command(**fields)
+        Command,
+        prog="python -m ltjax.main",
+        args=args,
+        default=Command(
+            config=path or tyro.MISSING,
+            settings=read_file(path) if path else Config(),
+        ),
+        config=(tyro.conf.FlagConversionOff,),
     )
-    config = Config(**{name: getattr(command, name) for name in fields})
+    config = command.settings
     return config, command.out or Path("runs") / f"{config.name}-seed{config.seed}"
 
 
@@ -52,20 +59,41 @@ def read_file(path):
         hint = f"; did you mean {near[0]}?" if near else ""
         raise Mistake(f"--config {path} is not a file{hint}")
     try:
-        found = runpy.run_path(str(path)).get("config")
-    except Exception as error:  # whatever a user's file raises is for them to mend
-        line = str(error).splitlines()[0] if str(error) else ""
-        raise Mistake(f"--config {path}: {type(error).__name__}: {line}") from error
+        names = runpy.run_path(str(path))
+    except (Exception, SystemExit) as error:  # whatever it raises is for its author
+        raise Mistake(f"--config {path}{_complaint(path, error)}") from error
+    if "config" not in names:
+        raise Mistake(f"--config {path} assigns no `config`, an ltjax.config.Config")
+    found = names["config"]
     if not isinstance(found, Config):
         raise Mistake(
             f"--config {path} assigns {type(found).__name__} to `config`; "
             "it must be an ltjax.config.Config"
         )
+    try:
+        limits.check_types(found)
+    except Mistake as mistake:
+        raise Mistake(f"--config {path}: {mistake}") from mistake
     return found
 
 
+def _complaint(path, error):
+    """Where in the file an exception came from, and its first line."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == str(path)
+    ]
+    where = f", line {lines[-1]}" if lines else ""
+    what = str(error).splitlines()[:1]
+    return ": ".join([where, type(error).__name__, *what])
+
+
 def main(args):
-    """Runs one command line; returns the exit code, 0 or 2."""
+    """Runs one command line; returns the exit code, 0 or 2, or 130 after Ctrl-C.
+
+    Flags that tyro refuses, and `--help`, leave by its own `SystemExit`.
+    """
     try:
         config, out = read(args)
         # Imported late: --help and a typo need no JAX.
@@ -75,6 +103,9 @@ def main(args):
     except Mistake as mistake:
         print(f"ltjax: {mistake}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("ltjax: stopped; the same command goes on from there", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -145,6 +145,10 @@ def rows(session, name, head, looks):
         counts,
         has_draws,
     )
+    batches = {
+        rule: jax.jit(batches_of(rule, session.config.classifier, session.index))
+        for rule in ("instance", "class")
+    }
     found, accuracy, fitted = [], {}, {}
 
     def add(backbone, classifier, variant, note):
@@ -155,7 +159,7 @@ def rows(session, name, head, looks):
     with progress.stage(session.console, f"classify {name}", len(made)) as done:
         for (classifier, variant), recipe in made.items():
             label = "-".join(filter(None, (name, classifier, variant)))
-            params, note = _kept_row(session, label, recipe, looks)
+            params, note = _kept_row(session, label, recipe, looks, batches)
             fitted[classifier, variant] = params
             add(name, classifier, variant, note)
             done(label)
@@ -179,7 +183,7 @@ def rows(session, name, head, looks):
     return found, accuracy
 
 
-def _kept_row(session, label, recipe, looks):
+def _kept_row(session, label, recipe, looks, batches):
     """The row's classifier and its note, as saved or after training and testing."""
     path = session.out / "checkpoints" / "heads" / label
     note = checkpoint.note(path)
@@ -197,21 +201,24 @@ def _kept_row(session, label, recipe, looks):
         )
 
     begin = time.monotonic()
-    params = fit(
-        recipe,
-        session.config.classifier,
-        session.keys.head_order,
-        looks.view,
-        session.train["label"],
-        session.index,
-        watch,
-    )
-    figures, per_class = scoring.score(
-        scoring.one_pass(recipe.logits, params),
-        looks.test[:1],
-        session.test["label"],
-        session.index.counts,
-    )
+    try:
+        params = fit(
+            recipe,
+            session.config.classifier,
+            session.keys.head_order,
+            looks.view,
+            session.train["label"],
+            batches[recipe.sampling],
+            watch,
+        )
+        figures, per_class = scoring.score(
+            scoring.one_pass(recipe.logits, params),
+            looks.test[:1],
+            session.test["label"],
+            session.index.counts,
+        )
+    except Mistake as mistake:
+        raise Mistake(f"{label}: {mistake}") from mistake
     seconds = time.monotonic() - begin
     note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
     checkpoint.save(path, params, note)
@@ -221,28 +228,35 @@ def _kept_row(session, label, recipe, looks):
     return params, note
 
 
-def fit(recipe, settings, key, view, labels, index, watch):
+def batches_of(rule, settings, index):
+    """Rows of a head's batches as a function of (key, epoch).
+
+    The last batch is completed, so that every image is seen in every epoch of an
+    instance-balanced row.
+    """
+    batch_size = min(settings.batch_size, len(index.rows))
+    return sampling.batches(
+        rule, index, batch_size, settings.epochs, drop_last=False
+    )
+
+
+def fit(recipe, settings, key, view, labels, batches, watch):
     """The recipe's parameters after training; as they are where it has no loss.
 
     `view(epoch, draws)` gives the features [M + 1, N, D] of that epoch, or [1, N, D]
-    without draws. `watch(epoch, losses)` is called after each epoch. The last batch is
-    completed, so that every image is seen in every epoch of an instance-balanced row.
+    without draws; `batches(key, epoch)` the rows [steps, B]. `watch(epoch, losses)` is
+    called after each epoch.
 
     Raises `Mistake` if the loss is not finite.
     """
     if recipe.loss is None:
         return recipe.params
-    batch_size = min(settings.batch_size, len(labels))
-    rows = jax.jit(
-        sampling.batches(
-            recipe.sampling, index, batch_size, settings.epochs, drop_last=False
-        )
-    )
-    steps = len(jax.eval_shape(rows, key, 0))
+    steps = len(jax.eval_shape(batches, key, 0))
     rate = optax.cosine_decay_schedule(settings.lr, settings.epochs * steps)
     tx = schedule.sgd(rate, settings.momentum, settings.weight_decay)
 
     def check(epoch, losses):
+        losses = np.asarray(losses)
         finite = np.isfinite(losses)
         if not finite.all():
             at = epoch * steps + int(finite.argmin())
@@ -258,7 +272,7 @@ def fit(recipe, settings, key, view, labels, index, watch):
         tx,
         lambda epoch: view(epoch, recipe.draws),
         labels,
-        lambda epoch: rows(jax.random.fold_in(key, epoch), epoch),
+        lambda epoch: batches(jax.random.fold_in(key, epoch), epoch),
         settings.epochs,
         check,
     )

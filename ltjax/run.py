@@ -4,13 +4,13 @@ data -> representation -> posterior -> classifier -> evaluation -> report
 """
 
 import dataclasses
-import json
+from pathlib import Path
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from ltjax import backbone, folder, looks, retraining
+from ltjax import backbone, folder, limits, looks, retraining
 from ltjax import config as configs
 from ltjax.classifier import linear
 from ltjax.data import augment, longtail, order, sources
@@ -28,49 +28,36 @@ def run(config, out, console=None):
     returns its results at once. The results are those of `results.json`. Raises
     `Mistake` for whatever the user can put right.
     """
-    console = console or Console()
-    configs.check(config)
+    out, console = Path(out), console or Console()
+    limits.check(config)
     data = load(config.data)
-    index = order.class_index(data.train.label, data.classes)
-    order.steps(len(index.rows), config.optim.batch_size, config.optim.drop_last)
+    check_steps(config, len(data.train.label))
     folder.claim(out, config, data)
     finished = out / "results.json"
     if finished.exists():
-        results = json.loads(finished.read_text())
-        console.print(f"{out} holds this run, finished:")
+        results = folder.read_json(finished)
+        console.print(f"{out} holds this run, finished:", soft_wrap=True)
         console.print(table(results))
         return results
     folder.record_versions(out)
-
+    index = order.class_index(data.train.label, data.classes)
     mean, std = augment.moments(data.train.image)
-    session = Session(
-        config=config,
-        out=out,
-        keys=keys(config.seed),
-        net=backbone.network(config.model, data.classes),
-        data=data,
-        train=jax.device_put(data.train._asdict()),
-        test=jax.device_put(data.test._asdict()),
-        index=index,
-        augment=backbone.augmentation(config.data.pad, config.data.flip),
-        normalise=lambda images: augment.normalise(images, mean, std),
-        writer=Writer(out / "metrics.jsonl"),
-        console=console,
-    )
-
-    rows, per_class = [], {"counts": index.counts.tolist(), "accuracy": {}}
-    for name in backbone.NAMES:
-        state, posterior = backbone.train(session, name)
-        # What is tested: the last weights of the SGD run, the mean of the SWA run.
-        weights = posterior if name == "swa" else state.params
-        head = (posterior.mean if name == "swa" else state.params)["head"]
-        seen = looks.take(session, name, weights)
-        found, accuracy = retraining.rows(session, name, head, seen)
-        rows += found
-        per_class["accuracy"] |= accuracy
-        if name == "swa":
-            per_class["dispersion"] = dispersion_per_class(head, seen.test[1:], data)
-    session.writer.close()
+    with Writer(out / "metrics.jsonl") as writer:
+        session = Session(
+            config=config,
+            out=out,
+            keys=keys(config.seed),
+            net=backbone.network(config.model, data.classes),
+            data=data,
+            train=jax.device_put(data.train._asdict()),
+            test=jax.device_put(data.test._asdict()),
+            index=index,
+            augment=backbone.augmentation(config.data.pad, config.data.flip),
+            normalise=lambda images: augment.normalise(images, mean, std),
+            writer=writer,
+            console=console,
+        )
+        rows, per_class = stages(session)
 
     results = {
         "dataset": {
@@ -88,8 +75,28 @@ def run(config, out, console=None):
     write_json(out / "classes.json", per_class)
     write_json(finished, results)
     console.print(table(results))
-    console.print(f"results, metrics and checkpoints are in {out}")
+    console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
+
+
+def stages(session):
+    """Every row of the table, and what is known of each class."""
+    rows, accuracy = [], {}
+    for name in backbone.NAMES:
+        state, posterior = backbone.train(session, name)
+        # What is tested: the last weights of the SGD run, the mean of the SWA run.
+        weights = posterior if name == "swa" else state.params
+        head = (posterior.mean if name == "swa" else state.params)["head"]
+        seen = looks.take(session, name, weights)
+        found, accuracies = retraining.rows(session, name, head, seen)
+        rows += found
+        accuracy |= accuracies
+    return rows, {
+        "counts": session.index.counts.tolist(),
+        "accuracy": accuracy,
+        # The SWA backbone is the last, and the one with draws.
+        "dispersion": dispersion_per_class(head, seen.test[1:], session.data),
+    }
 
 
 def load(settings):
@@ -97,17 +104,16 @@ def load(settings):
     if settings.source == "digits":
         data = sources.digits()
     elif settings.source == "npz":
-        for name in ("train", "test"):
-            if getattr(settings, name) is None:
-                raise Mistake(f"data.{name} is missing; source npz needs a file there")
         data = sources.npz(settings.train, settings.test, settings.classes)
-    elif settings.source.startswith("tfds:"):
+    else:
         name = settings.source.removeprefix("tfds:")
         data = sources.tfds(name, settings.directory, settings.download)
-    else:
+    if settings.classes not in (None, data.classes):
         raise Mistake(
-            f"data.source is {settings.source!r}; it must be digits, npz or tfds:NAME"
+            f"data.classes is {settings.classes}; {settings.source} has {data.classes}"
         )
+    if data.classes < 2:
+        raise Mistake(f"{data.name} has {data.classes} class; it takes 2 to tell apart")
     train = longtail.tailed(
         data.train,
         data.classes,
@@ -115,7 +121,30 @@ def load(settings):
         settings.largest,
         settings.subset_seed,
     )
+    counts = longtail.class_counts(train.label, data.classes)
+    if settings.imbalance_factor is not None and counts.min() < 1:
+        raise Mistake(
+            f"data.imbalance_factor is {settings.imbalance_factor:g}; it must be at "
+            f"most {counts.max()}, or class {counts.argmin()} has no training image"
+        )
     return dataclasses.replace(data, train=train)
+
+
+def check_steps(config, images):
+    """Refuses settings that leave a training of so many images without steps."""
+    optim, swa = config.optim, config.swa
+    if optim.batch_size > images:
+        raise Mistake(
+            f"optim.batch_size is {optim.batch_size}; "
+            f"it must be at most the {images} training images"
+        )
+    epochs = optim.epochs - configs.swa_start(config)
+    steps = epochs * order.steps(images, optim.batch_size, optim.drop_last)
+    if (swa.every_steps or 1) > steps:
+        raise Mistake(
+            f"swa.every_steps is {swa.every_steps}; it must be at most {steps}, "
+            f"the steps of the {epochs} epochs after swa.start"
+        )
 
 
 def dispersion_per_class(head, features, data):

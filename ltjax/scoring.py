@@ -7,10 +7,13 @@ import numpy as np
 from ltjax.data import longtail
 from ltjax.evaluation import groups
 from ltjax.evaluation.tally import empty, tally
+from ltjax.mistake import Mistake
 from ltjax.posterior.predictive import mean_log_probs
 
 # Bounds the memory of logits and distances; the figures do not depend on it.
 _BATCH = 1000
+
+_tally = jax.jit(tally)  # compiled once for all rows
 
 
 def score(log_probs, features, labels, counts):
@@ -19,21 +22,27 @@ def score(log_probs, features, labels, counts):
     `log_probs(features [K, B, D])` returns [B, C]. `counts` [C] are the training
     images per class, which decide the groups. Classes without test images have
     accuracy None.
+
+    Raises `Mistake` if the features or what they give are not finite.
     """
-    add = jax.jit(lambda z, y, mask: tally(log_probs(z), y, mask))
     labels = np.asarray(labels)
     total = empty(len(counts))
     for first in range(0, len(labels), _BATCH):
         rows = np.arange(first, first + _BATCH)
         mask = rows < len(labels)
         rows = np.minimum(rows, len(labels) - 1)
-        total = total + add(features[:, rows], labels[rows], mask.astype(np.float32))
+        total = total + _tally(log_probs(features[:, rows]), labels[rows], mask)
     total = jax.tree.map(np.asarray, total)
     by_group = longtail.groups(counts)
     figures = {
         **groups.summary(total, by_group),
         "group_ece": groups.group_ece(total, by_group),
     }
+    if not np.isfinite(figures["nll"]):
+        raise Mistake(
+            f"the NLL of the test images is {figures['nll']}: the weights have "
+            "diverged; try a smaller --optim.lr or --classifier.lr"
+        )
     accuracy = groups.per_class_accuracy(total)
     return figures, [None if np.isnan(a) else float(a) for a in accuracy]
 

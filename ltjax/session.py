@@ -54,11 +54,11 @@ class Session:
     console: Console
 
     def kept(self, name, compute, *args):
-        """The tree `compute(*args)`, compiled, or as an earlier process saved it."""
+        """The tree `compute(*args)`, or the same as an earlier process saved it."""
         path = self.out / "checkpoints" / name
         if path.exists():
             return checkpoint.load(path, jax.eval_shape(compute, *args))
-        tree = jax.jit(compute)(*args)
+        tree = compute(*args)
         checkpoint.save(path, tree)
         return tree
 

@@ -3,7 +3,7 @@
 TITLES = {
     "crt": "cRT",
     "lws": "LWS",
-    "tau_norm": "τ-norm",
+    "tau_norm": "tau-norm",
     "ncm": "NCM",
     "la_posthoc": "LA post-hoc",
     "la": "LA",

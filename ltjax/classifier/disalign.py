@@ -5,9 +5,9 @@ stage-one logits and sigma(x) = sigmoid(v z + c),
 
     sigma (alpha_k s_k + beta_k) + (1 - sigma) s_k
 
-The authors' classification code instead computes (1 + sigma alpha_k) s_k + sigma beta_k,
-which already rescales the logits at the start. Trained on instance-balanced batches with
-the generalised re-weighting of its loss.
+The authors' classification code instead computes
+(1 + sigma alpha_k) s_k + sigma beta_k, which already rescales the logits at the start.
+Trained on instance-balanced batches with the generalised re-weighting of its loss.
 """
 
 import jax

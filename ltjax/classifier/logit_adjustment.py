@@ -21,8 +21,8 @@ def posthoc(head, features, counts, tau=1.0):
     """Logits minus `tau log prior` [B, C] of a plainly trained linear `head`.
 
     Subtracting the prior of a class without training images would raise it without
-    bound; such a class is lowered instead.
+    bound; such a class is lowered instead. tau = 0 is the plain classifier.
     """
-    prior = log_prior(counts)
-    shift = jnp.where(jnp.asarray(counts) > 0, -tau * prior, prior)
+    sign = jnp.where(jnp.asarray(counts) > 0, -1, 1)
+    shift = sign * tau * log_prior(counts)
     return logits(head, features) + shift[None]

@@ -6,13 +6,16 @@ weights and z_m under M draws of the SWAG posterior, all of the same augmented i
     (1 - alpha) LA(z_m) + alpha KD(teacher: all G(z_m) -> student: G(z))
 
 where LA is the logit-adjusted cross entropy, averaged over the members, and the teacher
-is a constant. At test one deterministic pass, G(z). alpha = 0 is the paper's variant (b).
+is a constant. At test one deterministic pass, G(z). alpha = 0 is the paper's variant
+(b).
 
 The paper's text leaves open which logits the distillation sees. Here both sides are
 adjusted by the log prior: on long-tailed images the raw logits of a head trained with
 logit adjustment lean to the tail, and distilling them from a live teacher feeds that
 lean back until the head collapses.
 """
+
+import jax.numpy as jnp
 
 from ltjax.classifier.linear import init, logits
 from ltjax.losses import (
@@ -47,16 +50,15 @@ def loss(
     student = logits(params, mean_features) + prior[None]
     members = logits(params, member_features) + prior[None, None]
 
-    def over_members():
-        every = labels[None].repeat(len(members), 0)
-        return cross_entropy(members, every).mean(0)
-
+    on_mean = cross_entropy(student, labels)
+    every = jnp.broadcast_to(labels, members.shape[:-1])
+    on_members = cross_entropy(members, every).mean(0)
     if on == "members":
-        hard = over_members()
+        hard = on_members
     elif on == "mean":
-        hard = cross_entropy(student, labels)
+        hard = on_mean
     elif on == "both":
-        hard = (cross_entropy(student, labels) + over_members()) / 2
+        hard = (on_mean + on_members) / 2
     else:
         raise ValueError(f"on is {on!r}, not 'members', 'mean' or 'both'")
 

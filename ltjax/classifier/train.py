@@ -1,6 +1,7 @@
 """The loop that re-trains a classifier on frozen features."""
 
 import jax
+import jax.numpy as jnp
 import optax
 
 
@@ -14,6 +15,9 @@ def make_epoch(loss, tx):
     """
 
     def epoch(params, opt_state, features, labels, rows):
+        # Traced rows cannot index NumPy arrays.
+        features, labels = jnp.asarray(features), jnp.asarray(labels)
+
         def body(carry, rows):
             params, opt_state = carry
 

@@ -13,17 +13,24 @@ def batches(rule, index, batch_size, epochs, drop_last=True):
     count = len(index.rows)
     steps = order.steps(count, batch_size, drop_last)
 
-    def rows(key, epoch):
-        if rule == "instance":
-            return order.instance_balanced(key, count, batch_size, drop_last)
-        if rule == "class":
-            probabilities = order.power(index.counts, 0)
-        elif rule == "square_root":
-            probabilities = order.power(index.counts, 0.5)
-        elif rule == "progressive":
-            probabilities = order.progressive(index.counts, epoch / max(epochs - 1, 1))
-        else:
-            raise ValueError(f"no sampling rule {rule!r}")
-        return order.sampled(key, index, probabilities, steps, batch_size)
+    def permuted(key, epoch):
+        return order.instance_balanced(key, count, batch_size, drop_last)
 
-    return rows
+    def drawn(probabilities):
+        return lambda key, epoch: order.sampled(
+            key, index, probabilities(epoch), steps, batch_size
+        )
+
+    match rule:
+        case "instance":
+            return permuted
+        case "class":
+            return drawn(lambda epoch: order.power(index.counts, 0))
+        case "square_root":
+            return drawn(lambda epoch: order.power(index.counts, 0.5))
+        case "progressive":
+            last = max(epochs - 1, 1)
+            return drawn(lambda epoch: order.progressive(index.counts, epoch / last))
+    raise ValueError(
+        f"rule is {rule!r}, not 'instance', 'class', 'square_root' or 'progressive'"
+    )

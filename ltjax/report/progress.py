@@ -15,7 +15,7 @@ def stage(console, label, total, done=0):
 
     `done` of them were finished by an earlier process.
     """
-    show = _bar if console.is_terminal else _lines
+    show = _bar if console.is_interactive else _lines
     with show(console, label, total, done) as advance:
         yield advance
 
@@ -23,13 +23,13 @@ def stage(console, label, total, done=0):
 @contextlib.contextmanager
 def _bar(console, label, total, done):
     columns = (
-        progress.TextColumn(f"{label:<18}"),
-        progress.BarColumn(),
+        progress.TextColumn(f"{label:<12}"),
+        progress.BarColumn(bar_width=16),
         progress.MofNCompleteColumn(),
         progress.TimeElapsedColumn(),
         progress.TextColumn("ETA"),
         progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[text]}"),
+        progress.TextColumn("{task.fields[text]}", markup=False),
     )
     with progress.Progress(*columns, console=console) as bars:
         task = bars.add_task(label, total=total, completed=done, text="")
@@ -48,11 +48,14 @@ def _lines(console, label, total, done):
         if now - last > _SECONDS_BETWEEN_LINES or done == total:
             last = now
             left = (now - begin) / (done - first) * (total - done)
+            times = f"{now - begin:.0f} s, ETA {left:.0f} s"
+            if done == total:
+                times = f"{now - begin:.0f} s"
             console.print(
-                f"{label}: {done}/{total}, {now - begin:.0f} s, {left:.0f} s to go "
-                f"{text}",
+                ", ".join(filter(None, (f"{label}: {done}/{total}", times, text))),
                 soft_wrap=True,
                 highlight=False,
+                markup=False,
             )
 
     yield advance

@@ -1,6 +1,8 @@
 """The table at the end of a run."""
 
+from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from ltjax.classifier import TITLES
 
@@ -12,35 +14,52 @@ def table(results):
     """A rich table of the rows in `results`, the best figure of each column in bold.
 
     The best is taken over rows of one deterministic pass; a SWAG row costs M passes.
+    It needs 77 columns.
     """
-    data = results["dataset"]
-    counts = data["counts"]
-    grid = Table(
-        title=f"{data['name']}, {data['train']} training images "
-        f"({max(counts)} to {min(counts)} a class), seed {results['seed']}",
-        caption="accuracy in %, NLL in nats, ECE as a fraction; bold: best single pass",
-    )
-    grid.add_column("row")
-    for name in _COLUMNS:
-        grid.add_column(name, justify="right")
-    grid.add_column("seconds", justify="right")
-
-    shown = [row for row in results["rows"] if not _repeats_headline(row, results)]
-    single_pass = [row for row in shown if row["backbone"] != "swag"]
+    rows = [row for row in results["rows"] if not _repeats_headline(row, results)]
+    single_pass = [row for row in rows if row["backbone"] != "swag"]
     best = {name: _best(name, single_pass) for name in _COLUMNS}
-    backbone = None
-    for row in shown:
-        if backbone not in (None, row["backbone"]):
-            grid.add_section()
-        backbone = row["backbone"]
+
+    grid = Table(
+        title=Text(_title(results)),
+        caption=_caption(rows),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    grid.add_column("row", no_wrap=True)
+    for name in _COLUMNS:
+        grid.add_column(name, justify="right", no_wrap=True)
+    for row, following in zip(rows, [*rows[1:], None]):
         cells = []
         for name in _COLUMNS:
             value = _figure(row, name)
-            text = _text(name, value)
-            is_best = row["backbone"] != "swag" and value == best[name]
-            cells.append(f"[bold]{text}[/bold]" if is_best and text != "-" else text)
-        grid.add_row(_label(row), *cells, f"{row['seconds']:.1f}")
+            is_best = row["backbone"] != "swag" and value == best[name] is not None
+            cells.append(Text(_text(name, value), style="bold" if is_best else ""))
+        ends_group = following is not None and following["backbone"] != row["backbone"]
+        grid.add_row(Text(_label(row)), *cells, end_section=ends_group)
     return grid
+
+
+def _title(results):
+    data = results["dataset"]
+    counts = data["counts"]
+    return (
+        f"{data['name']}, {data['train']} training images "
+        f"({max(counts)} to {min(counts)} a class), seed {results['seed']}"
+    )
+
+
+def _caption(rows):
+    lines = [
+        "accuracy in %; NLL in nats; ECE a fraction; bold: the best of a single pass",
+    ]
+    if any(row["backbone"] == "swag" for row in rows):
+        lines.append("SWAG: the mean of many passes, one for each draw")
+    if any(row["variant"] == "b" for row in rows):
+        lines.append("SRepr (b): not distilled; SRepr (c-...): the other distillation")
+    return Text("\n".join(lines))
 
 
 def _repeats_headline(row, results):
@@ -78,4 +97,6 @@ def _best(name, rows):
 def _text(name, value):
     if value is None:
         return "-"
+    if value >= 1000:  # a class that was never seen can cost any number of nats
+        return f"{value:.0f}"
     return f"{value:.3f}" if name in _LOWER_IS_BETTER else f"{value:.2f}"

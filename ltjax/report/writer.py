@@ -5,26 +5,40 @@ import os
 
 
 class Writer:
-    """Appends events to a file, one JSON object a line, on disk when `write` returns."""
+    """Appends events to a file, one JSON object a line, flushed when `write` returns.
+
+    A context that closes the file. NaN and infinity are refused with `ValueError`.
+    """
 
     def __init__(self, path):
-        self._file = path.open("a")
+        """Opens the file, which need not exist, after what it holds."""
+        torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
+        self._file = path.open("a", encoding="utf-8")
+        # A process that was killed may have left half a line.
+        if torn:
+            self._file.write("\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._file.close()
 
     def write(self, event):
         """Appends one event, a dict ready for JSON."""
-        self._file.write(json.dumps(event) + "\n")
+        self._file.write(json.dumps(event, allow_nan=False) + "\n")
         self._file.flush()
-
-    def close(self):
-        """Closes the file."""
-        self._file.close()
 
 
 def write_json(path, value):
-    """Writes a JSON file in one step: it is there whole or not at all."""
+    """Writes a JSON file in one step: it is there whole or not at all.
+
+    NaN and infinity are refused with `ValueError`: no JSON has them.
+    """
+    text = json.dumps(value, indent=1, allow_nan=False)
     part = path.with_name(path.name + ".part")
-    with part.open("w") as file:
-        json.dump(value, file, indent=1)
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())

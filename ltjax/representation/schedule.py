@@ -9,14 +9,16 @@ def to_zero(lr, steps, warmup_steps):
 
     The plain SGD run. Returns `rate(step)`, usable as an optax schedule.
     """
-    return _warm(lr, warmup_steps, optax.cosine_decay_schedule(lr, steps - warmup_steps))
+    fall = optax.cosine_decay_schedule(lr, steps - warmup_steps)
+    return _warm(lr, warmup_steps, fall)
 
 
 def to_constant(lr, constant_lr, start_step, warmup_steps):
-    """Linear warm-up to `lr`, half a cosine to `constant_lr` at `start_step`, then flat.
+    """Linear warm-up to `lr`, half a cosine to `constant_lr` at `start_step`.
 
-    The SWA run (Izmailov et al. 2018, arXiv 1803.05407): the constant rate lets the
-    weights wander around one optimum while their mean is taken.
+    From there on it is constant. The SWA run (Izmailov et al. 2018, arXiv 1803.05407):
+    the constant rate lets the weights wander around one optimum while their mean is
+    taken.
     """
     fall = optax.cosine_decay_schedule(
         lr, start_step - warmup_steps, alpha=constant_lr / lr

@@ -39,6 +39,9 @@ def make_step(apply, loss, tx, axis_name=None):
     be built with the same axis name. Under `jit` with a sharded batch leave it None.
     """
 
+    def average(tree):
+        return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
     def objective(params, batch_stats, batch, key):
         variables = {"params": params, "batch_stats": batch_stats}
         logits, updated = apply(
@@ -49,19 +52,18 @@ def make_step(apply, loss, tx, axis_name=None):
             mutable=["batch_stats"],
         )
         value = loss(logits, batch["label"]).mean()
-        return value, (logits, updated.get("batch_stats", {}))
+        accuracy = (logits.argmax(-1) == batch["label"]).mean()
+        # Averaged before the gradient is taken too: `shard_map` sums the gradients of
+        # weights that all devices share, and the average of a sum is that sum.
+        metrics = average({"loss": value, "accuracy": accuracy})
+        return metrics["loss"], (metrics, updated.get("batch_stats", {}))
 
     def step(key, state, batch):
-        gradient = jax.value_and_grad(objective, has_aux=True)
-        (value, (logits, batch_stats)), grads = gradient(
+        gradient = jax.grad(objective, has_aux=True)
+        grads, (metrics, batch_stats) = gradient(
             state.params, state.batch_stats, batch, jax.random.fold_in(key, state.step)
         )
-        accuracy = (logits.argmax(-1) == batch["label"]).mean()
-        metrics = {"loss": value, "accuracy": accuracy}
-        if axis_name is not None:
-            grads, batch_stats, metrics = jax.lax.pmean(
-                (grads, batch_stats, metrics), axis_name
-            )
+        grads, batch_stats = average((grads, batch_stats))
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return State(state.step + 1, params, batch_stats, opt_state), metrics

@@ -1,0 +1,158 @@
+"""What a config may hold, checked before any compute.
+
+Types are checked too: a config file is Python, and its author may write anything.
+"""
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+
+from ltjax import config as configs
+from ltjax.mistake import Mistake
+
+# Fields, what makes a value right, and the same in words. NaN is never right, and None,
+# where its type allows it, always is.
+_LIMITS = (
+    (
+        (
+            "model.width",
+            "optim.epochs",
+            "optim.batch_size",
+            "swa.every_steps",
+            "posterior.samples",
+            "posterior.chunk",
+            "posterior.batch_size",
+            "classifier.epochs",
+            "classifier.batch_size",
+            "classifier.views",
+            "checkpoint.keep",
+            "data.largest",
+        ),
+        lambda value: value >= 1,
+        "at least 1",
+    ),
+    (("data.classes", "swa.rank"), lambda value: value >= 2, "at least 2"),
+    (("optim.warmup_epochs", "data.pad"), lambda value: value >= 0, "0 or more"),
+    (
+        (
+            "optim.weight_decay",
+            "posterior.scale",
+            "classifier.weight_decay",
+            "classifier.rho",
+        ),
+        lambda value: 0 <= value < math.inf,
+        "0 or more, and finite",
+    ),
+    (
+        ("optim.lr", "swa.lr", "classifier.lr", "classifier.srepr.temperature"),
+        lambda value: 0 < value < math.inf,
+        "above 0, and finite",
+    ),
+    (("classifier.tau", "classifier.tau_norm"), math.isfinite, "finite"),
+    (
+        ("data.imbalance_factor",),
+        lambda value: 1 <= value < math.inf,
+        "1 (balanced) or more, and finite",
+    ),
+    (
+        ("optim.momentum", "classifier.momentum"),
+        lambda value: 0 <= value < 1,
+        "0 or more, and below 1",
+    ),
+    (("classifier.srepr.alpha",), lambda value: 0 <= value <= 1, "in 0..1"),
+    (
+        ("model.depth",),
+        lambda value: value >= 8 and value % 6 == 2,
+        "6n + 2: 8, 20, 32, 44, 56",
+    ),
+    (
+        ("seed", "data.subset_seed"),
+        lambda value: 0 <= value < 2**32,
+        "in 0..4294967295",
+    ),
+    (
+        ("name",),
+        lambda value: value.strip(".") and not set(value) & set("/\\\0"),
+        "the name of a folder",
+    ),
+)
+
+# Where the data are is told to one source only; to the others it would mean nothing.
+_PLACES = {"train": "npz", "test": "npz", "directory": "tfds", "download": "tfds"}
+
+
+def check(config):
+    """Refuses settings that cannot work: raises `Mistake` for the first one found."""
+    check_types(config)
+    for names, right, words in _LIMITS:
+        for name in names:
+            value = functools.reduce(getattr, name.split("."), config)
+            if value is not None and not right(value):
+                raise Mistake(f"{name} is {value!r}; it must be {words}")
+    start, optim = configs.swa_start(config), config.optim
+    if not optim.warmup_epochs < start < optim.epochs:
+        raise Mistake(
+            f"swa.start is {start}; it must lie between optim.warmup_epochs "
+            f"({optim.warmup_epochs}) and optim.epochs ({optim.epochs})"
+        )
+    _check_data(config.data)
+
+
+def _check_data(data):
+    kind = "tfds" if data.source.startswith("tfds:") else data.source
+    if kind not in ("digits", "npz", "tfds") or data.source in ("tfds", "tfds:"):
+        raise Mistake(
+            f"data.source is {data.source!r}; it must be digits, npz or tfds:NAME"
+        )
+    for place, owner in _PLACES.items():
+        value = getattr(data, place)
+        if value and owner != kind:
+            raise Mistake(
+                f"data.{place} is {value!r}, which only --data.source {owner} reads; "
+                f"data.source is {data.source}"
+            )
+        if not value and owner == kind == "npz":
+            raise Mistake(f"data.{place} is {value!r}; it must name an npz file")
+    if data.largest is not None and data.imbalance_factor is None:
+        raise Mistake(
+            f"data.largest is {data.largest} without data.imbalance_factor; "
+            "the profile needs both"
+        )
+
+
+def check_types(record, path=""):
+    """Raises `Mistake` for the first field of a config that is not of its type."""
+    for field in dataclasses.fields(record):
+        name, value = f"{path}{field.name}", getattr(record, field.name)
+        if not _fits(value, field.type):
+            raise Mistake(f"{name} is {value!r}; it must be {_words(field.type)}")
+        if dataclasses.is_dataclass(value):
+            check_types(value, f"{name}.")
+
+
+def _fits(value, kind):
+    parts = typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        return value in parts
+    if typing.get_origin(kind) is types.UnionType:
+        return any(_fits(value, part) for part in parts)
+    if typing.get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, parts[0]) for item in value)
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def _words(kind):
+    parts = typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Literal:
+        return " or ".join(repr(part) for part in parts)
+    if typing.get_origin(kind) is types.UnionType:
+        return " or ".join(_words(part) for part in parts)
+    if typing.get_origin(kind) is tuple:
+        return f"a tuple of {_words(parts[0])}"
+    return {types.NoneType: "None", int: "an integer", float: "a number"}.get(
+        kind, kind.__name__
+    )
