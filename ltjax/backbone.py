@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import checkpoint
+from ltjax import checkpoint, devices
 from ltjax import config as configs
 from ltjax.data import augment, sampling
 from ltjax.losses import cross_entropy
@@ -47,7 +47,8 @@ def train(session, name):
     The SGD run decays its rate to zero and has no posterior, (). The SWA run holds a
     constant rate after `swa.start` and folds its snapshots into a `swag.State`. Both
     see the same initial weights, batches and augmentations. Every epoch is saved, and
-    an unfinished training goes on from the newest one.
+    an unfinished training goes on from the newest one, on any number of devices. What
+    is returned lies whole on each of them.
 
     Raises `Mistake` if the loss is not finite; that epoch is not saved.
     """
@@ -73,19 +74,25 @@ def train(session, name):
     tx = schedule.sgd(rate, optim.momentum, optim.weight_decay)
 
     def prepare(key, images):
-        return session.normalise(session.augment(key, images))
+        return devices.spread(session.normalise(session.augment(key, images)))
 
     @jax.jit
-    def begin(key, image):
-        state = step.init(net.init(key, session.normalise(image)), tx)
+    def begin(variables):
+        state = step.init(variables, tx)
         return state, swag.init(state.params, swa.rank) if name == "swa" else ()
 
-    carry = begin(jax.random.clone(keys.init), session.train["image"][:1])
+    # Not compiled as a whole: a generator takes a second to compile, and one by one
+    # those of equal shape, and of the other backbone, are compiled once.
+    image = session.normalise(session.train["image"][:1])
+    carry = begin(net.init(jax.random.clone(keys.init), image))
+    everywhere = devices.everywhere()
+    data, carry = jax.device_put((session.train, carry), everywhere)
     run_epoch = jax.jit(
         epoch.make_epoch(
             step.make_step(net.apply, cross_entropy, tx), prepare, collect
         ),
         donate_argnums=1,
+        out_shardings=everywhere,
     )
     folder = session.out / "checkpoints" / name
     with checkpoint.keeper(folder, config.checkpoint.keep) as keeper:
@@ -99,7 +106,7 @@ def train(session, name):
                 carry, history = run_epoch(
                     (keys.prepare, keys.step),
                     carry,
-                    session.train,
+                    data,
                     rows(jax.random.fold_in(keys.order, number), number),
                 )
                 history = jax.tree.map(np.asarray, history)

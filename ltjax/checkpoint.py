@@ -46,6 +46,11 @@ def load(path, like):
     return ocp.load(path.absolute(), _abstract(like))
 
 
+def load_as_saved(path):
+    """The tree saved at `path`, with the shapes and types it has, on one device."""
+    return ocp.load(path.absolute(), _abstract(ocp.metadata(path.absolute()).metadata))
+
+
 def note(path):
     """The JSON note saved with the tree at `path`; None where nothing is saved."""
     if not path.exists():

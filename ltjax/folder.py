@@ -13,11 +13,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
+import ltjax
 from ltjax import config as configs
 from ltjax.mistake import Mistake
-from ltjax.report.writer import write_json
+from ltjax.report.writer import unfinished, write_json
 
-_PACKAGES = ("ltjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def claim(path, config, data):
@@ -32,7 +33,8 @@ def claim(path, config, data):
     if record.exists():
         _check_same(path, record, run)
         return
-    if path.exists() and any(path.iterdir()):
+    # A process killed at this very point leaves its unfinished record.
+    if path.exists() and {file.name for file in path.iterdir()} - {unfinished(record)}:
         raise Mistake(f"--out {path} holds other files; give a new or empty folder")
     whole = {
         "digest": configs.digest(run),
@@ -84,7 +86,11 @@ def record_versions(path):
             "started": datetime.datetime.now(datetime.UTC).isoformat("T", "seconds"),
             "commit": commit(),
             "python": platform.python_version(),
-            "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+            "packages": {
+                # Not asked of the metadata: a checkout need not be installed.
+                "ltjax": ltjax.__version__,
+                **{name: importlib.metadata.version(name) for name in _PACKAGES},
+            },
             "devices": [device.device_kind for device in jax.devices()],
         }
     )

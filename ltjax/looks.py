@@ -5,12 +5,15 @@ from typing import NamedTuple
 
 import jax
 
-from ltjax import extractor
+from ltjax import devices, extractor
 from ltjax.report import progress
 
 
 class Looks(NamedTuple):
-    """Features of one backbone; member 0 is the mean, the others are draws."""
+    """Features of one backbone; member 0 is the mean, the others are draws.
+
+    All on one device: heads are small.
+    """
 
     plain: jax.Array  # [N, D], training images without augmentation, mean weights
     test: jax.Array  # [M + 1, N, D]
@@ -30,20 +33,30 @@ def take(session, name, weights):
     members = extractor.members(
         jax.random.clone(session.keys.members), samples, posterior.scale
     )
-    refresh = extractor.make_refresh(
-        draw, session.net, session.normalise, posterior.batch_size, posterior.chunk
-    )
-    features = extractor.make_features(
-        draw, session.net, session.normalise, posterior.chunk
-    )
 
-    features = jax.jit(features)
+    def prepare(images):
+        return devices.spread(session.normalise(images))
+
+    everywhere = devices.everywhere()
+    refresh = jax.jit(
+        extractor.make_refresh(
+            draw, session.net, prepare, posterior.batch_size, posterior.chunk
+        ),
+        out_shardings=everywhere,
+    )
+    features = jax.jit(
+        extractor.make_features(draw, session.net, prepare, posterior.chunk),
+        out_shardings=everywhere,
+    )
     augmented = jax.jit(
         lambda images, number: session.augment(
             jax.random.fold_in(session.keys.views, number), images
         )
     )
-    images, views = session.train["image"], session.config.classifier.views
+    images, test_images = jax.device_put(
+        (session.train["image"], session.test["image"]), everywhere
+    )
+    views = session.config.classifier.views
     with progress.stage(session.console, f"features {name}", 3 + (views or 0)) as done:
 
         def kept(what, compute, *args):
@@ -52,13 +65,15 @@ def take(session, name, weights):
             done()
             return tree
 
-        stats = kept("batch_stats", jax.jit(refresh), weights, members, images)
+        stats = kept("batch_stats", refresh, weights, members, images)
         everyone = (weights, members, stats)
         mean = (weights, extractor.first(members), extractor.first(stats))
-        plain = kept("plain", features, *mean, images)[0]
-        test = kept("test", features, *everyone, session.test["image"])
+        plain = devices.local(kept("plain", features, *mean, images))[0]
+        test = devices.local(kept("test", features, *everyone, test_images))
         bank = [
-            kept(f"view{number}", features, *everyone, augmented(images, number))
+            devices.local(
+                kept(f"view{number}", features, *everyone, augmented(images, number))
+            )
             for number in range(views or 0)
         ]
 
@@ -66,6 +81,7 @@ def take(session, name, weights):
         if bank:
             seen = bank[epoch % len(bank)]
             return seen if draws else seen[:1]
-        return features(*(everyone if draws else mean), augmented(images, epoch))
+        who = everyone if draws else mean
+        return devices.local(features(*who, augmented(images, epoch)))
 
     return Looks(plain, test, view)

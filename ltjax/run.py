@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from ltjax import backbone, folder, limits, looks, retraining
+from ltjax import backbone, devices, folder, limits, looks, retraining
 from ltjax import config as configs
 from ltjax.classifier import linear
 from ltjax.data import augment, longtail, order, sources
@@ -18,7 +18,8 @@ from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.report.table import table
 from ltjax.report.writer import Writer, write_json
-from ltjax.session import Session, keys
+from ltjax.session import Session
+from ltjax.streams import keys
 
 
 def run(config, out, console=None):
@@ -86,7 +87,8 @@ def stages(session):
         state, posterior = backbone.train(session, name)
         # What is tested: the last weights of the SGD run, the mean of the SWA run.
         weights = posterior if name == "swa" else state.params
-        head = (posterior.mean if name == "swa" else state.params)["head"]
+        params = posterior.mean if name == "swa" else state.params
+        head = devices.local(params["head"])
         seen = looks.take(session, name, weights)
         found, accuracies = retraining.rows(session, name, head, seen)
         rows += found
@@ -131,13 +133,14 @@ def load(settings):
 
 
 def check_steps(config, images):
-    """Refuses settings that leave a training of so many images without steps."""
+    """Refuses settings that so many images, or the devices, cannot be stepped with."""
     optim, swa = config.optim, config.swa
     if optim.batch_size > images:
         raise Mistake(
             f"optim.batch_size is {optim.batch_size}; "
             f"it must be at most the {images} training images"
         )
+    devices.check("optim.batch_size", optim.batch_size)
     epochs = optim.epochs - configs.swa_start(config)
     steps = epochs * order.steps(images, optim.batch_size, optim.drop_last)
     if (swa.every_steps or 1) > steps:

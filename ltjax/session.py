@@ -5,7 +5,6 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 from rich.console import Console
@@ -16,24 +15,7 @@ from ltjax.data.dataset import Dataset
 from ltjax.data.order import ClassIndex
 from ltjax.models.network import Network
 from ltjax.report.writer import Writer
-
-
-class Keys(NamedTuple):
-    """One stream of randomness per purpose, all from the run's seed."""
-
-    init: jax.Array
-    order: jax.Array
-    prepare: jax.Array
-    step: jax.Array
-    members: jax.Array
-    views: jax.Array
-    head: jax.Array
-    head_order: jax.Array
-
-
-def keys(seed):
-    """The streams of a seed."""
-    return Keys(*jax.random.split(jax.random.key(seed), len(Keys._fields)))
+from ltjax.streams import Keys
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

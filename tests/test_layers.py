@@ -26,7 +26,7 @@ KNOWS = {
     "config": {"mistake"},
     "limits": {"config", "mistake"},
     "report": {"classifier", "mistake"},
-    "main": {"run", "config", "mistake"},
+    "main": {"run", "config", "limits", "mistake"},
 }
 DOORS = {"main"}  # run as `python -m ltjax.main`; only they read the command line
 # Who may import, or read, what is another's.

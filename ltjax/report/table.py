@@ -28,7 +28,8 @@ def table(results):
         collapse_padding=True,
         pad_edge=False,
     )
-    grid.add_column("row", no_wrap=True)
+    # As wide as the longest name, so that title and caption have the room they need.
+    grid.add_column("row", no_wrap=True, min_width=25)
     for name in _COLUMNS:
         grid.add_column(name, justify="right", no_wrap=True)
     for row, following in zip(rows, [*rows[1:], None]):

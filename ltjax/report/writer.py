@@ -36,10 +36,15 @@ def write_json(path, value):
     NaN and infinity are refused with `ValueError`: no JSON has them.
     """
     text = json.dumps(value, indent=1, allow_nan=False)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(unfinished(path))
     with part.open("w", encoding="utf-8") as file:
         file.write(text)
         file.write("\n")
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def unfinished(path):
+    """The name under which `write_json` writes, until the file is whole."""
+    return path.name + ".part"

@@ -1,0 +1,351 @@
+"""What `bench.py` times: each part of a run in ltjax and in PyTorch, on the same data.
+
+A ResNet-32 for 100 classes, in batches of 128 images of 32 × 32 × 3, uint8, that are
+scaled on the way; the images are noise, which takes as long as any others.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import peer
+import torch
+
+from ltjax import backbone, config, extractor, losses, scoring
+from ltjax.classifier import linear, logit_adjustment, train
+from ltjax.data import augment, longtail
+from ltjax.posterior import swa, swag
+from ltjax.representation import epoch, schedule, step
+
+COUNT = 10_847  # training images of CIFAR-100-LT at factor 100
+CLASSES, BATCH, DIM, RANK, SETS = 100, 128, 64, 20, 11
+MEAN, STD = (0.5, 0.49, 0.44), (0.27, 0.26, 0.28)
+SGD = (0.01, 0.9, 5e-4)  # rate, momentum, weight decay
+MAY_FAIL = "torch.compile"
+
+
+class Scale(NamedTuple):
+    """How much is done in one timed call."""
+
+    steps: int
+    batches: int
+    refresh_images: int
+    refresh_batch: int
+    whole: bool  # also against torch.compile and against variants
+
+
+QUICK = Scale(4, 8, 256, 256, whole=False)
+FULL = Scale(10, 16, 2000, 1000, whole=True)
+
+
+class Pair(NamedTuple):
+    """Calls that do the same work; each returns when its work is done."""
+
+    work: int
+    unit: str
+    sides: dict[str, Callable]  # "ltjax" first
+
+
+class Shared(NamedTuple):
+    """What all pairs start from."""
+
+    net: object
+    variables: dict
+    images: np.ndarray  # [COUNT, 32, 32, 3]
+    labels: np.ndarray
+    counts: np.ndarray  # [CLASSES]
+    rng: np.random.Generator
+
+
+@functools.cache
+def shared():
+    """Images, labels of a long tail, and the network with its first weights."""
+    rng = np.random.default_rng(0)
+    counts = longtail.exponential_counts(CLASSES, 500, 100)
+    labels = rng.permutation(np.repeat(np.arange(CLASSES), counts)).astype(np.int32)
+    images = rng.integers(0, 256, (len(labels), 32, 32, 3), np.uint8)
+    net = backbone.network(config.Model(depth=32), CLASSES)
+    variables = net.init(jax.random.key(0), normalise(images[:1]))
+    return Shared(net, variables, images, labels, counts, rng)
+
+
+def normalise(images):
+    """As in a run: uint8 to scaled float32."""
+    return augment.normalise(images, MEAN, STD)
+
+
+def twin(channels_last=True):
+    """The same network in PyTorch."""
+    network = peer.load(
+        peer.Network(32, 16, CLASSES, MEAN, STD), shared().variables
+    )
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return network.to(memory_format=layout)
+
+
+def ready(function):
+    """`function` that waits for its results, as PyTorch does on a CPU."""
+    return lambda: jax.block_until_ready(function())
+
+
+def train_step(scale):
+    """Forward, backward and update, `steps` of them, as an epoch of stage one."""
+    at = shared()
+    rows = at.rng.permutation(COUNT)[: scale.steps * BATCH].reshape(-1, BATCH)
+    sides = {
+        "ltjax": stage_one(at.net, at.variables, rows, lambda posterior, state: ()),
+        "torch": torch_training(twin(), rows),
+    }
+    if scale.whole:
+        sides["torch, contiguous"] = torch_training(twin(channels_last=False), rows)
+        sides[MAY_FAIL] = torch_training(torch.compile(twin()), rows)
+        sides["ltjax, 1 snapshot"] = stage_one(
+            at.net,
+            at.variables,
+            rows,
+            epoch.every(swag.update, 0, scale.steps),
+            swag.init(at.variables["params"], RANK),
+        )
+    return Pair(rows.size, "images", sides)
+
+
+def stage_one(net, variables, rows, collect, posterior=()):
+    """A call that trains on the batches `rows` [steps, B] with ltjax."""
+    at, tx = shared(), schedule.sgd(*SGD)
+    run = jax.jit(
+        epoch.make_epoch(
+            step.make_step(net.apply, losses.cross_entropy, tx),
+            lambda key, images: normalise(images),
+            collect,
+        ),
+        donate_argnums=1,
+    )
+    # Copied, as the carry is donated.
+    carry = jax.tree.map(jnp.copy, (step.init(variables, tx), posterior))
+    data = jax.device_put({"image": at.images, "label": at.labels})
+    keys, rows = tuple(jax.random.split(jax.random.key(1))), jnp.asarray(rows, int)
+
+    def call():
+        nonlocal carry
+        carry, history = run(keys, carry, data, rows)
+        return carry, history
+
+    return ready(call)
+
+
+def torch_training(model, rows):
+    """A call that trains on the same batches with a plain loop."""
+    at, optimiser = shared(), peer.sgd(model.parameters(), *SGD)
+    images, labels = (torch.from_numpy(x) for x in (at.images, at.labels.astype(int)))
+    rows = torch.from_numpy(rows)
+
+    def call():
+        model.train()
+        for batch in rows:
+            peer.train_step(model, optimiser, images[batch], labels[batch])
+
+    return call
+
+
+def inference(scale):
+    """Logits of batches of test images, one deterministic pass."""
+    at = shared()
+    images = at.images[: scale.batches * BATCH]
+    batches = images.reshape(-1, BATCH, *images.shape[1:])
+    logits = jax.jit(lambda variables, x: at.net.apply(variables, normalise(x)))
+    ours = [jnp.asarray(batch) for batch in batches]
+    theirs = torch.from_numpy(batches)
+
+    def torch_side(model):
+        model.eval()
+
+        @torch.inference_mode()
+        def call():
+            return [model(batch) for batch in theirs]
+
+        return call
+
+    sides = {
+        "ltjax": ready(lambda: [logits(at.variables, batch) for batch in ours]),
+        "torch": torch_side(twin()),
+    }
+    if scale.whole:
+        sides[MAY_FAIL] = torch_side(torch.compile(twin()))
+    return Pair(len(images), "images", sides)
+
+
+def snapshots():
+    """Weights that differ a little, as those of successive epochs do."""
+    params = shared().variables["params"]
+    return [
+        jax.tree.map(lambda leaf, by=1 + 0.001 * i: leaf * by, params)
+        for i in range(RANK + 2)
+    ]
+
+
+@functools.cache
+def posteriors():
+    """The SWAG posterior of the same snapshots in ltjax and in PyTorch, and its net."""
+    at, update, network = shared(), jax.jit(swag.update), twin()
+    ours = swag.init(at.variables["params"], RANK)
+    theirs = peer.Swag(network.parameters(), RANK)
+    for params in snapshots():
+        ours = update(ours, params)
+        peer.load(network, at.variables | {"params": params})
+        theirs.update()
+    return ours, theirs, network
+
+
+def swag_update(scale):
+    """Folds a snapshot into the posterior, its buffers donated; 20 in a row."""
+    return _update(swag.update, posteriors()[0], posteriors()[1].update)
+
+
+def swa_update(scale):
+    """Folds a snapshot into the mean, against `torch.optim.swa_utils`; 20 in a row."""
+    network = twin()
+    averaged = torch.optim.swa_utils.AveragedModel(network)
+    return _update(
+        swa.update,
+        swa.init(shared().variables["params"]),
+        lambda: averaged.update_parameters(network),
+    )
+
+
+def _update(function, state, torch_update, times=20):
+    update = jax.jit(function, donate_argnums=0)
+    state, params = jax.tree.map(jnp.copy, (state, shared().variables["params"]))
+
+    def call():
+        nonlocal state
+        for _ in range(times):
+            state = update(state, params)
+        return state
+
+    def torch_side():
+        for _ in range(times):
+            torch_update()
+
+    return Pair(times, "updates", {"ltjax": ready(call), "torch": torch_side})
+
+
+def draws(scale):
+    """Draws M = 10 sets of weights."""
+    ours, theirs, _ = posteriors()
+    keys = jax.random.split(jax.random.key(2), SETS - 1)
+    sample = jax.jit(
+        lambda keys, state: jax.lax.map(lambda key: swag.sample(key, state), keys)
+    )
+
+    def torch_side():
+        for _ in range(SETS - 1):
+            theirs.sample()
+
+    sides = {"ltjax": ready(lambda: sample(keys, ours)), "torch": torch_side}
+    return Pair(SETS - 1, "draws", sides)
+
+
+def refresh(scale):
+    """Batch-norm statistics of 1 + 10 sets of weights, draws included."""
+    at, (ours, theirs, network) = shared(), posteriors()
+    images, size = at.images[: scale.refresh_images], scale.refresh_batch
+    members = extractor.members(jax.random.key(3), SETS - 1, 1.0)
+    run = jax.jit(
+        extractor.make_refresh(extractor.of_swag, at.net, normalise, size, 1)
+    )
+    on_device = jnp.asarray(images)
+    batches = torch.from_numpy(images).split(size)
+
+    def torch_side():
+        for _ in range(SETS):
+            theirs.sample()
+            torch.optim.swa_utils.update_bn(batches, network.features)
+
+    features = {name: tree["features"] for name, tree in at.variables.items()}
+
+    @jax.jit
+    def forward(variables, images):
+        x = normalise(images)
+        return at.net.features.apply(variables, x, train=True, mutable=["batch_stats"])
+
+    pieces = [jnp.asarray(batch) for batch in batches]
+    sides = {
+        "ltjax": ready(lambda: run(ours, members, on_device)),
+        "torch": torch_side,
+        f"{SETS} ltjax forward passes": ready(
+            lambda: [forward(features, x) for _ in range(SETS) for x in pieces]
+        ),
+    }
+    return Pair(SETS * len(images), "images", sides)
+
+
+def head(scale):
+    """Three epochs of a linear head with logit adjustment on cached features."""
+    at, tx = shared(), schedule.sgd(*SGD)
+    features = at.rng.normal(size=(COUNT, DIM)).astype(np.float32)
+    steps = COUNT // BATCH
+    rows = at.rng.permutation(COUNT)[: steps * BATCH].reshape(steps, BATCH)
+    params = linear.init(jax.random.key(4), DIM, CLASSES)
+    state = params, tx.init(params)
+    run = jax.jit(
+        train.make_epoch(
+            lambda params, z, y: logit_adjustment.loss(params, z[0], y, at.counts), tx
+        )
+    )
+    ours = jax.device_put((features[None], at.labels, rows))
+
+    def call():
+        nonlocal state
+        for _ in range(3):
+            *state, _ = run(*state, *ours)
+        return state
+
+    model = torch.nn.Linear(DIM, CLASSES)
+    optimiser = peer.sgd(model.parameters(), *SGD)
+    shift = torch.tensor(np.asarray(losses.log_prior(at.counts)))
+    inputs, labels, batches = (
+        torch.from_numpy(x) for x in (features, at.labels.astype(int), rows)
+    )
+
+    def torch_side():
+        for _ in range(3):
+            for batch in batches:
+                peer.train_step(model, optimiser, inputs[batch], labels[batch], shift)
+
+    return Pair(3 * rows.size, "images", {"ltjax": ready(call), "torch": torch_side})
+
+
+def evaluation(scale):
+    """Every figure of a row of the table, from the features of 10,000 test images."""
+    at = shared()
+    features = at.rng.normal(size=(10_000, DIM)).astype(np.float32)
+    labels = np.arange(10_000) % CLASSES
+    params = linear.init(jax.random.key(5), DIM, CLASSES)
+    log_probs = scoring.one_pass(linear.logits, params)
+    ours = jnp.asarray(features[None])
+    weight, bias = (torch.tensor(np.asarray(params[n])) for n in ("kernel", "bias"))
+    inputs, targets = torch.from_numpy(features), torch.from_numpy(labels)
+    sides = {
+        "ltjax": lambda: scoring.score(log_probs, ours, labels, at.counts),
+        "torch": lambda: peer.scores(inputs @ weight + bias, targets),
+    }
+    return Pair(10_000, "images", sides)
+
+
+# Long ones last: with little time left they are repeated less often.
+PAIRS = {
+    pair.__name__: pair
+    for pair in (
+        swag_update,
+        swa_update,
+        draws,
+        head,
+        evaluation,
+        train_step,
+        inference,
+        refresh,
+    )
+}

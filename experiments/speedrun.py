@@ -1,0 +1,274 @@
+"""SRepr on CIFAR-100-LT as fast as one accelerator can, with the time of every stage.
+
+    python experiments/speedrun.py --train A.npz --test B.npz --out speedrun.json
+
+The files hold the whole CIFAR-100 in official order, or its long-tailed subset. Recipe
+and random numbers are those of a run of the config, and so are, to rounding, its rows
+SWA + SRepr and SWA + LA. Nothing else is trained or saved, all data lie on the device,
+and a stage is one program, compiled apart. It needs jax, flax, optax, numpy and chex.
+
+JAX computes float32 products as TF32 on recent GPUs, which
+JAX_DEFAULT_MATMUL_PRECISION=highest prevents. So far tested with short schedules on a
+CPU only: nothing is claimed about an accelerator.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import operator
+import platform
+import runpy
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import flax
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+import optax
+
+from ltjax import config as configs
+from ltjax import extractor, folder, limits, streams
+from ltjax.classifier import linear, logit_adjustment, srepr, train
+from ltjax.data import augment, longtail, order, sampling, sources
+from ltjax.evaluation import groups
+from ltjax.evaluation.tally import tally
+from ltjax.losses import cross_entropy
+from ltjax.mistake import Mistake
+from ltjax.models.cifar_resnet import CifarResNet
+from ltjax.models.heads import Linear
+from ltjax.models.network import Network
+from ltjax.posterior import swag
+from ltjax.report.writer import write_json
+from ltjax.representation import epoch, schedule, step
+
+RECIPE = Path(__file__).parent.parent / "configs" / "cifar100_lt.py"
+
+
+def read(args):
+    """The flags of a command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--train", required=True, help="npz: image uint8 [N, H, W, C], label [N]")
+    add("--test", required=True, help="npz of the test images")
+    add("--out", type=Path, required=True, help="JSON file to write")
+    add("--config", default=RECIPE, help="Python file that assigns `config`")
+    add("--epochs", type=int, help="instead of the config's; warm-up and SWA scale")
+    add("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    add("--seeds", type=int, default=1, help="runs, of seed 0, 1, ...")
+    add("--at-once", type=int, default=1, help="seeds computed side by side")
+    add("--chunk", type=int, default=1, help="draws computed side by side")
+    return parser.parse_args(args)
+
+
+def recipe(flags):
+    """The config of a command line."""
+    config, change = runpy.run_path(str(flags.config))["config"], dataclasses.replace
+    optim, start = config.optim, configs.swa_start(config)
+    epochs = flags.epochs or optim.epochs
+    warmup = optim.warmup_epochs * epochs // optim.epochs
+    files = {"source": "npz", "train": flags.train, "test": flags.test}
+    config = change(
+        config,
+        data=change(config.data, **files),
+        model=change(config.model, dtype=flags.dtype),
+        optim=change(optim, epochs=epochs, warmup_epochs=warmup),
+        swa=change(config.swa, start=start * epochs // optim.epochs),
+        posterior=change(config.posterior, chunk=flags.chunk),
+    )
+    limits.check(config)
+    if config.swa.every_steps or not config.classifier.views:
+        raise Mistake("swa.every_steps has to be None here, classifier.views a number")
+    if not 1 <= flags.at_once <= flags.seeds:
+        raise Mistake(f"--at-once is {flags.at_once}; it must be in 1..{flags.seeds}")
+    return config
+
+
+class Stages:
+    """Computes functions of one seed for all seeds; times compiling and running."""
+
+    def __init__(self, at_once):
+        """With `at_once` seeds side by side; one by one nothing is batched at all."""
+        self.batch_size = at_once if at_once > 1 else None
+        self.seconds, self.compile_seconds = {}, {}
+
+    def run(self, name, function, seeds, shared):
+        """`function(*seed, *shared)` for each of `seeds`, trees with a leading axis."""
+
+        def program(seeds, shared):
+            return jax.lax.map(
+                lambda seed: function(*seed, *shared), seeds, batch_size=self.batch_size
+            )
+
+        begin = time.perf_counter()
+        compiled = jax.jit(program).lower(seeds, shared).compile()
+        ready = time.perf_counter()
+        found = jax.block_until_ready(compiled(seeds, shared))
+        end = time.perf_counter()
+        self.compile_seconds[name], self.seconds[name] = ready - begin, end - ready
+        print(f"{name}: {end - ready:.2f} s, and {ready - begin:.2f} s of compiling")
+        return found
+
+
+def speedrun(config, seeds, stages):
+    """Rows of the results, and the log probabilities [seeds, N, C] behind each."""
+    optim, swa, posterior = config.optim, config.swa, config.posterior
+    model, heads = config.model, config.classifier
+    begin = time.perf_counter()
+    data = sources.npz(config.data.train, config.data.test)
+    classes, factor = data.classes, config.data.imbalance_factor
+    split = longtail.tailed(data.train, classes, factor)
+    index = order.class_index(split.label, classes)
+    mean, std = augment.moments(split.image)
+    images, labels, test = jax.block_until_ready(jax.device_put((*split, data.test)))
+    stages.seconds["data"] = time.perf_counter() - begin
+    keys = jax.vmap(streams.keys)(jnp.arange(seeds))
+    normalise = partial(augment.normalise, mean=mean, std=std)
+
+    def augmented(key, images):
+        crop_key, flip_key = jax.random.split(key)
+        images = augment.crop(crop_key, images, config.data.pad)
+        return augment.flip(flip_key, images) if config.data.flip else images
+
+    def prepare(key, images):
+        return normalise(augmented(key, images))
+
+    # The representation; at the end of each late epoch, a snapshot for the posterior.
+    extract = CifarResNet(model.depth, model.width, jnp.dtype(model.dtype))
+    net = Network(features=extract, head=Linear(classes))
+    rule = optim.batch_size, optim.epochs, optim.drop_last
+    batches = sampling.batches(optim.sampling, index, *rule)
+    steps = order.steps(len(labels), optim.batch_size, optim.drop_last)
+    start = configs.swa_start(config) * steps
+    rate = schedule.to_constant(optim.lr, swa.lr, start, optim.warmup_epochs * steps)
+    tx = schedule.sgd(rate, optim.momentum, optim.weight_decay)
+    snapshot = epoch.every(swag.update, start, steps)
+    run_epoch = epoch.make_epoch(
+        step.make_step(net.apply, cross_entropy, tx), prepare, lambda none, state: none
+    )
+
+    def represent(keys, images, labels):
+        def one(carry, number):
+            state, average = carry
+            rows = batches(jax.random.fold_in(keys.order, number), number)
+            both, data = (keys.prepare, keys.step), {"image": images, "label": labels}
+            (state, _), history = run_epoch(both, (state, ()), data, rows)
+            return (state, snapshot(average, state)), history["loss"].mean()
+
+        state = step.init(net.init(keys.init, normalise(images[:1])), tx)
+        carry = state, swag.init(state.params, swa.rank)
+        (_, average), losses = jax.lax.scan(one, carry, jnp.arange(optim.epochs))
+        return average, losses
+
+    average, losses = stages.run("representation", represent, (keys,), (images, labels))
+    if not np.isfinite(losses).all():
+        raise Mistake(f"the loss became {losses[:, -1]}; try a smaller optim.lr")
+
+    # The mean and every draw: statistics of their own, and features of several views.
+    parts = extractor.of_swag, net, normalise
+    refresh = extractor.make_refresh(*parts, posterior.batch_size, posterior.chunk)
+    features = extractor.make_features(*parts, posterior.chunk)
+    members = jax.vmap(
+        lambda key: extractor.members(key, posterior.samples, posterior.scale)
+    )(keys.members)
+
+    def views(average, members, stats, keys, images):
+        def view(number):
+            seen = augmented(jax.random.fold_in(keys.views, number), images)
+            return features(average, members, stats, seen)
+
+        return jax.lax.map(view, jnp.arange(heads.views))
+
+    stats = stages.run("batch_norm", refresh, (average, members), (images,))
+    everyone = average, members, stats
+    bank = stages.run("features", views, (*everyone, keys), (images,))
+
+    # The classifier, and for reference the one that is re-trained without draws.
+    size = min(heads.batch_size, len(labels))
+    head_batches = sampling.batches("instance", index, size, heads.epochs, False)
+    head_steps = heads.epochs * order.steps(len(labels), size, False)
+    head_rate = optax.cosine_decay_schedule(heads.lr, head_steps)
+    head_tx = schedule.sgd(head_rate, heads.momentum, heads.weight_decay)
+
+    def srepr_loss(params, z, labels):
+        form = dataclasses.asdict(heads.srepr)
+        return srepr.loss(params, z[0], z[1:], labels, index.counts, **form)
+
+    def la_loss(params, z, labels):
+        return logit_adjustment.loss(params, z[0], labels, index.counts, heads.tau)
+
+    def fit(loss, bank, keys, labels):
+        run_epoch = train.make_epoch(loss, head_tx)
+
+        def one(carry, number):
+            rows = head_batches(jax.random.fold_in(keys.head_order, number), number)
+            view = bank[number % heads.views]
+            params, momentum, losses = run_epoch(*carry, view, labels, rows)
+            return (params, momentum), losses.mean()
+
+        params = linear.init(keys.head, bank.shape[-1], classes)
+        carry = params, head_tx.init(params)
+        return jax.lax.scan(one, carry, jnp.arange(heads.epochs))[0][0]
+
+    fit_srepr, fit_la = partial(fit, srepr_loss), partial(fit, la_loss)
+    found = {"srepr": stages.run("head", fit_srepr, (bank, keys), (labels,))}
+    found["la"] = stages.run("reference", fit_la, (bank[:, :, :1], keys), (labels,))
+
+    # One pass at test, with the mean.
+    def evaluate(average, members, stats, found, test):
+        who = extractor.first(members), extractor.first(stats)
+        z = features(average, *who, test.image)[0]
+        logits = {name: linear.logits(params, z) for name, params in found.items()}
+        log_probs = jax.tree.map(jax.nn.log_softmax, logits)
+        sums = {n: tally(p, test.label, jnp.ones(len(z))) for n, p in log_probs.items()}
+        return sums, log_probs
+
+    found = stages.run("evaluation", evaluate, (*everyone, found), (test,))
+    sums, log_probs = jax.device_get(found)
+    rows, by_group = [], longtail.groups(index.counts)
+    for name, seed in itertools.product(sums, range(seeds)):
+        row = {"seed": seed, "backbone": "swa", "classifier": name, "variant": ""}
+        own = jax.tree.map(operator.itemgetter(seed), sums[name])
+        rows.append({**row, **groups.summary(own, by_group)})
+    return rows, log_probs
+
+
+def main(args):
+    """Runs one command line; returns the exit code, 0 or 2."""
+    flags = read(args)
+    stages = Stages(flags.at_once)
+    try:
+        config = recipe(flags)
+        rows, _ = speedrun(config, flags.seeds, stages)
+    except Mistake as mistake:
+        print(f"speedrun: {mistake}", file=sys.stderr)
+        return 2
+    device, seconds = jax.devices()[0], stages.seconds
+    compiling = stages.compile_seconds
+    packages = {p.__name__: p.__version__ for p in (jax, jaxlib, flax, optax, np)}
+    results = {
+        "device": device.device_kind,
+        "peak_bytes": (device.memory_stats() or {}).get("peak_bytes_in_use"),
+        "versions": {"python": platform.python_version(), **packages},
+        "commit": folder.commit(),
+        "config": configs.identity(config),
+        "matmul_precision": jax.config.jax_default_matmul_precision or "default",
+        "at_once": flags.at_once,
+        # Without compiling, and without the classifier that is there for reference.
+        "seconds": {**seconds, "total": sum(seconds.values()) - seconds["reference"]},
+        "compile_seconds": {**compiling, "total": sum(compiling.values())},
+        "rows": rows,
+    }
+    write_json(flags.out, results)
+    for row in rows:
+        name, accuracy = row["classifier"], row["acc"]["all"]
+        print(f"{name} {row['seed']}: {accuracy:.2f} %, NLL {row['nll']:.3f}")
+    print(f"{results['seconds']['total']:.1f} s in all on {device.device_kind}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

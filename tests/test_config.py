@@ -1,0 +1,110 @@
+import ast
+import dataclasses
+import inspect
+import json
+
+import pytest
+
+from ltjax import config as configs
+from ltjax.config import Checkpoint, Classifier, Config, Data, Optim, Srepr, Swa
+
+BASE = configs.identity(Config())
+
+
+def changed(**more):
+    return configs.identity(dataclasses.replace(Config(), **more))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(checkpoint=Checkpoint(keep=7)),
+        Config(data=Data(train="a.npz", test="b.npz")),
+        Config(data=Data(directory="elsewhere", download=True)),
+    ],
+)
+def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):
+    assert configs.identity(config) == BASE
+
+
+@pytest.mark.parametrize(
+    ("config", "difference"),
+    [
+        (Config(seed=1), "seed was 0, now 1"),
+        (Config(name="x"), "name was 'run', now 'x'"),
+        (Config(optim=Optim(lr=0.2)), "optim.lr was 0.1, now 0.2"),
+        (
+            Config(data=Data(imbalance_factor=100)),
+            "data.imbalance_factor was None, now 100",
+        ),
+        (
+            Config(classifier=Classifier(srepr=Srepr(form="dirichlet"))),
+            "classifier.srepr.form was 'mean', now 'dirichlet'",
+        ),
+        (
+            Config(classifier=Classifier(views=None)),
+            "classifier.views was 4, now None",
+        ),
+        # Two differ: the first in the order of names is told.
+        (
+            Config(seed=1, optim=Optim(lr=0.2, epochs=3)),
+            "optim.epochs was 200, now 3",
+        ),
+    ],
+)
+def test_all_else_is_and_the_first_difference_is_named(config, difference):
+    now = configs.identity(config)
+    assert configs.first_difference(BASE, now) == difference
+    assert configs.digest(now) != configs.digest(BASE)
+
+
+def test_equal_identities_have_no_difference():
+    assert configs.first_difference(BASE, configs.identity(Config())) is None
+
+
+def test_the_identity_survives_json():
+    fields = changed(classifier=Classifier(methods=("la",)))
+    read = json.loads(json.dumps(fields))
+    assert read == fields
+    assert configs.first_difference(read, fields) is None
+
+
+def test_a_field_that_an_older_version_lacked_counts_as_none():
+    older = {name: value for name, value in BASE.items() if name != "seed"}
+    assert configs.first_difference(older, BASE) == "seed was None, now 0"
+    older = BASE | {"swa": {k: v for k, v in BASE["swa"].items() if k != "start"}}
+    assert configs.first_difference(older, BASE) is None
+
+
+def test_the_digest_does_not_depend_on_the_order_of_fields():
+    turned = dict(reversed(BASE.items()))
+    assert configs.digest(turned) == configs.digest(BASE)
+    assert len(configs.digest(BASE)) == 16
+
+
+@pytest.mark.parametrize(
+    ("start", "epochs", "expected"), [(None, 200, 150), (None, 3, 2), (7, 10, 7)]
+)
+def test_without_a_start_three_epochs_in_four_come_before_the_constant_rate(
+    start, epochs, expected
+):
+    config = Config(optim=Optim(epochs=epochs), swa=Swa(start=start))
+    assert configs.swa_start(config) == expected
+
+
+def classes():
+    tree = ast.parse(inspect.getsource(configs))
+    return [node for node in tree.body if isinstance(node, ast.ClassDef)]
+
+
+@pytest.mark.parametrize("node", classes(), ids=lambda node: node.name)
+def test_every_setting_has_a_help_text_of_one_line(node):
+    for field, after in zip(node.body[1:], [*node.body[2:], None]):
+        if not isinstance(field, ast.AnnAssign):
+            continue
+        if isinstance(field.value, ast.Call):  # a group; its class has the text
+            continue
+        text = getattr(getattr(after, "value", None), "value", None)
+        assert isinstance(text, str), f"{node.name}.{field.target.id}"
+        assert "\n" not in text
+        assert text.endswith(".")

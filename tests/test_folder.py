@@ -1,0 +1,250 @@
+import dataclasses
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import ltjax
+from ltjax import folder
+from ltjax.config import Checkpoint, Config, Data, Optim
+from ltjax.data.dataset import Dataset, Split
+from ltjax.mistake import Mistake
+
+
+def split(seed, count=6):
+    images = np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 1))
+    return Split(images.astype(np.uint8), np.arange(count, dtype=np.int32) % 2)
+
+
+DATA = Dataset("mine", split(0), split(1, 4), 2)
+CONFIG = Config()
+
+
+def tree(path):
+    """Every file below a folder and what it holds."""
+    return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def refused(path, config=CONFIG, data=DATA):
+    """The message of a claim that is refused and leaves everything as it was."""
+    before = tree(path.parent)
+    with pytest.raises(Mistake) as caught:
+        folder.claim(path, config, data)
+    assert tree(path.parent) == before
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def run(tmp_path):
+    path = tmp_path / "runs" / "x"
+    folder.claim(path, CONFIG, DATA)
+    return path
+
+
+def test_a_new_folder_is_made_with_the_config_in_it(run):
+    assert [file.name for file in run.iterdir()] == ["config.json"]
+    found = json.loads((run / "config.json").read_text())
+    assert found["config"]["optim"]["lr"] == 0.1
+    assert found["config"]["checkpoint"] == {"keep": 2}
+    assert len(found["digest"]) == 16
+
+
+def test_an_empty_folder_will_do(tmp_path):
+    folder.claim(tmp_path, CONFIG, DATA)
+    assert (tmp_path / "config.json").exists()
+
+
+def test_the_same_run_is_found_again_and_nothing_is_written(run):
+    before = tree(run)
+    moved = dataclasses.replace(
+        CONFIG, data=Data(train="moved.npz"), checkpoint=Checkpoint(keep=9)
+    )
+    for config in (CONFIG, moved):
+        folder.claim(run, config, DATA)
+    assert tree(run) == before
+
+
+def test_another_config_is_refused_by_its_first_difference(run):
+    message = refused(run, Config(seed=3, optim=Optim(lr=0.2)))
+    assert message == (
+        f"--out {run} holds another run: optim.lr was 0.1, now 0.2; give another --out"
+    )
+
+
+def other_images():
+    image = DATA.train.image.copy()
+    image[3, 2, 1, 0] ^= 1
+    return dataclasses.replace(DATA, train=DATA.train._replace(image=image))
+
+
+def other_labels():
+    label = 1 - DATA.test.label
+    return dataclasses.replace(DATA, test=DATA.test._replace(label=label))
+
+
+def other_order():
+    turned = Split(*(array[::-1] for array in DATA.train))
+    return dataclasses.replace(DATA, train=turned)
+
+
+@pytest.mark.parametrize("other", [other_images, other_labels, other_order])
+def test_other_data_are_refused(run, other):
+    message = refused(run, data=other())
+    assert "holds another run: its images or labels were others" in message
+
+
+def test_the_fingerprint_tells_shapes_and_types_apart():
+    train = DATA.train
+    others = [
+        train._replace(image=train.image.reshape(6, 2, 8, 1)),
+        train._replace(image=train.image.view(np.int8)),
+        train._replace(label=train.label.astype(np.int64)),
+    ]
+    found = {
+        folder.fingerprint(dataclasses.replace(DATA, train=s)) for s in (train, *others)
+    }
+    assert len(found) == 4
+    copy = Split(*(array.copy(order="F") for array in train))
+    assert folder.fingerprint(dataclasses.replace(DATA, train=copy)) in found
+
+
+def test_a_file_is_refused(tmp_path):
+    path = tmp_path / "x"
+    path.write_text("mine")
+    assert refused(path) == f"--out {path} is a file; it must be a folder or not exist"
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / "x").write_text("mine")
+    message = refused(tmp_path / "x" / "y")
+    assert message == f"--out {tmp_path / 'x' / 'y'} cannot be written: Not a directory"
+
+
+def test_foreign_files_are_refused(tmp_path):
+    path = tmp_path / "x"
+    path.mkdir()
+    (path / "thesis.txt").write_text("mine")
+    assert refused(path).startswith(f"--out {path} holds other files")
+
+
+def test_a_process_killed_in_its_first_moment_leaves_no_foreign_file(tmp_path):
+    (tmp_path / "config.json.part").write_text('{"dig')
+    folder.claim(tmp_path, CONFIG, DATA)
+    assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        "null",
+        "{}",
+        '{"run": 3}',
+        '{"run": {"config": 3}}',
+        "\udcff",
+    ],
+)
+def test_a_config_that_is_none_is_refused(tmp_path, text):
+    path = tmp_path / "x"
+    path.mkdir()
+    (path / "config.json").write_bytes(text.encode(errors="surrogateescape"))
+    message = refused(path)
+    assert (
+        message == f"{path / 'config.json'} is not a run's config; give another --out"
+    )
+
+
+def test_a_config_that_is_a_folder_is_refused(tmp_path):
+    (tmp_path / "x" / "config.json").mkdir(parents=True)
+    assert "is not a run's config" in refused(tmp_path / "x")
+
+
+def test_a_disk_without_space_is_told_in_one_line(tmp_path, monkeypatch):
+    def full(path, value):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "x"
+    monkeypatch.setattr(folder, "write_json", full)
+    assert refused(path) == f"--out {path} cannot be written: No space left on device"
+    with pytest.raises(Mistake, match="cannot be written: No space"):
+        folder.record_versions(path)
+
+
+def test_versions_gain_one_entry_per_process(run):
+    folder.record_versions(run)
+    folder.record_versions(run)
+    sessions = json.loads((run / "versions.json").read_text())
+    assert len(sessions) == 2
+    for session in sessions:
+        assert set(session) == {"started", "commit", "python", "packages", "devices"}
+        assert session["packages"]["ltjax"] == ltjax.__version__
+        assert {"jax", "flax", "orbax-checkpoint"} <= set(session["packages"])
+        assert session["started"].endswith("+00:00")
+        assert session["devices"]
+
+
+def test_damaged_json_is_told_in_one_line(run):
+    (run / "versions.json").write_text("[{")
+    with pytest.raises(Mistake, match=r"versions\.json is damaged \(.*\); delete it"):
+        folder.record_versions(run)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A git checkout that holds one committed file, which takes the package's place."""
+    file = tmp_path / "folder.py"
+    file.write_text("1\n")
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+    for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "x")):
+        subprocess.run(("git", *words), cwd=tmp_path, check=True)
+    monkeypatch.setattr(folder, "__file__", str(file))
+    return file
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_the_commit_says_whether_files_were_changed(checkout):
+    clean = folder.commit()
+    assert len(clean) == 40
+    (checkout.parent / "untracked").write_text("2\n")
+    assert folder.commit() == clean
+    checkout.write_text("2\n")
+    assert folder.commit() == clean + "-dirty"
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_a_package_inside_another_checkout_has_no_commit(checkout, monkeypatch):
+    monkeypatch.setattr(folder, "__file__", str(checkout.parent / "installed.py"))
+    assert folder.commit() is None
+
+
+def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert folder.commit() is None
+
+
+def test_events_leave_out_torn_lines(tmp_path):
+    assert folder.events(tmp_path) == []
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"event": "a"}\n{"event": "torn", "sec\n{"event": "b"}\n{"event": "c", "se'
+    )
+    assert [event["event"] for event in folder.events(tmp_path)] == ["a", "b"]
+
+
+def test_seconds_are_summed_per_stage_over_all_processes(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"event": "epoch", "stage": "representation", "seconds": 1.5}\n'
+        '{"event": "head_epoch", "loss": 1}\n'
+        '{"event": "time", "stage": "features", "seconds": 0.25}\n'
+        '{"event": "epoch", "stage": "representation", "seconds": 2}\n'
+        '{"event": "epoch", "stage": "representation", "sec'
+    )
+    assert folder.seconds_per_stage(tmp_path) == {
+        "representation": 3.5,
+        "features": 0.25,
+    }

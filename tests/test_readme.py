@@ -1,0 +1,49 @@
+"""The README's tables are those of the result files, and its example runs."""
+
+import re
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_tables_are_those_of_the_result_files():
+    text = (ROOT / "README.md").read_text()
+    filled = runpy.run_path(str(ROOT / "experiments" / "readme.py"))["filled"]
+    assert filled(text) == text
+
+
+class Features(nn.Module):
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.Dense(6)(x)
+        return nn.relu(nn.BatchNorm(use_running_average=not train)(x))
+
+
+def test_example_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+    assert len(blocks) == 1
+    images = jax.random.normal(jax.random.key(2), (20, 4))
+    params = Features().init(jax.random.key(3), images)["params"]
+
+    def train_an_epoch(params):
+        return jax.tree.map(lambda leaf: 1.01 * leaf + 0.01, params)
+
+    names = {
+        "apply": Features().apply,
+        "params": params,
+        "train_an_epoch": train_an_epoch,
+        "epochs": 3,
+        "images": images,
+        "labels": jnp.arange(20) % 3,
+        "counts": np.array([7, 7, 6]),
+    }
+    exec(blocks[0], names)
+    assert names["z"].shape == (11, 20, 6)
+    assert names["loss"].shape == (20,)
+    assert jnp.isfinite(names["loss"]).all()

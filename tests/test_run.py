@@ -1,0 +1,487 @@
+"""Whole runs of a tiny config: what they write, and that they stop and go on."""
+
+import copy
+import dataclasses
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+from rich.console import Console
+
+from ltjax import backbone, checkpoint, folder, looks
+from ltjax.config import (
+    Checkpoint,
+    Classifier,
+    Config,
+    Data,
+    Model,
+    Optim,
+    Posterior,
+    Swa,
+)
+from ltjax.mistake import Mistake
+from ltjax.report.writer import Writer
+from ltjax.run import run
+
+CLASSES = 4
+HEADS = ("none", "crt", "lws", "tau_norm", "ncm", "la_posthoc", "la", "disalign")
+ROWS = [
+    *(("sgd", head, "") for head in HEADS),
+    *(("swa", head, "") for head in HEADS),
+    *(("swa", "srepr", variant) for variant in ("", "b", "c-mean", "c-dirichlet")),
+    *(("swag", head, "") for head in ("none", "la", "srepr")),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Compiling takes most of the time: do it hastily, and once for equal programs."""
+    cache = str(tmp_path_factory.mktemp("cache"))
+    settings = (  # with their defaults
+        ("jax_disable_most_optimizations", True, False),
+        ("jax_compilation_cache_dir", cache, None),
+        ("jax_persistent_cache_min_compile_time_secs", 0, 1.0),
+        ("jax_persistent_cache_min_entry_size_bytes", -1, 0),
+    )
+    # Whether there is a cache is otherwise settled by the first program of the process.
+    compilation_cache.reset_cache()
+    for name, value, _ in settings:
+        jax.config.update(name, value)
+    yield
+    for name, _, default in settings:
+        jax.config.update(name, default)
+    compilation_cache.reset_cache()
+
+
+def save(path, counts, seed):
+    """Noisy images of a colour per class."""
+    label = np.repeat(np.arange(len(counts)), counts)
+    noise = np.random.default_rng(seed).integers(0, 120, (len(label), 8, 8, 1))
+    image = noise + 40 * label[:, None, None, None]
+    np.savez(path, image=image.astype(np.uint8), label=label)
+
+
+def config_of(place, **data):
+    files = {"train": str(place / "train.npz"), "test": str(place / "test.npz")}
+    return Config(
+        name="tiny",
+        data=Data(source="npz", pad=1, flip=True, **files, **data),
+        model=Model(depth=8, width=4),
+        optim=Optim(epochs=4, warmup_epochs=1, batch_size=16),
+        swa=Swa(start=2, every_steps=1, rank=2),
+        posterior=Posterior(samples=2, batch_size=20),
+        classifier=Classifier(epochs=2, batch_size=16, views=2),
+    )
+
+
+def quiet():
+    return Console(quiet=True)
+
+
+class Place:
+    """A folder with data, a config for them, and a finished run of it."""
+
+    def __init__(self, path):
+        self.path = path
+        save(path / "train.npz", [24] * CLASSES, 0)
+        save(path / "test.npz", [5] * CLASSES, 1)
+        self.config = config_of(path, imbalance_factor=6)  # 24, 13, 7 and 4 images
+        self.out = path / "done"
+        self.results = run(self.config, self.out, quiet())
+
+    def read(self, name):
+        return strict_json((self.out / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return Place(tmp_path_factory.mktemp("place"))
+
+
+def strict_json(text):
+    def refuse(constant):
+        raise ValueError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def timeless(results):
+    """The results without what may differ between equal runs."""
+    results = copy.deepcopy(results)
+    del results["seconds"]
+    for row in results["rows"]:
+        del row["seconds"]
+    return results
+
+
+def names(results):
+    return [(r["backbone"], r["classifier"], r["variant"]) for r in results["rows"]]
+
+
+def tree(path):
+    return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+# What a run writes
+
+
+def test_every_row_is_there_and_one_headline_per_pair(place):
+    assert names(place.results) == ROWS
+    headlines = [(b, c) for b, c, variant in names(place.results) if variant == ""]
+    pairs = {(b, c) for b, c, _ in names(place.results)}
+    assert sorted(headlines) == sorted(pairs)
+
+
+def test_results_are_plain_json_of_the_promised_shape(place):
+    found = place.read("results.json")
+    assert found == place.results
+    assert found["dataset"] == {
+        "name": "train",
+        "classes": CLASSES,
+        "train": 48,
+        "test": 20,
+        "counts": [24, 13, 7, 4],
+        "imbalance_factor": 6,
+    }
+    assert found["seed"] == 0
+    assert set(found["seconds"]) == {"representation", "features", "classifier"}
+    assert all(seconds > 0 for seconds in found["seconds"].values())
+    for row in found["rows"]:
+        assert list(row["acc"]) == ["many", "medium", "few", "all"]
+        # No class has more than 100 images.
+        assert row["acc"]["many"] is None
+        assert all(0 <= row["acc"][name] <= 100 for name in ("medium", "few", "all"))
+        assert row["nll"] > 0
+        assert 0 <= row["ece"] <= 1
+        assert 0 <= row["brier"] <= 2
+        assert row["seconds"] > 0
+
+
+def test_groups_are_means_over_their_classes(place):
+    classes = place.read("classes.json")
+    assert classes["counts"] == [24, 13, 7, 4]
+    for row in place.results["rows"]:
+        names = (row["backbone"], row["classifier"], row["variant"])
+        accuracy = classes["accuracy"]["-".join(filter(None, names))]
+        assert row["acc"]["medium"] == pytest.approx(100 * accuracy[0])
+        assert row["acc"]["few"] == pytest.approx(100 * np.mean(accuracy[1:]))
+        # As many test images in every class.
+        assert row["acc"]["all"] == pytest.approx(100 * np.mean(accuracy))
+
+
+def test_the_draws_differ_and_the_dispersion_is_told_per_class(place):
+    dispersion = place.read("classes.json")["dispersion"]
+    assert set(dispersion) == {"representation", "relative", "probability"}
+    for values in dispersion.values():
+        assert len(values) == CLASSES
+        assert min(values) > 0
+
+
+def test_the_rows_are_not_copies_of_one_another(place):
+    figures = {name: r["nll"] for name, r in zip(ROWS, place.results["rows"])}
+    # The headline is the mean form of SRepr under its own name.
+    headline = figures.pop(("swa", "srepr", ""))
+    assert headline == figures["swa", "srepr", "c-mean"]
+    assert len(set(figures.values())) == len(figures)
+
+
+def test_metrics_tell_every_epoch_and_row(place):
+    events = folder.events(place.out)
+    epochs = [e for e in events if e["event"] == "epoch"]
+    assert [(e["backbone"], e["epoch"]) for e in epochs] == [
+        (backbone, epoch) for backbone in ("sgd", "swa") for epoch in (1, 2, 3, 4)
+    ]
+    # Warm-up over the first epoch's three steps; SWA's rate is constant afterwards.
+    assert epochs[0]["lr"] == pytest.approx(0.1)
+    assert epochs[-1]["lr"] == pytest.approx(0.02)
+    rows = [e["row"] for e in events if e["event"] == "row"]
+    single_pass = ["-".join(filter(None, name)) for name in ROWS if name[0] != "swag"]
+    assert rows == single_pass
+    trained = {e["row"] for e in events if e["event"] == "head_epoch"}
+    assert "swa-srepr-b" in trained
+    assert "sgd-ncm" not in trained
+
+
+def test_the_folder_holds_what_is_promised(place):
+    assert {file.name for file in place.out.iterdir()} == {
+        "config.json",
+        "versions.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "classes.json",
+        "results.json",
+    }
+    assert len(place.read("versions.json")) == 1
+
+
+# Finished runs
+
+
+def test_a_finished_run_answers_at_once_and_writes_nothing(place, monkeypatch):
+    def no_compute(*arguments):
+        raise AssertionError("a finished run needs no compute")
+
+    monkeypatch.setattr(jax, "jit", no_compute)
+    monkeypatch.setattr(jax, "device_put", no_compute)
+    before = tree(place.out)
+    console = Console(width=80, file=io.StringIO())
+    config = dataclasses.replace(place.config, checkpoint=Checkpoint(keep=5))
+    assert run(config, str(place.out), console) == place.results
+    assert "SWA + SRepr" in console.file.getvalue()
+    assert tree(place.out) == before
+
+
+def test_the_command_line_of_a_finished_run(place, tmp_path):
+    file = tmp_path / "tiny.py"
+    file.write_text(f"from ltjax.config import *\nconfig = {place.config!r}\n")
+    command = (sys.executable, "-m", "ltjax.main", "--config", file)
+
+    def ended(*more):
+        return subprocess.run((*command, *more), capture_output=True, text=True)
+
+    shown = ended("--out", place.out)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "SWA + SRepr (c-dirichlet)" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    refused = ended("--out", place.out, "--seed", "1")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        f"ltjax: --out {place.out} holds another run: seed was 0, now 1; "
+        "give another --out\n"
+    )
+
+
+def test_moved_data_are_the_same_data(place, tmp_path):
+    for name in ("train", "test"):
+        shutil.copy(place.path / f"{name}.npz", tmp_path / f"other_{name}.npz")
+    files = {name: str(tmp_path / f"other_{name}.npz") for name in ("train", "test")}
+    data = dataclasses.replace(place.config.data, **files)
+    config = dataclasses.replace(place.config, data=data)
+    assert run(config, place.out, quiet()) == place.results
+
+
+def test_changed_data_are_refused(place, tmp_path):
+    save(tmp_path / "train.npz", [24] * CLASSES, 2)
+    save(tmp_path / "test.npz", [5] * CLASSES, 1)
+    before = tree(place.out)
+    with pytest.raises(Mistake, match="its images or labels were others"):
+        run(config_of(tmp_path, imbalance_factor=6), place.out, quiet())
+    assert tree(place.out) == before
+
+
+def test_another_seed_is_another_run(place):
+    with pytest.raises(Mistake, match="holds another run: seed was 0, now 1"):
+        run(dataclasses.replace(place.config, seed=1), place.out, quiet())
+
+
+def test_damaged_results_are_told_in_one_line(place, tmp_path):
+    out = tmp_path / "x"
+    out.mkdir()
+    shutil.copy(place.out / "config.json", out)
+    (out / "results.json").write_text('{"rows"')
+    with pytest.raises(Mistake, match=r"results\.json is damaged .*; delete it"):
+        run(place.config, out, quiet())
+
+
+# Unfinished runs
+
+
+class Killed(BaseException):
+    """The end of a process, as far as the code of the run can see."""
+
+
+def kill_at_event(monkeypatch, wanted):
+    """Ends the run just before it writes the first event that has these entries."""
+    write = Writer.write
+
+    def writing(self, event):
+        if wanted.items() <= event.items():
+            raise Killed
+        write(self, event)
+
+    monkeypatch.setattr(Writer, "write", writing)
+
+
+def kill_at_save(monkeypatch, name):
+    """Ends the run just before it saves the tree of this name."""
+    save = checkpoint.save
+
+    def saving(path, tree, note=None):
+        if path.parts[-len(name.split("/")) :] == tuple(name.split("/")):
+            raise Killed
+        save(path, tree, note)
+
+    monkeypatch.setattr(checkpoint, "save", saving)
+
+
+def test_a_run_that_is_killed_again_and_again_gives_the_same_rows(
+    place, tmp_path, monkeypatch
+):
+    kills = (
+        (kill_at_event, {"event": "epoch", "backbone": "sgd", "epoch": 2}),
+        # Between two epochs that give snapshots.
+        (kill_at_event, {"event": "epoch", "backbone": "swa", "epoch": 3}),
+        (kill_at_save, "features/swa/view0"),
+        (kill_at_save, "heads/swa-srepr"),
+    )
+    out = tmp_path / "x"
+    for kill, where in kills:
+        with monkeypatch.context() as patch:
+            kill(patch, where)
+            with pytest.raises(Killed):
+                run(place.config, out, quiet())
+        assert not (out / "results.json").exists()
+        # A process may die in the middle of a line, too.
+        with (out / "metrics.jsonl").open("a") as file:
+            file.write('{"event": "ro')
+    results = run(place.config, out, quiet())
+    assert timeless(results) == timeless(place.results)
+    classes = json.loads((out / "classes.json").read_text())
+    assert classes == place.read("classes.json")
+    assert len(json.loads((out / "versions.json").read_text())) == len(kills) + 1
+    # Each kill cost the event it came before, and nothing else.
+    epochs = [e for e in folder.events(out) if e["event"] == "epoch"]
+    assert [(e["backbone"], e["epoch"]) for e in epochs] == [
+        *(("sgd", 1), ("sgd", 3), ("sgd", 4)),
+        *(("swa", 1), ("swa", 2), ("swa", 4)),
+    ]
+
+
+def begun(monkeypatch, config, out):
+    """The record of a run that ends before its first step."""
+
+    def train(session, name):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backbone, "train", train)
+        with pytest.raises(Killed):
+            run(config, out, quiet())
+    return json.loads((out / "config.json").read_text())["run"]
+
+
+def test_the_seed_does_not_change_the_subset(place, tmp_path, monkeypatch):
+    runs = {}
+    for seed, subset_seed in ((0, 0), (1, 0), (0, 1)):
+        data = dataclasses.replace(place.config.data, subset_seed=subset_seed)
+        config = dataclasses.replace(place.config, seed=seed, data=data)
+        out = tmp_path / f"{seed}{subset_seed}"
+        runs[seed, subset_seed] = begun(monkeypatch, config, out)["data"]
+    assert runs[0, 0] == runs[1, 0]
+    assert runs[0, 0] != runs[0, 1]
+    assert runs[0, 0] == place.read("config.json")["run"]["data"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(place, tmp_path):
+    out = tmp_path / "x"
+    optim = dataclasses.replace(place.config.optim, lr=1e20)
+    config = dataclasses.replace(place.config, optim=optim)
+    with pytest.raises(Mistake) as caught:
+        run(config, out, quiet())
+    assert str(caught.value) == (
+        "sgd: the loss is nan at step 1, learning rate 6.66667e+19; "
+        "try a smaller --optim.lr"
+    )
+    assert (out / "config.json").exists()
+    assert not (out / "results.json").exists()
+    # The same command ends in the same way.
+    with pytest.raises(Mistake, match="the loss is nan at step 1"):
+        run(config, out, quiet())
+
+
+def test_earlier_checkpoints_outlive_a_loss_that_is_not_finite(
+    place, tmp_path, monkeypatch
+):
+    out = tmp_path / "x"
+    refuse = backbone._refuse_divergence
+
+    def poisoned(name, losses, first_step, rate):
+        if first_step == 3:  # the second epoch's
+            losses = np.where(np.arange(3) == 1, np.nan, losses)
+        refuse(name, losses, first_step, rate)
+
+    monkeypatch.setattr(backbone, "_refuse_divergence", poisoned)
+    with pytest.raises(Mistake, match="sgd: the loss is nan at step 4, learning rate"):
+        run(place.config, out, quiet())
+    with checkpoint.keeper(out / "checkpoints" / "sgd") as keeper:
+        assert keeper.latest.step == 1
+
+
+def test_a_head_that_diverges_is_named(place, tmp_path):
+    settings = dataclasses.replace(place.config.classifier, methods=("la",), lr=1e30)
+    config = dataclasses.replace(place.config, classifier=settings)
+    out = tmp_path / "x"
+    with pytest.raises(Mistake, match=r"^sgd-la: the loss is .*--classifier\.lr$"):
+        run(config, out, quiet())
+    assert (out / "checkpoints" / "heads" / "sgd-none").exists()
+    assert not (out / "checkpoints" / "heads" / "sgd-la").exists()
+
+
+# Other settings
+
+
+def test_without_a_bank_every_epoch_has_its_own_views(place, tmp_path, monkeypatch):
+    seen = []
+    take = looks.take
+
+    def taking(session, name, weights):
+        found = take(session, name, weights)
+
+        def view(epoch, draws):
+            z = found.view(epoch, draws)
+            if name == "swa":
+                seen.append((epoch, draws, np.asarray(z[0])))
+            return z
+
+        return found._replace(view=view)
+
+    monkeypatch.setattr(looks, "take", taking)
+    settings = dataclasses.replace(
+        place.config.classifier, views=None, methods=("la", "srepr")
+    )
+    config = dataclasses.replace(place.config, classifier=settings)
+    results = run(config, tmp_path / "x", quiet())
+    assert [name for name in names(results) if name[0] == "sgd"] == [
+        ("sgd", "none", ""),
+        ("sgd", "la", ""),
+    ]
+    by_epoch = {}
+    for epoch, draws, mean in seen:
+        by_epoch.setdefault(epoch, []).append((draws, mean))
+    assert sorted(by_epoch) == [0, 1]
+    for views in by_epoch.values():
+        # All heads see the same images; with or without draws, the mean comes first.
+        # Programs of other shapes may add in another order.
+        for _, mean in views[1:]:
+            np.testing.assert_allclose(mean, views[0][1], rtol=1e-5, atol=1e-5)
+    assert np.abs(by_epoch[0][0][1] - by_epoch[1][0][1]).max() > 1e-2
+    assert not (tmp_path / "x" / "checkpoints" / "features" / "swa" / "view0").exists()
+
+
+def test_classes_may_lack_training_or_test_images(place, tmp_path):
+    # As many images as in the other runs, so that compiled programs can be shared.
+    save(tmp_path / "train.npz", [28, 20, 0, 0], 0)
+    save(tmp_path / "test.npz", [0, 10, 10, 0], 1)
+    config = config_of(tmp_path, classes=CLASSES)
+    results = run(config, tmp_path / "x", quiet())
+    assert names(results) == ROWS
+    strict_json((tmp_path / "x" / "results.json").read_text())
+    classes = strict_json((tmp_path / "x" / "classes.json").read_text())
+    for row in results["rows"]:
+        assert row["nll"] > 0
+        name = "-".join(
+            filter(None, (row["backbone"], row["classifier"], row["variant"]))
+        )
+        first, second, third, fourth = classes["accuracy"][name]
+        assert first is fourth is None
+        assert row["acc"]["medium"] == pytest.approx(100 * second)
+        assert row["acc"]["few"] == pytest.approx(100 * third)
+    for values in classes["dispersion"].values():
+        assert values[0] is values[3] is None
+        assert min(values[1:3]) > 0
