@@ -8,14 +8,13 @@ Not run yet on an accelerator: no figure is claimed. Expected from the literatur
 39 % without re-training, 43 to 47 % with it.
 """
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
+from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa
 
 config = Config(
-    name="cifar100_lt",
     data=Data(source="tfds:cifar100", imbalance_factor=100, pad=4, flip=True),
     model=Model(depth=32),
     optim=Optim(epochs=200, warmup_epochs=5),
     swa=Swa(start=150, lr=0.02, rank=20),
     posterior=Posterior(samples=10),
-    classifier=Classifier(epochs=20),
+    classifier=Classifier(epochs=20, srepr=Srepr(alpha=0.5, temperature=2.0)),
 )

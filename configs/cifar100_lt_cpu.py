@@ -4,13 +4,14 @@
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 
 The files hold the whole CIFAR-100 in official order: `image` uint8 [N, 32, 32, 3] and
-`label`. The figures this gave are in experiments/results/cifar100_lt_cpu.json.
+`label`. About an hour on two cores that do nothing else; it may be stopped and goes on.
+Its figures are in experiments/results/cifar100_lt_cpu.json; how SRepr's alpha,
+temperature and form were chosen is in docs/decisions.md.
 """
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
+from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa
 
 config = Config(
-    name="cifar100_lt_cpu",
     data=Data(
         source="npz",
         train="cifar100_train.npz",
@@ -23,5 +24,5 @@ config = Config(
     optim=Optim(epochs=48, warmup_epochs=2),
     swa=Swa(start=36, lr=0.02, rank=20),
     posterior=Posterior(samples=10),
-    classifier=Classifier(epochs=20),
+    classifier=Classifier(epochs=20, srepr=Srepr(alpha=0.5, temperature=2.0)),
 )

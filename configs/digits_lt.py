@@ -10,7 +10,6 @@ the long-tailed subset leaves out, by NLL.
 from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa
 
 config = Config(
-    name="digits_lt",
     data=Data(source="digits", imbalance_factor=50, largest=100, pad=1),
     model=Model(depth=8, width=16),
     optim=Optim(epochs=60, batch_size=32, warmup_epochs=3),

@@ -1,10 +1,11 @@
-"""What `bench.py` times: each part of a run in ltjax and in PyTorch, on the same data.
+"""Training, inference and scores in ltjax and in PyTorch, for `bench.py` to time.
 
 A ResNet-32 for 100 classes, in batches of 128 images of 32 × 32 × 3, uint8, that are
 scaled on the way; the images are noise, which takes as long as any others.
 """
 
 import functools
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,14 +15,14 @@ import numpy as np
 import peer
 import torch
 
-from ltjax import backbone, config, extractor, losses, scoring
+from ltjax import backbone, config, losses, scoring
 from ltjax.classifier import linear, logit_adjustment, train
 from ltjax.data import augment, longtail
-from ltjax.posterior import swa, swag
+from ltjax.posterior import swag
 from ltjax.representation import epoch, schedule, step
 
 COUNT = 10_847  # training images of CIFAR-100-LT at factor 100
-CLASSES, BATCH, DIM, RANK, SETS = 100, 128, 64, 20, 11
+CLASSES, BATCH, DIM, RANK = 100, 128, 64, 20
 MEAN, STD = (0.5, 0.49, 0.44), (0.27, 0.26, 0.28)
 SGD = (0.01, 0.9, 5e-4)  # rate, momentum, weight decay
 MAY_FAIL = "torch.compile"
@@ -72,6 +73,16 @@ def shared():
     return Shared(net, variables, images, labels, counts, rng)
 
 
+def use_cpu():
+    """Keeps both libraries on the CPU, with as many threads; returns how many."""
+    jax.config.update("jax_platforms", "cpu")
+    # As XLA counts them: the cores that this process may use.
+    own = getattr(os, "sched_getaffinity", None)
+    threads = len(own(0)) if own else os.cpu_count()
+    torch.set_num_threads(threads)
+    return threads
+
+
 def normalise(images):
     """As in a run: uint8 to scaled float32."""
     return augment.normalise(images, MEAN, STD)
@@ -79,9 +90,7 @@ def normalise(images):
 
 def twin(channels_last=True):
     """The same network in PyTorch."""
-    network = peer.load(
-        peer.Network(32, 16, CLASSES, MEAN, STD), shared().variables
-    )
+    network = peer.load(peer.Network(32, 16, CLASSES, MEAN, STD), shared().variables)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return network.to(memory_format=layout)
 
@@ -177,111 +186,6 @@ def inference(scale):
     return Pair(len(images), "images", sides)
 
 
-def snapshots():
-    """Weights that differ a little, as those of successive epochs do."""
-    params = shared().variables["params"]
-    return [
-        jax.tree.map(lambda leaf, by=1 + 0.001 * i: leaf * by, params)
-        for i in range(RANK + 2)
-    ]
-
-
-@functools.cache
-def posteriors():
-    """The SWAG posterior of the same snapshots in ltjax and in PyTorch, and its net."""
-    at, update, network = shared(), jax.jit(swag.update), twin()
-    ours = swag.init(at.variables["params"], RANK)
-    theirs = peer.Swag(network.parameters(), RANK)
-    for params in snapshots():
-        ours = update(ours, params)
-        peer.load(network, at.variables | {"params": params})
-        theirs.update()
-    return ours, theirs, network
-
-
-def swag_update(scale):
-    """Folds a snapshot into the posterior, its buffers donated; 20 in a row."""
-    return _update(swag.update, posteriors()[0], posteriors()[1].update)
-
-
-def swa_update(scale):
-    """Folds a snapshot into the mean, against `torch.optim.swa_utils`; 20 in a row."""
-    network = twin()
-    averaged = torch.optim.swa_utils.AveragedModel(network)
-    return _update(
-        swa.update,
-        swa.init(shared().variables["params"]),
-        lambda: averaged.update_parameters(network),
-    )
-
-
-def _update(function, state, torch_update, times=20):
-    update = jax.jit(function, donate_argnums=0)
-    state, params = jax.tree.map(jnp.copy, (state, shared().variables["params"]))
-
-    def call():
-        nonlocal state
-        for _ in range(times):
-            state = update(state, params)
-        return state
-
-    def torch_side():
-        for _ in range(times):
-            torch_update()
-
-    return Pair(times, "updates", {"ltjax": ready(call), "torch": torch_side})
-
-
-def draws(scale):
-    """Draws M = 10 sets of weights."""
-    ours, theirs, _ = posteriors()
-    keys = jax.random.split(jax.random.key(2), SETS - 1)
-    sample = jax.jit(
-        lambda keys, state: jax.lax.map(lambda key: swag.sample(key, state), keys)
-    )
-
-    def torch_side():
-        for _ in range(SETS - 1):
-            theirs.sample()
-
-    sides = {"ltjax": ready(lambda: sample(keys, ours)), "torch": torch_side}
-    return Pair(SETS - 1, "draws", sides)
-
-
-def refresh(scale):
-    """Batch-norm statistics of 1 + 10 sets of weights, draws included."""
-    at, (ours, theirs, network) = shared(), posteriors()
-    images, size = at.images[: scale.refresh_images], scale.refresh_batch
-    members = extractor.members(jax.random.key(3), SETS - 1, 1.0)
-    run = jax.jit(
-        extractor.make_refresh(extractor.of_swag, at.net, normalise, size, 1)
-    )
-    on_device = jnp.asarray(images)
-    batches = torch.from_numpy(images).split(size)
-
-    def torch_side():
-        for _ in range(SETS):
-            theirs.sample()
-            torch.optim.swa_utils.update_bn(batches, network.features)
-
-    features = {name: tree["features"] for name, tree in at.variables.items()}
-
-    @jax.jit
-    def forward(variables, images):
-        x = normalise(images)
-        return at.net.features.apply(variables, x, train=True, mutable=["batch_stats"])
-
-    pieces = [jnp.asarray(batch) for batch in batches]
-    sides = {
-        "ltjax": ready(lambda: run(ours, members, on_device)),
-        "torch": torch_side,
-        f"{SETS} ltjax forward passes": ready(
-            lambda: [forward(features, x) for _ in range(SETS) for x in pieces]
-        ),
-    }
-    return Pair(SETS * len(images), "images", sides)
-
-
 def head(scale):
     """Three epochs of a linear head with logit adjustment on cached features."""
     at, tx = shared(), schedule.sgd(*SGD)
@@ -333,19 +237,3 @@ def evaluation(scale):
         "torch": lambda: peer.scores(inputs @ weight + bias, targets),
     }
     return Pair(10_000, "images", sides)
-
-
-# Long ones last: with little time left they are repeated less often.
-PAIRS = {
-    pair.__name__: pair
-    for pair in (
-        swag_update,
-        swa_update,
-        draws,
-        head,
-        evaluation,
-        train_step,
-        inference,
-        refresh,
-    )
-}

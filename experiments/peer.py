@@ -22,6 +22,7 @@ class Block(nn.Module):
     """Basic block with the option-A shortcut: `ltjax.models.cifar_resnet.Block`."""
 
     def __init__(self, inputs, channels, stride):
+        """Random weights, as all modules here; see `load`."""
         super().__init__()
         self.stride, self.new = stride, channels - inputs
         self.conv1 = nn.Conv2d(inputs, channels, 3, stride, 1, bias=False)
@@ -44,6 +45,7 @@ class Features(nn.Module):
     """Feature extractor of a CIFAR ResNet; it scales the pixels itself."""
 
     def __init__(self, depth, width, mean, std):
+        """`mean`, `std` per channel of pixels in 0..1; depth is 6n + 2."""
         super().__init__()
         for name, values in (("mean", mean), ("std", std)):
             values = torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1)
@@ -69,9 +71,10 @@ class Features(nn.Module):
 
 
 class Network(nn.Module):
-    """Logits of a CIFAR ResNet with a linear head; `mean`, `std` per channel."""
+    """Logits of a CIFAR ResNet with a linear head."""
 
     def __init__(self, depth, width, classes, mean, std):
+        """As `Features`."""
         super().__init__()
         self.features = Features(depth, width, mean, std)
         self.head = nn.Linear(4 * width, classes)
@@ -121,6 +124,7 @@ class Swag:
     """SWAG as it is commonly written: running means of w and w^2, last deviations."""
 
     def __init__(self, parameters, rank):
+        """The present parameters are read by `update`, overwritten by `sample`."""
         self.parameters = list(parameters)
         self.sizes = [parameter.numel() for parameter in self.parameters]
         self.count = 0

@@ -1,6 +1,6 @@
 """Writes the tables of the README from the result files they show.
 
-    python experiments/readme.py
+python experiments/readme.py
 """
 
 import io

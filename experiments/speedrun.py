@@ -7,15 +7,12 @@ and random numbers are those of a run of the config, and so are, to rounding, it
 SWA + SRepr and SWA + LA. Nothing else is trained or saved, all data lie on the device,
 and a stage is one program, compiled apart. It needs jax, flax, optax, numpy and chex.
 
-JAX computes float32 products as TF32 on recent GPUs, which
-JAX_DEFAULT_MATMUL_PRECISION=highest prevents. So far tested with short schedules on a
-CPU only: nothing is claimed about an accelerator.
+JAX_DEFAULT_MATMUL_PRECISION=highest makes a GPU's float32 more than TF32. So far tested
+on a CPU with short schedules only: nothing is claimed about an accelerator.
 """
 
 import argparse
 import dataclasses
-import itertools
-import operator
 import platform
 import runpy
 import sys
@@ -60,7 +57,6 @@ def read(args):
     add("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     add("--seeds", type=int, default=1, help="runs, of seed 0, 1, ...")
     add("--at-once", type=int, default=1, help="seeds computed side by side")
-    add("--chunk", type=int, default=1, help="draws computed side by side")
     return parser.parse_args(args)
 
 
@@ -70,61 +66,58 @@ def recipe(flags):
     optim, start = config.optim, configs.swa_start(config)
     epochs = flags.epochs or optim.epochs
     warmup = optim.warmup_epochs * epochs // optim.epochs
-    files = {"source": "npz", "train": flags.train, "test": flags.test}
     config = change(
         config,
-        data=change(config.data, **files),
+        data=change(config.data, source="npz", train=flags.train, test=flags.test),
         model=change(config.model, dtype=flags.dtype),
         optim=change(optim, epochs=epochs, warmup_epochs=warmup),
         swa=change(config.swa, start=start * epochs // optim.epochs),
-        posterior=change(config.posterior, chunk=flags.chunk),
     )
     limits.check(config)
     if config.swa.every_steps or not config.classifier.views:
         raise Mistake("swa.every_steps has to be None here, classifier.views a number")
-    if not 1 <= flags.at_once <= flags.seeds:
-        raise Mistake(f"--at-once is {flags.at_once}; it must be in 1..{flags.seeds}")
+    if flags.seeds < 1:
+        raise Mistake(f"--seeds is {flags.seeds}; it must be at least 1")
     return config
 
 
-class Stages:
-    """Computes functions of one seed for all seeds; times compiling and running."""
+def stage(clock, at_once, name, function, seeds, shared):
+    """`function(*seed, *shared)` for each of `seeds`, trees with a leading axis.
 
-    def __init__(self, at_once):
-        """With `at_once` seeds side by side; one by one nothing is batched at all."""
-        self.batch_size = at_once if at_once > 1 else None
-        self.seconds, self.compile_seconds = {}, {}
+    `at_once` of them run side by side; one by one nothing is batched at all. `clock`
+    gets the seconds, those of compiling apart.
+    """
 
-    def run(self, name, function, seeds, shared):
-        """`function(*seed, *shared)` for each of `seeds`, trees with a leading axis."""
+    def program(seeds, shared):
+        size = at_once if at_once > 1 else None
+        return jax.lax.map(
+            lambda seed: function(*seed, *shared), seeds, batch_size=size
+        )
 
-        def program(seeds, shared):
-            return jax.lax.map(
-                lambda seed: function(*seed, *shared), seeds, batch_size=self.batch_size
-            )
-
-        begin = time.perf_counter()
-        compiled = jax.jit(program).lower(seeds, shared).compile()
-        ready = time.perf_counter()
-        found = jax.block_until_ready(compiled(seeds, shared))
-        end = time.perf_counter()
-        self.compile_seconds[name], self.seconds[name] = ready - begin, end - ready
-        print(f"{name}: {end - ready:.2f} s, and {ready - begin:.2f} s of compiling")
-        return found
+    begin = time.perf_counter()
+    compiled = jax.jit(program).lower(seeds, shared).compile()
+    ready = time.perf_counter()
+    found = jax.block_until_ready(compiled(seeds, shared))
+    end = time.perf_counter()
+    clock["compile_seconds"][name] = ready - begin
+    clock["seconds"][name] = end - ready
+    print(f"{name}: {end - ready:.2f} s, compiled in {ready - begin:.2f} s", flush=True)
+    return found
 
 
-def speedrun(config, seeds, stages):
+def speedrun(config, seeds, at_once, clock):
     """Rows of the results, and the log probabilities [seeds, N, C] behind each."""
-    optim, swa, posterior = config.optim, config.swa, config.posterior
-    model, heads = config.model, config.classifier
+    run = partial(stage, clock, at_once)
+    model, optim, swa = config.model, config.optim, config.swa
+    posterior, heads = config.posterior, config.classifier
     begin = time.perf_counter()
     data = sources.npz(config.data.train, config.data.test)
-    classes, factor = data.classes, config.data.imbalance_factor
-    split = longtail.tailed(data.train, classes, factor)
+    classes = data.classes
+    split = longtail.tailed(data.train, classes, config.data.imbalance_factor)
     index = order.class_index(split.label, classes)
     mean, std = augment.moments(split.image)
     images, labels, test = jax.block_until_ready(jax.device_put((*split, data.test)))
-    stages.seconds["data"] = time.perf_counter() - begin
+    clock["seconds"]["data"] = time.perf_counter() - begin
     keys = jax.vmap(streams.keys)(jnp.arange(seeds))
     normalise = partial(augment.normalise, mean=mean, std=std)
 
@@ -132,9 +125,6 @@ def speedrun(config, seeds, stages):
         crop_key, flip_key = jax.random.split(key)
         images = augment.crop(crop_key, images, config.data.pad)
         return augment.flip(flip_key, images) if config.data.flip else images
-
-    def prepare(key, images):
-        return normalise(augmented(key, images))
 
     # The representation; at the end of each late epoch, a snapshot for the posterior.
     extract = CifarResNet(model.depth, model.width, jnp.dtype(model.dtype))
@@ -147,7 +137,9 @@ def speedrun(config, seeds, stages):
     tx = schedule.sgd(rate, optim.momentum, optim.weight_decay)
     snapshot = epoch.every(swag.update, start, steps)
     run_epoch = epoch.make_epoch(
-        step.make_step(net.apply, cross_entropy, tx), prepare, lambda none, state: none
+        step.make_step(net.apply, cross_entropy, tx),
+        prepare=lambda key, images: normalise(augmented(key, images)),
+        collect=lambda nothing, state: nothing,
     )
 
     def represent(keys, images, labels):
@@ -163,7 +155,7 @@ def speedrun(config, seeds, stages):
         (_, average), losses = jax.lax.scan(one, carry, jnp.arange(optim.epochs))
         return average, losses
 
-    average, losses = stages.run("representation", represent, (keys,), (images, labels))
+    average, losses = run("representation", represent, (keys,), (images, labels))
     if not np.isfinite(losses).all():
         raise Mistake(f"the loss became {losses[:, -1]}; try a smaller optim.lr")
 
@@ -182,9 +174,9 @@ def speedrun(config, seeds, stages):
 
         return jax.lax.map(view, jnp.arange(heads.views))
 
-    stats = stages.run("batch_norm", refresh, (average, members), (images,))
+    stats = run("batch_norm", refresh, (average, members), (images,))
     everyone = average, members, stats
-    bank = stages.run("features", views, (*everyone, keys), (images,))
+    bank = run("features", views, (*everyone, keys), (images,))
 
     # The classifier, and for reference the one that is re-trained without draws.
     size = min(heads.batch_size, len(labels))
@@ -192,16 +184,14 @@ def speedrun(config, seeds, stages):
     head_steps = heads.epochs * order.steps(len(labels), size, False)
     head_rate = optax.cosine_decay_schedule(heads.lr, head_steps)
     head_tx = schedule.sgd(head_rate, heads.momentum, heads.weight_decay)
+    counts, form = index.counts, dataclasses.asdict(heads.srepr)
+    losses = {
+        "srepr": lambda p, z, y: srepr.loss(p, z[0], z[1:], y, counts, **form),
+        "la": lambda p, z, y: logit_adjustment.loss(p, z[0], y, counts, heads.tau),
+    }
 
-    def srepr_loss(params, z, labels):
-        form = dataclasses.asdict(heads.srepr)
-        return srepr.loss(params, z[0], z[1:], labels, index.counts, **form)
-
-    def la_loss(params, z, labels):
-        return logit_adjustment.loss(params, z[0], labels, index.counts, heads.tau)
-
-    def fit(loss, bank, keys, labels):
-        run_epoch = train.make_epoch(loss, head_tx)
+    def fit(name, bank, keys, labels):
+        run_epoch = train.make_epoch(losses[name], head_tx)
 
         def one(carry, number):
             rows = head_batches(jax.random.fold_in(keys.head_order, number), number)
@@ -213,9 +203,9 @@ def speedrun(config, seeds, stages):
         carry = params, head_tx.init(params)
         return jax.lax.scan(one, carry, jnp.arange(heads.epochs))[0][0]
 
-    fit_srepr, fit_la = partial(fit, srepr_loss), partial(fit, la_loss)
-    found = {"srepr": stages.run("head", fit_srepr, (bank, keys), (labels,))}
-    found["la"] = stages.run("reference", fit_la, (bank[:, :, :1], keys), (labels,))
+    found = {"srepr": run("head", partial(fit, "srepr"), (bank, keys), (labels,))}
+    bank = bank[:, :, :1]  # all that the reference looks at
+    found["la"] = run("reference", partial(fit, "la"), (bank, keys), (labels,))
 
     # One pass at test, with the mean.
     def evaluate(average, members, stats, found, test):
@@ -226,28 +216,30 @@ def speedrun(config, seeds, stages):
         sums = {n: tally(p, test.label, jnp.ones(len(z))) for n, p in log_probs.items()}
         return sums, log_probs
 
-    found = stages.run("evaluation", evaluate, (*everyone, found), (test,))
+    found = run("evaluation", evaluate, (*everyone, found), (test,))
     sums, log_probs = jax.device_get(found)
-    rows, by_group = [], longtail.groups(index.counts)
-    for name, seed in itertools.product(sums, range(seeds)):
-        row = {"seed": seed, "backbone": "swa", "classifier": name, "variant": ""}
-        own = jax.tree.map(operator.itemgetter(seed), sums[name])
-        rows.append({**row, **groups.summary(own, by_group)})
+    rows, by_group = [], longtail.groups(counts)
+    for name in losses:
+        for seed in range(seeds):
+            row = {"seed": seed, "backbone": "swa", "classifier": name, "variant": ""}
+            own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], sums[name])
+            rows.append({**row, **groups.summary(own, by_group)})
     return rows, log_probs
 
 
 def main(args):
     """Runs one command line; returns the exit code, 0 or 2."""
     flags = read(args)
-    stages = Stages(flags.at_once)
+    clock = {"seconds": {}, "compile_seconds": {}}
     try:
         config = recipe(flags)
-        rows, _ = speedrun(config, flags.seeds, stages)
+        rows, _ = speedrun(config, flags.seeds, flags.at_once, clock)
     except Mistake as mistake:
         print(f"speedrun: {mistake}", file=sys.stderr)
         return 2
-    device, seconds = jax.devices()[0], stages.seconds
-    compiling = stages.compile_seconds
+    device = jax.devices()[0]
+    for times in clock.values():
+        times["total"] = sum(times.values()) - times["reference"]
     packages = {p.__name__: p.__version__ for p in (jax, jaxlib, flax, optax, np)}
     results = {
         "device": device.device_kind,
@@ -257,9 +249,7 @@ def main(args):
         "config": configs.identity(config),
         "matmul_precision": jax.config.jax_default_matmul_precision or "default",
         "at_once": flags.at_once,
-        # Without compiling, and without the classifier that is there for reference.
-        "seconds": {**seconds, "total": sum(seconds.values()) - seconds["reference"]},
-        "compile_seconds": {**compiling, "total": sum(compiling.values())},
+        **clock,
         "rows": rows,
     }
     write_json(flags.out, results)

@@ -1,11 +1,11 @@
 """Stage-two choices of SRepr, compared on one finished run with a bank of views.
 
-    python experiments/sweep.py --config C --data.train A.npz --data.test VALIDATION.npz \
-        --out RUN
+    python experiments/sweep.py --config C --data.test V.npz --out RUN
 
-takes the command line of the run, whose test file must be a validation set: never choose
-on the test set. Fits each choice on the features saved in RUN and writes one JSON line
-per choice to RUN/sweep.jsonl; LA on the mean's features is the line to compare with.
+takes the command line of the run, whose test file V.npz must be a validation set: never
+choose on the test set. Fits each choice on the features saved in RUN and writes one
+JSON line per choice to RUN/sweep.jsonl. LA on the mean's features is the one to compare
+with.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ CHOICES = [
     for on, (form, temperature), alpha in itertools.product(
         ("members", "mean", "both"),
         (("mean", 1.0), ("mean", 2.0), ("mean", 4.0), ("dirichlet", 1.0)),
-        (0.2, 0.5, 0.8, 0.9),
+        (0.2, 0.5, 0.8),
     )
     # The place of the hard loss is compared at the middle weight only.
     if on == "members" or alpha == 0.5
@@ -63,7 +63,7 @@ def sweep(config, out):
             labels,
             index.counts,
             has_draws=True,
-        )[name, variant]
+        )[name, variant or ("" if name == "la" else f"c-{settings.form}")]
         params = retraining.fit(
             recipe,
             config.classifier,

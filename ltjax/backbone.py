@@ -56,7 +56,11 @@ def train(session, name):
     optim, swa = config.optim, config.swa
     rows = jax.jit(
         sampling.batches(
-            optim.sampling, session.index, optim.batch_size, optim.epochs, optim.drop_last
+            optim.sampling,
+            session.index,
+            optim.batch_size,
+            optim.epochs,
+            optim.drop_last,
         )
     )
     steps = len(jax.eval_shape(rows, keys.order, 0))
@@ -112,7 +116,6 @@ def train(session, name):
                 history = jax.tree.map(np.asarray, history)
                 first = number * steps
                 _refuse_divergence(name, history["loss"], first, rate)
-                checkpoint.save_step(keeper, number + 1, carry)
                 loss = float(history["loss"].mean())
                 accuracy = float(history["accuracy"].mean())
                 session.writer.write(
@@ -127,6 +130,8 @@ def train(session, name):
                         "seconds": time.monotonic() - started,
                     }
                 )
+                # Told before it is saved: a kill in between repeats the event.
+                checkpoint.save_step(keeper, number + 1, carry)
                 advance(f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %")
     return carry
 

@@ -100,7 +100,8 @@ class Posterior:
     chunk: int = 1
     """Draws evaluated at once; on CPU one is fastest."""
     batch_size: int = 1000
-    """Images per batch of the batch-norm pass."""
+    """Images per batch of the batch-norm pass, whose statistics depend on it a little,
+    and of the features, which do not."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ class Srepr:
 
     alpha: float = 0.5
     """Weight of the distillation; the logit-adjusted loss has 1 - alpha."""
-    temperature: float = 1.0
+    temperature: float = 2.0
     """Temperature of the mean form."""
     form: Literal["mean", "dirichlet"] = "mean"
     """Distillation of the headline row; the other form is a variant beside it."""
@@ -165,8 +166,8 @@ class Checkpoint:
 class Config:
     """One run: both backbones, every classifier, one table."""
 
-    name: str = "run"
-    """Names the run's folder."""
+    name: str | None = None
+    """Names the run's folder; None: as the config file."""
     seed: int = 0
     """Initial weights, order, augmentation, draws and heads; never the subset."""
     data: Data = Data()

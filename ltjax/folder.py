@@ -140,9 +140,14 @@ def events(path):
 
 def seconds_per_stage(path):
     """Seconds of each stage over all processes that worked on the run."""
-    seconds = {}
+    # Of an event that a kill made be repeated, the last one led to what was saved.
+    last = {}
     for event in events(path):
         if "stage" in event:
-            stage = event["stage"]
-            seconds[stage] = seconds.get(stage, 0.0) + event["seconds"]
+            names = ("event", "backbone", "epoch", "row", "name")
+            last[tuple(event.get(name) for name in names)] = event
+    seconds = {}
+    for event in last.values():
+        stage = event["stage"]
+        seconds[stage] = seconds.get(stage, 0.0) + event["seconds"]
     return seconds

@@ -40,7 +40,7 @@ _LIMITS = (
             "optim.weight_decay",
             "posterior.scale",
             "classifier.weight_decay",
-            "classifier.rho",
+            "classifier.tau",
         ),
         lambda value: 0 <= value < math.inf,
         "0 or more, and finite",
@@ -50,7 +50,9 @@ _LIMITS = (
         lambda value: 0 < value < math.inf,
         "above 0, and finite",
     ),
-    (("classifier.tau", "classifier.tau_norm"), math.isfinite, "finite"),
+    (("classifier.tau_norm",), math.isfinite, "finite"),
+    # Beyond, the weight of a head class is lost in float32.
+    (("classifier.rho",), lambda value: 0 <= value <= 5, "in 0..5"),
     (
         ("data.imbalance_factor",),
         lambda value: 1 <= value < math.inf,

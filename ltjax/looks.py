@@ -23,9 +23,10 @@ class Looks(NamedTuple):
 def take(session, name, weights):
     """The looks of the backbone `name`.
 
-    `weights` are a point's parameters for "sgd" and a `swag.State` for "swa". Batch-norm
-    statistics are re-estimated for every member on the training images. A bank of
-    `classifier.views` augmented views is kept; without one, each epoch has its own.
+    `weights` are a point's parameters for "sgd" and a `swag.State` for "swa".
+    Batch-norm statistics are re-estimated for every member on the training images. A
+    bank of `classifier.views` augmented views is kept; without one, each epoch has its
+    own.
     """
     posterior = session.config.posterior
     draw = extractor.of_point if name == "sgd" else extractor.of_swag
@@ -45,7 +46,9 @@ def take(session, name, weights):
         out_shardings=everywhere,
     )
     features = jax.jit(
-        extractor.make_features(draw, session.net, prepare, posterior.chunk),
+        extractor.make_features(
+            draw, session.net, prepare, posterior.chunk, posterior.batch_size
+        ),
         out_shardings=everywhere,
     )
     augmented = jax.jit(
@@ -57,11 +60,14 @@ def take(session, name, weights):
         (session.train["image"], session.test["image"]), everywhere
     )
     views = session.config.classifier.views
+    if views is not None:
+        # More would be the same again.
+        augments = session.config.data.pad > 0 or session.config.data.flip
+        views = min(views, session.config.classifier.epochs) if augments else 1
     with progress.stage(session.console, f"features {name}", 3 + (views or 0)) as done:
 
         def kept(what, compute, *args):
-            with session.timed("features"):
-                tree = session.kept(f"features/{name}/{what}", compute, *args)
+            tree = session.kept(f"features/{name}/{what}", compute, *args)
             done()
             return tree
 

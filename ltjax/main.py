@@ -48,6 +48,8 @@ def read(args):
         config=(tyro.conf.FlagConversionOff,),
     )
     config = command.settings
+    if config.name is None:
+        config = dataclasses.replace(config, name=path.stem)
     return config, command.out or Path("runs") / f"{config.name}-seed{config.seed}"
 
 

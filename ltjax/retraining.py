@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -20,6 +21,7 @@ from ltjax.classifier import (
     tau_norm,
     train,
 )
+from ltjax.classifier.ncm import ABSENT
 from ltjax.data import sampling
 from ltjax.mistake import Mistake
 from ltjax.report import progress
@@ -47,6 +49,13 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
 
     def new_head():
         return linear.init(jax.random.clone(key), dim, classes)
+
+    # The adjusted loss leaves a class without training images where it began, and its
+    # raw logit would compete: it is lowered, as LA post-hoc does.
+    unseen = jnp.where(jnp.asarray(counts) > 0, 0.0, ABSENT)
+
+    def seen_only(logits):
+        return lambda params, z: logits(params, z) + unseen[None]
 
     found = {("none", ""): Recipe(head, linear.logits)}
     for method in settings.methods:
@@ -78,7 +87,7 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
         elif method == "la":
             recipe = Recipe(
                 new_head(),
-                logit_adjustment.logits,
+                seen_only(logit_adjustment.logits),
                 lambda params, z, y: logit_adjustment.loss(
                     params, z[0], y, counts, settings.tau
                 ),
@@ -92,7 +101,7 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
                 ),
             )
         elif has_draws:
-            found |= _srepr(settings.srepr, new_head, counts)
+            found |= _srepr(settings, new_head, seen_only(srepr.logits), counts)
             continue
         else:
             continue
@@ -100,10 +109,11 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
     return found
 
 
-def _srepr(settings, new_head, counts):
-    """SRepr as configured, its step (b) without distillation, and both forms of (c)."""
+def _srepr(settings, new_head, logits, counts):
+    """SRepr's steps: (c) in the configured form, (b), and (c) in the other form."""
+    chosen = settings.srepr
 
-    def recipe(alpha, form):
+    def recipe(alpha, form, on):
         def loss(params, z, y):
             return srepr.loss(
                 params,
@@ -112,18 +122,19 @@ def _srepr(settings, new_head, counts):
                 y,
                 counts,
                 alpha=alpha,
-                temperature=settings.temperature,
+                temperature=chosen.temperature,
                 form=form,
-                on=settings.on,
+                on=on,
+                tau=settings.tau,
             )
 
-        return Recipe(new_head(), srepr.logits, loss, draws=True)
+        return Recipe(new_head(), logits, loss, draws=True)
 
+    other = "dirichlet" if chosen.form == "mean" else "mean"
     return {
-        ("srepr", ""): recipe(settings.alpha, settings.form),
-        ("srepr", "b"): recipe(0.0, settings.form),
-        ("srepr", "c-mean"): recipe(settings.alpha, "mean"),
-        ("srepr", "c-dirichlet"): recipe(settings.alpha, "dirichlet"),
+        ("srepr", f"c-{chosen.form}"): recipe(chosen.alpha, chosen.form, chosen.on),
+        ("srepr", "b"): recipe(0.0, chosen.form, "members"),
+        ("srepr", f"c-{other}"): recipe(chosen.alpha, other, chosen.on),
     }
 
 
@@ -131,8 +142,9 @@ def rows(session, name, head, looks):
     """Every row of the backbone `name`, and the accuracy per class of each.
 
     `head` is the linear classifier of stage one and `looks` the backbone's features.
-    A finished row is saved with its classifier and not made again. The SWAG rows send
-    each draw's features through a head of the SWA row.
+    A finished row is saved with its classifier and not made again. SRepr's headline row
+    is its (c) in the configured form. The SWAG rows send each draw's features through a
+    head of the SWA row.
     """
     counts = session.index.counts
     has_draws = len(looks.test) > 1
@@ -149,7 +161,8 @@ def rows(session, name, head, looks):
         rule: jax.jit(batches_of(rule, session.config.classifier, session.index))
         for rule in ("instance", "class")
     }
-    found, accuracy, fitted = [], {}, {}
+    headline = f"c-{session.config.classifier.srepr.form}"
+    found, accuracy, heads = [], {}, {}
 
     def add(backbone, classifier, variant, note):
         row = {"backbone": backbone, "classifier": classifier, "variant": variant}
@@ -160,19 +173,20 @@ def rows(session, name, head, looks):
         for (classifier, variant), recipe in made.items():
             label = "-".join(filter(None, (name, classifier, variant)))
             params, note = _kept_row(session, label, recipe, looks, batches)
-            fitted[classifier, variant] = params
-            add(name, classifier, variant, note)
+            if variant in ("", headline):
+                heads[classifier] = recipe.logits, params
+                add(name, classifier, "", note)
+            if variant:
+                add(name, classifier, variant, note)
             done(label)
 
     if has_draws:
         for classifier in ("none", "la", "srepr"):
-            if (classifier, "") not in made:
+            if classifier not in heads:
                 continue
             begin = time.monotonic()
             figures, per_class = scoring.score(
-                scoring.every_draw(
-                    made[classifier, ""].logits, fitted[classifier, ""]
-                ),
+                scoring.every_draw(*heads[classifier]),
                 looks.test[1:],
                 session.test["label"],
                 counts,
@@ -221,10 +235,9 @@ def _kept_row(session, label, recipe, looks, batches):
         raise Mistake(f"{label}: {mistake}") from mistake
     seconds = time.monotonic() - begin
     note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
+    # Told before it is saved: a kill in between repeats the event, and loses none.
+    session.writer.write({"event": "row", "row": label, "stage": "classifier", **note})
     checkpoint.save(path, params, note)
-    session.writer.write(
-        {"event": "row", "row": label, "stage": "classifier", **note}
-    )
     return params, note
 
 
@@ -235,9 +248,7 @@ def batches_of(rule, settings, index):
     instance-balanced row.
     """
     batch_size = min(settings.batch_size, len(index.rows))
-    return sampling.batches(
-        rule, index, batch_size, settings.epochs, drop_last=False
-    )
+    return sampling.batches(rule, index, batch_size, settings.epochs, drop_last=False)
 
 
 def fit(recipe, settings, key, view, labels, batches, watch):

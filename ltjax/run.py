@@ -142,11 +142,12 @@ def check_steps(config, images):
         )
     devices.check("optim.batch_size", optim.batch_size)
     epochs = optim.epochs - configs.swa_start(config)
-    steps = epochs * order.steps(images, optim.batch_size, optim.drop_last)
-    if (swa.every_steps or 1) > steps:
+    steps = order.steps(images, optim.batch_size, optim.drop_last)
+    snapshots = epochs * steps // (swa.every_steps or steps)
+    if snapshots < 2:
         raise Mistake(
-            f"swa.every_steps is {swa.every_steps}; it must be at most {steps}, "
-            f"the steps of the {epochs} epochs after swa.start"
+            f"snapshots after swa.start are {snapshots}, in {epochs} epochs of {steps} "
+            "steps; a posterior needs 2: lower swa.start or swa.every_steps"
         )
 
 

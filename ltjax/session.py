@@ -1,6 +1,5 @@
 """What the stages of one run share, and how they keep what they finished."""
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable
@@ -40,15 +39,16 @@ class Session:
         path = self.out / "checkpoints" / name
         if path.exists():
             return checkpoint.load(path, jax.eval_shape(compute, *args))
-        tree = compute(*args)
+        begin = time.monotonic()
+        tree = jax.block_until_ready(compute(*args))
+        # Told before it is saved: a kill in between repeats the event, and loses none.
+        self.writer.write(
+            {
+                "event": "features",
+                "name": name,
+                "stage": "features",
+                "seconds": time.monotonic() - begin,
+            }
+        )
         checkpoint.save(path, tree)
         return tree
-
-    @contextlib.contextmanager
-    def timed(self, stage):
-        """Counts the seconds spent inside for a stage of the results."""
-        begin = time.monotonic()
-        yield
-        self.writer.write(
-            {"event": "time", "stage": stage, "seconds": time.monotonic() - begin}
-        )

@@ -31,7 +31,7 @@ def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):
     ("config", "difference"),
     [
         (Config(seed=1), "seed was 0, now 1"),
-        (Config(name="x"), "name was 'run', now 'x'"),
+        (Config(name="x"), "name was None, now 'x'"),
         (Config(optim=Optim(lr=0.2)), "optim.lr was 0.1, now 0.2"),
         (
             Config(data=Data(imbalance_factor=100)),
@@ -98,7 +98,7 @@ def classes():
 
 
 @pytest.mark.parametrize("node", classes(), ids=lambda node: node.name)
-def test_every_setting_has_a_help_text_of_one_line(node):
+def test_every_setting_has_a_short_help_text(node):
     for field, after in zip(node.body[1:], [*node.body[2:], None]):
         if not isinstance(field, ast.AnnAssign):
             continue
@@ -106,5 +106,5 @@ def test_every_setting_has_a_help_text_of_one_line(node):
             continue
         text = getattr(getattr(after, "value", None), "value", None)
         assert isinstance(text, str), f"{node.name}.{field.target.id}"
-        assert "\n" not in text
+        assert len(text.split()) < 25
         assert text.endswith(".")

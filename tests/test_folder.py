@@ -238,13 +238,17 @@ def test_events_leave_out_torn_lines(tmp_path):
 
 def test_seconds_are_summed_per_stage_over_all_processes(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(
-        '{"event": "epoch", "stage": "representation", "seconds": 1.5}\n'
+        '{"event": "epoch", "epoch": 1, "stage": "representation", "seconds": 1.5}\n'
         '{"event": "head_epoch", "loss": 1}\n'
-        '{"event": "time", "stage": "features", "seconds": 0.25}\n'
-        '{"event": "epoch", "stage": "representation", "seconds": 2}\n'
-        '{"event": "epoch", "stage": "representation", "sec'
+        '{"event": "time", "name": "test", "stage": "features", "seconds": 0.25}\n'
+        '{"event": "epoch", "epoch": 2, "stage": "representation", "seconds": 2}\n'
+        '{"event": "epoch", "epoch": 3, "stage": "representation", "seconds": 9}\n'
+        '{"event": "epoch", "epoch": 3, "stage": "representation", "sec\n'
+        '{"event": "epoch", "epoch": 3, "stage": "representation", "seconds": 3}\n'
+        '{"event": "epoch", "epoch": 4, "stage": "representation", "sec'
     )
+    # The third epoch was repeated: what a kill made vain does not count.
     assert folder.seconds_per_stage(tmp_path) == {
-        "representation": 3.5,
+        "representation": 6.5,
         "features": 0.25,
     }

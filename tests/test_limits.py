@@ -52,7 +52,7 @@ def test_the_defaults_are_right():
                 "optim.weight_decay",
                 "posterior.scale",
                 "classifier.weight_decay",
-                "classifier.rho",
+                "classifier.tau",
             )
         ),
         *(
@@ -64,7 +64,7 @@ def test_the_defaults_are_right():
                 "classifier.srepr.temperature",
             )
         ),
-        ("classifier.tau", (NAN, INF, -INF), (0, -1.0, 2)),
+        ("classifier.rho", (-0.1, 5.1, NAN, INF), (0, 1.2, 5)),
         ("classifier.tau_norm", (NAN, INF, -INF), (0, 0.5)),
         ("data.imbalance_factor", (0.99, 0, -100, NAN, INF), (1, 100.0)),
         ("optim.momentum", (-0.1, 1, 1.5, NAN), (0, 0.99)),
@@ -157,7 +157,7 @@ def test_settings_that_do_not(config, message):
         (Config(seed=1.0), "seed is 1.0; it must be an integer"),
         (Config(seed=True), "seed is True; it must be an integer"),
         (Config(seed=None), "seed is None; it must be an integer"),
-        (Config(name=3), "name is 3; it must be str"),
+        (Config(name=3), "name is 3; it must be str or None"),
         (Config(optim=None), "optim is None; it must be Optim"),
         (
             Config(optim=Optim),

@@ -1,5 +1,6 @@
 """The command line, as a user meets it: `ltjax.main.main(arguments)`."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -14,9 +15,9 @@ from ltjax.config import Classifier, Config, Data, Optim, Srepr
 FILE = """
 from ltjax.config import Config, Data, Optim, Swa
 config = Config(
-    name="mine",
     data=Data(source="npz", train="train.npz", test="test.npz", flip=True),
     optim=Optim(lr=0.3, epochs=4, warmup_epochs=1, batch_size=8),
+    swa=Swa(start=2),
 )
 """
 
@@ -119,7 +120,8 @@ def test_a_flag_wins_over_the_file(desk):
 )
 def test_flags_are_typed(desk, flags, config):
     Path("plain.py").write_text("from ltjax.config import Config\nconfig = Config()\n")
-    assert main.read(["--config", "plain.py", *flags.split()])[0] == config
+    found, _ = main.read(["--config", "plain.py", *flags.split()])
+    assert found == dataclasses.replace(config, name="plain")
 
 
 def test_out_names_the_folder(desk):
@@ -248,8 +250,8 @@ def test_a_config_file_that_is_not_text(desk, capsys):
         ),
         (
             "--swa.every-steps 4",
-            "swa.every_steps is 4; it must be at most 3, the steps of the 1 epochs "
-            "after swa.start",
+            "snapshots after swa.start are 1, in 2 epochs of 3 steps; a posterior "
+            "needs 2: lower swa.start or swa.every_steps",
         ),
         (
             "--optim.batch-size 28",

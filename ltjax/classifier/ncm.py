@@ -18,7 +18,8 @@ def init(features, labels, classes):
     center = features.mean(0)
     members = jax.nn.one_hot(labels, classes)  # [N, C]
     counts = members.sum(0)
-    sums = members.T @ _normalised(features, center)
+    points = _normalised(features, center)
+    sums = jnp.matmul(members.T, points, precision="highest")
     return {
         "center": center,
         "means": sums / jnp.maximum(counts, 1)[:, None],
@@ -29,7 +30,11 @@ def init(features, labels, classes):
 def logits(params, features):
     """Negative squared distances [B, C] of features [B, D] to the class means."""
     points = _normalised(features, params["center"])
-    distances = ((points[:, None] - params["means"][None]) ** 2).sum(-1)
+    # Multiplied out, [B, C, D] is never formed; points and means have norms of at most
+    # 1, so that nothing cancels.
+    products = jnp.matmul(points, params["means"].T, precision="highest")
+    squares = [(x**2).sum(-1) for x in (points, params["means"])]
+    distances = squares[0][:, None] - 2 * products + squares[1][None]
     return jnp.where(params["present"][None], -distances, ABSENT)
 
 

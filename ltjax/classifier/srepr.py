@@ -39,14 +39,16 @@ def loss(
     temperature,
     form,
     on="members",
+    tau=1.0,
 ):
     """Loss per example [B] from mean_features [B, D] and member_features [M, B, D].
 
     `form` is "mean" (distils the mean softmax at `temperature`) or "dirichlet" (distils
     a Dirichlet fitted to the members; it has no temperature). `on` says where the
-    logit-adjusted cross entropy is taken: "members", "mean" or "both".
+    logit-adjusted cross entropy is taken: "members", "mean" or "both"; `tau` is its
+    strength.
     """
-    prior = log_prior(counts)
+    prior = tau * log_prior(counts)
     student = logits(params, mean_features) + prior[None]
     members = logits(params, member_features) + prior[None, None]
 

@@ -16,4 +16,4 @@ def init(head, tau=1.0):
 
 def logits(params, features):
     """Logits [..., C] of features [..., D]."""
-    return features @ params["kernel"]
+    return jnp.matmul(features, params["kernel"], precision="highest")
