@@ -49,7 +49,8 @@ def npz(train_path, test_path, classes=None):
     """
     train = checked(train_path, *_read_npz(train_path), classes)
     test = checked(test_path, *_read_npz(test_path), classes)
-    return paired(Path(train_path).stem, train_path, train, test_path, test, classes)
+    name = Path(train_path).stem.removesuffix("_train")
+    return paired(name, train_path, train, test_path, test, classes)
 
 
 def tfds(name, data_dir=None, download=False):
