@@ -14,7 +14,7 @@ config = Config(
     data=Data(source="tfds:cifar100", imbalance_factor=100, pad=4, flip=True),
     model=Model(depth=32),
     optim=Optim(epochs=200, warmup_epochs=5),
-    swa=Swa(start=150, lr=0.02, rank=20),
+    swa=Swa(lr=0.02, rank=20),
     posterior=Posterior(samples=10),
     classifier=Classifier(epochs=20, srepr=Srepr(alpha=0.5, temperature=2.0)),
 )

@@ -22,7 +22,7 @@ config = Config(
     ),
     model=Model(depth=32),
     optim=Optim(epochs=48, warmup_epochs=2),
-    swa=Swa(start=36, lr=0.02, rank=20),
+    swa=Swa(lr=0.02, rank=20),
     posterior=Posterior(samples=10),
     classifier=Classifier(epochs=20, srepr=Srepr(alpha=0.5, temperature=2.0)),
 )

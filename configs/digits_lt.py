@@ -13,9 +13,9 @@ config = Config(
     data=Data(source="digits", imbalance_factor=50, largest=100, pad=1),
     model=Model(depth=8, width=16),
     optim=Optim(epochs=60, batch_size=32, warmup_epochs=3),
-    swa=Swa(start=40, lr=0.05, rank=20),
+    swa=Swa(lr=0.05, rank=20),
     posterior=Posterior(samples=10),
     classifier=Classifier(
-        epochs=100, batch_size=32, srepr=Srepr(alpha=0.5, form="dirichlet")
+        epochs=100, batch_size=32, srepr=Srepr(alpha=0.5, temperature=4.0)
     ),
 )

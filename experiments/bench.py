@@ -37,7 +37,7 @@ QUICK_SECONDS = 110
 TARGETS = {
     "train_step": {"torch": 0.4},
     "inference": {"torch": 0.55},
-    "refresh": {"11 ltjax forward passes": 1 / 1.1},
+    "refresh": {"11 forward passes": 1 / 1.1},
 }
 Part = Literal[
     "train_step",
@@ -234,8 +234,8 @@ def show(figures, console):
                 side,
                 *(f"{rate:,.0f}" for rate in rates),
                 f"{ratio['median']:.2f}",
-                " to ".join(f"{quartile:.2f}" for quartile in ratio["quartiles"]),
-                "" if target is None else f"{target:.2f}",
+                "–".join(f"{quartile:.2f}" for quartile in ratio["quartiles"]),
+                "" if target is None else f"≥ {target:.2f}",
             )
         for side, error in pair["failed"].items():
             table.add_row(name, side, "", error, "", "", "")

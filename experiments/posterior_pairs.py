@@ -116,7 +116,7 @@ def refresh(scale):
     sides = {
         "ltjax": pairs.ready(lambda: run(ours, members, on_device)),
         "torch": torch_side,
-        f"{SETS} ltjax forward passes": pairs.ready(
+        f"{SETS} forward passes": pairs.ready(
             lambda: [forward(features, x) for _ in range(SETS) for x in pieces]
         ),
     }

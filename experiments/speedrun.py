@@ -161,8 +161,9 @@ def speedrun(config, seeds, at_once, clock):
 
     # The mean and every draw: statistics of their own, and features of several views.
     parts = extractor.of_swag, net, normalise
-    refresh = extractor.make_refresh(*parts, posterior.batch_size, posterior.chunk)
-    features = extractor.make_features(*parts, posterior.chunk)
+    size, chunk = posterior.batch_size, posterior.chunk
+    refresh = extractor.make_refresh(*parts, size, chunk)
+    features = extractor.make_features(*parts, chunk, size)
     members = jax.vmap(
         lambda key: extractor.members(key, posterior.samples, posterior.scale)
     )(keys.members)

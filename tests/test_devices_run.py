@@ -1,4 +1,4 @@
-"""A run on two devices is the run on one, and each goes on with what the other saved."""
+"""A run on two devices is that on one, and goes on with what the other saved."""
 
 import dataclasses
 import types
@@ -118,9 +118,7 @@ def config(tmp_path_factory):
         optim=Optim(lr=0.02, epochs=4, warmup_epochs=1, batch_size=16),
         swa=Swa(start=2, rank=2),
         posterior=Posterior(samples=2, batch_size=20),
-        classifier=Classifier(
-            epochs=2, batch_size=16, views=1, methods=("la", "srepr")
-        ),
+        classifier=Classifier(epochs=2, batch_size=16, views=1, methods=("la",)),
     )
 
 
@@ -129,10 +127,10 @@ class Killed(BaseException):
 
 
 def watched(config, out, count, kill_at=None):
-    """What the SWA backbone of a run on `count` devices came to.
+    """What the SWA backbone of a run on `count` devices came to: its carry and looks.
 
-    A dict of the carry, the looks and the results; less, where the run is killed just
-    before it tells of the epoch `kill_at`.
+    The run is killed just before it tells of the epoch `kill_at`, or when it has both:
+    what follows is the same, on one device.
     """
     seen = {}
     train, take, write = backbone.train, looks.take, Writer.write
@@ -144,7 +142,7 @@ def watched(config, out, count, kill_at=None):
     def taking(session, name, weights):
         found = take(session, name, weights)
         seen["looks"] = found.plain, found.test, found.view(0, True)
-        return found
+        raise Killed
 
     def writing(self, event):
         if event["event"] == "epoch" and event["epoch"] == kill_at:
@@ -157,24 +155,21 @@ def watched(config, out, count, kill_at=None):
         patch.setattr(backbone, "train", training)
         patch.setattr(looks, "take", taking)
         patch.setattr(Writer, "write", writing)
-        try:
-            seen["results"] = run(config, out, Console(quiet=True))
-        except Killed:
-            assert kill_at is not None
+        with pytest.raises(Killed):
+            run(config, out, Console(quiet=True))
     return seen
 
 
 @pytest.fixture(scope="module")
 def alone(config, tmp_path_factory):
-    """A whole run on one device."""
+    """A run on one device."""
     return watched(config, tmp_path_factory.mktemp("alone") / "x", 1)
 
 
 @pytest.fixture(scope="module")
 def moved(config, tmp_path_factory):
-    """A run that two devices begin, one goes on with, and two end."""
+    """A run that one device begins and two end."""
     out = tmp_path_factory.mktemp("moved") / "x"
-    assert watched(config, out, 2, kill_at=2) == {}
     assert watched(config, out, 1, kill_at=3) == {}
     return watched(config, out, 2)
 
@@ -191,28 +186,18 @@ def test_the_features_lie_on_one(moved):
     assert first == jax.devices()[0]
 
 
-def test_two_devices_come_to_the_weights_of_one(alone, moved):
+def test_two_devices_come_to_the_weights_and_features_of_one(alone, moved):
     (state, posterior), (same_state, same_posterior) = moved["carry"], alone["carry"]
     assert int(state.step) == int(same_state.step) == 12
     assert int(posterior.count) == int(same_posterior.count) == 2
-    # Sums over a batch in two parts; batch norm of few images makes more of it.
-    tolerance = {"rtol": 1e-3, "atol": 1e-5}
+    # Sums over a batch in two parts, twelve steps long.
+    tolerance = {"rtol": 1e-4, "atol": 1e-5}
     chex.assert_trees_all_close(state, same_state, **tolerance)
     chex.assert_trees_all_close(posterior.mean, same_posterior.mean, **tolerance)
     chex.assert_trees_all_close(moved["looks"], alone["looks"], **tolerance)
     # The sums were really taken in parts.
     found, wanted = (jax.tree.leaves(s.params) for s in (state, same_state))
     assert any((np.asarray(a) != np.asarray(b)).any() for a, b in zip(found, wanted))
-
-
-def test_two_devices_come_to_the_figures_of_one(alone, moved):
-    assert len(moved["results"]["rows"]) == 9
-    for found, wanted in zip(moved["results"]["rows"], alone["results"]["rows"]):
-        names = ("backbone", "classifier", "variant")
-        assert [found[n] for n in names] == [wanted[n] for n in names]
-        assert found["acc"] == pytest.approx(wanted["acc"])
-        for figure in ("nll", "brier"):
-            assert found[figure] == pytest.approx(wanted[figure], rel=1e-3)
 
 
 def test_devices_that_do_not_divide_the_batch_are_refused(config, tmp_path):

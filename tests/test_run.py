@@ -27,7 +27,7 @@ from ltjax.config import (
 )
 from ltjax.mistake import Mistake
 from ltjax.report.writer import Writer
-from ltjax.run import run
+from ltjax.run import load, run
 
 CLASSES = 4
 HEADS = ("none", "crt", "lws", "tau_norm", "ncm", "la_posthoc", "la", "disalign")
@@ -466,9 +466,14 @@ def test_without_a_bank_every_epoch_has_its_own_views(place, tmp_path, monkeypat
 
 
 def test_classes_may_lack_training_or_test_images(place, tmp_path):
-    # As many images as in the other runs, so that compiled programs can be shared.
-    save(tmp_path / "train.npz", [28, 20, 0, 0], 0)
-    save(tmp_path / "test.npz", [0, 10, 10, 0], 1)
+    # The images of the other runs with other labels: compiled programs can be shared.
+    data = load(place.config.data)
+    for name, split, counts in (
+        ("train", data.train, [28, 20, 0, 0]),
+        ("test", data.test, [0, 10, 10, 0]),
+    ):
+        label = np.repeat(np.arange(CLASSES), counts)
+        np.savez(tmp_path / f"{name}.npz", image=split.image, label=label)
     config = config_of(tmp_path, classes=CLASSES)
     results = run(config, tmp_path / "x", quiet())
     assert names(results) == ROWS
