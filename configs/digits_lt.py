@@ -2,7 +2,7 @@
 
     python -m ltjax.main --config configs/digits_lt.py
 
-About two minutes on two cores. The test set holds 50 images of every class. The
+About a minute on two cores. The test set holds 50 images of every class. The
 classifier's epochs and SRepr's alpha and form were chosen on 200 training images that
 the long-tailed subset leaves out, by NLL.
 """

@@ -62,13 +62,15 @@ def read(args):
 
 
 def check(flags):
-    """Refuses counts of devices that do not divide the batch."""
+    """Refuses devices that do not divide the batch, and a file in no folder."""
     for count in flags.devices:
         if count < 1 or flags.batch_size % count:
             raise Mistake(
                 f"--devices {count} does not divide --batch-size {flags.batch_size}; "
                 "give a divisor of it, or another --batch-size"
             )
+    if flags.out and not flags.out.parent.is_dir():
+        raise Mistake(f"--out {flags.out} lies in no folder; make it first")
 
 
 def work(flags):

@@ -78,6 +78,8 @@ def recipe(flags):
         raise Mistake("swa.every_steps has to be None here, classifier.views a number")
     if flags.seeds < 1:
         raise Mistake(f"--seeds is {flags.seeds}; it must be at least 1")
+    if not flags.out.parent.is_dir():
+        raise Mistake(f"--out {flags.out} lies in no folder; make it first")
     return config
 
 

@@ -7,15 +7,20 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import linen as nn
 
 ROOT = Path(__file__).parent.parent
 
 
-def test_tables_are_those_of_the_result_files():
-    text = (ROOT / "README.md").read_text()
-    filled = runpy.run_path(str(ROOT / "experiments" / "readme.py"))["filled"]
-    assert filled(text) == text
+TABLES = runpy.run_path(str(ROOT / "experiments" / "tables.py"))
+
+
+@pytest.mark.parametrize("document", TABLES["DOCUMENTS"])
+def test_tables_are_those_of_the_result_files(document):
+    text = (ROOT / document).read_text()
+    assert TABLES["filled"](text) == text
+    assert "<!-- /" in text
 
 
 class Features(nn.Module):

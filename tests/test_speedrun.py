@@ -177,6 +177,7 @@ def test_rows_are_those_of_the_run_of_the_same_config(done, place, monkeypatch):
         (("--epochs=1",), "swa.start is 0; it must lie between"),
         (("--seeds=0",), "--seeds is 0; it must be at least 1"),
         (("--train=nothing.npz",), "nothing.npz does not exist"),
+        (("--out=no/x.json",), "--out no/x.json lies in no folder; make it first"),
     ],
 )
 def test_a_mistake_is_one_line(speedrun, place, capsys, more, message):

@@ -1,0 +1,75 @@
+"""Writes the tables of README.md and docs/decisions.md from the result files.
+
+    python experiments/tables.py
+"""
+
+import io
+import json
+import re
+from pathlib import Path
+
+from rich.console import Console
+
+from ltjax.report.table import table
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "experiments" / "results"
+RUNS = {"digits": "digits_lt.json", "cifar": "cifar100_lt_cpu.json"}
+SWEEPS = {
+    "sweep_cifar100": "sweep_cifar100_lt100_cpu.jsonl",
+    "sweep_digits": "sweep_digits_lt.jsonl",
+}
+DOCUMENTS = ("README.md", "docs/decisions.md")
+
+
+def of_run(path):
+    """The table of a run as its terminal shows it, 80 columns wide."""
+    console = Console(file=io.StringIO(), width=80)
+    console.print(table(json.loads(path.read_text())))
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    return "\n".join(["```", *(line for line in lines if line), "```"])
+
+
+def of_sweep(path):
+    """A Markdown table of the choices of `sweep.py`, lowest NLL first."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = ["| classifier | all | NLL | ECE |", "| --- | --- | --- | --- |"]
+    for line in sorted(lines, key=lambda line: line["nll"]):
+        figures = (
+            f"{line['acc']['all']:.2f} | {line['nll']:.3f} | {line['ece']:.3f} |"
+        )
+        rows.append(f"| {_named(line)} | {figures}")
+    return "\n".join(rows)
+
+
+def _named(line):
+    if line["classifier"] == "la":
+        return "LA"
+    if line["variant"] == "b":
+        return "SRepr (b)"
+    choice = line["srepr"]
+    form = choice["form"]
+    if form == "mean":
+        form += f", T = {choice['temperature']:g}"
+    return f"{form}, α = {choice['alpha']:g}, LA on {choice['on']}"
+
+
+def tables():
+    """Every table by the name of its place in the documents."""
+    runs = {name: of_run(RESULTS / file) for name, file in RUNS.items()}
+    return runs | {name: of_sweep(RESULTS / file) for name, file in SWEEPS.items()}
+
+
+def filled(text):
+    """A document's text with every table in it made anew."""
+    for name, rows in tables().items():
+        block = f"<!-- {name} -->\n{rows}\n<!-- /{name} -->"
+        pattern = f"<!-- {name} -->.*<!-- /{name} -->"
+        text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
+    return text
+
+
+if __name__ == "__main__":
+    for document in DOCUMENTS:
+        path = ROOT / document
+        path.write_text(filled(path.read_text()))
