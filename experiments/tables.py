@@ -1,6 +1,6 @@
 """Writes the tables of README.md and docs/decisions.md from the result files.
 
-    python experiments/tables.py
+python experiments/tables.py
 """
 
 import io
@@ -35,9 +35,7 @@ def of_sweep(path):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     rows = ["| classifier | all | NLL | ECE |", "| --- | --- | --- | --- |"]
     for line in sorted(lines, key=lambda line: line["nll"]):
-        figures = (
-            f"{line['acc']['all']:.2f} | {line['nll']:.3f} | {line['ece']:.3f} |"
-        )
+        figures = f"{line['acc']['all']:.2f} | {line['nll']:.3f} | {line['ece']:.3f} |"
         rows.append(f"| {_named(line)} | {figures}")
     return "\n".join(rows)
 
