@@ -1,13 +1,14 @@
 """Times ltjax against PyTorch on a CPU, side by side in one process.
 
     python experiments/bench.py --quick --out bench.json     within 3 minutes
-    python experiments/bench.py --out bench.json             also what is marked full
+    python experiments/bench.py --out bench.json             about 20 minutes
 
-needs `pip install torch==2.13.0`. Every part of a run (`pairs.py`) is timed in both
-libraries by turns, with the same data, batches and threads; what is reported is the
-median over the turns of the ratio of speeds, with its quartiles. Full: torch.compile,
-peak memory, growth with N, M, K, C and the model (`growth.py`), whole runs on the
-digits with a cold and a warm compilation cache.
+needs `pip install torch==2.13.0`, then the extra `[bench]`. Every part of a run
+(`pairs.py`, `posterior_pairs.py`) is timed in both libraries by turns, with the same
+data, batches and threads; what is reported is the median over the turns of the ratio of
+speeds, with its quartiles. The long bench adds torch.compile, peak memory, growth with
+N, M, K, C and the model (`growth.py`), and whole runs on the digits with a cold and a
+warm compilation cache (`whole.py`). Run it on an idle machine.
 """
 
 import dataclasses
@@ -160,7 +161,7 @@ def bench(options, console):
             raise
         raise Mistake(
             "the bench compares with PyTorch, and torch is not installed; "
-            "run `pip install torch==2.13.0`"
+            "run `pip install torch==2.13.0`, then `pip install -e '.[bench]'`"
         ) from error
     import growth
     import posterior_pairs
@@ -185,6 +186,9 @@ def bench(options, console):
         return not options.only or part in options.only
 
     found, detail = {}, {}
+    if wanted("digits") and not options.quick:
+        console.print("whole runs on the digits ...")
+        detail["digits"] = whole.digits()
     for name, build in parts.items():
         if wanted(name):
             console.print(f"{name} ...")
@@ -202,9 +206,6 @@ def bench(options, console):
         for name, (point, sizes) in growth.axes().items():
             console.print(f"{name} ...")
             detail["growth"][name] = growth.curve(point, sizes)
-    if wanted("digits") and not options.quick:
-        console.print("whole runs on the digits ...")
-        detail["digits"] = whole.digits()
     medians = {
         name: found[name]["ratios"]["torch"]["median"] if name in found else None
         for name in REQUIRED
@@ -239,24 +240,28 @@ def show(figures, console):
             )
         for side, error in pair["failed"].items():
             table.add_row(name, side, "", error, "", "", "")
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     share = figures["swag_update_share_of_epoch"]
     if share is not None:
-        console.print(f"SWAG update: {100 * share:.3f} % of an epoch (target: 1 %)")
+        console.print(
+            f"SWAG update: {100 * share:.3f} % of an epoch, target: below 1 %"
+        )
     for name, axis in figures["detail"].get("growth", {}).items():
         slopes = (
             f"{quantity} {'-' if value is None else format(value, '.2f')}"
             for quantity, value in axis["slopes"].items()
         )
-        console.print(f"slope of {name}: {', '.join(slopes)}")
+        console.print(f"slope of {name}: {', '.join(slopes)}", soft_wrap=True)
     for name, peaks in figures["detail"].get("peak_mebibytes", {}).items():
         each = ", ".join(f"{side} {peak:.0f} MiB" for side, peak in peaks.items())
-        console.print(f"peak memory of {name}: {each}")
+        console.print(f"peak memory of {name}: {each}", soft_wrap=True)
     for name, run in figures["detail"].get("digits", {}).items():
         console.print(
             f"digits, {name} cache: {run['seconds']:.1f} s (target: 60 s), first epoch "
             f"after {run['seconds_to_first_epoch']:.1f} s (target: 15 s when warm), "
-            f"at most {run['peak_mebibytes']:.0f} MiB"
+            f"at most {run['peak_mebibytes']:.0f} MiB",
+            soft_wrap=True,
         )
 
 

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import difflib
+import os
 import runpy
 import sys
 import traceback
@@ -112,4 +113,8 @@ def main(args):
 
 
 if __name__ == "__main__":
+    # Compiled programs are kept for the next run: half of a small run is compilation.
+    os.environ.setdefault(
+        "JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "ltjax")
+    )
     sys.exit(main(sys.argv[1:]))

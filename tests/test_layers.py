@@ -18,6 +18,8 @@ KNOWS = {
     "evaluation": set(),
     "models": set(),
     "checkpoint": set(),
+    "devices": {"mistake"},
+    "streams": set(),
     "posterior": {"trees"},
     "extractor": {"trees", "posterior"},
     "representation": {"losses", "posterior", "evaluation", "trees"},

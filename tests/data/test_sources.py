@@ -70,7 +70,7 @@ def test_npz_returns_what_was_written(tmp_path, dtype):
     train = write(tmp_path / "own_train.npz", label=label, index=np.arange(6))
     test = write(tmp_path / "test.npz", image=IMAGE[:2], label=label[:2])
     data = sources.npz(train, test)
-    assert (data.name, data.classes) == ("own_train", 3)
+    assert (data.name, data.classes) == ("own", 3)
     np.testing.assert_array_equal(data.train.image, IMAGE)
     np.testing.assert_array_equal(data.train.label, LABEL)
     np.testing.assert_array_equal(data.test.image, IMAGE[:2])
