@@ -272,6 +272,9 @@ def main(args):
     try:
         if options.repeats < 1:
             raise Mistake(f"--repeats is {options.repeats}; it must be at least 1")
+        long = [part for part in options.only if part in ("peak", "growth", "digits")]
+        if options.quick and long:
+            raise Mistake(f"--quick leaves out {long[0]}; drop one of the two")
         if not options.out.absolute().parent.is_dir() or options.out.is_dir():
             raise Mistake(f"--out {options.out} is not a file in an existing folder")
         figures = bench(options, console)

@@ -74,8 +74,10 @@ def shared():
 
 
 def use_cpu():
-    """Keeps both libraries on the CPU, with as many threads; returns how many."""
+    """Keeps both libraries on the CPU, with as many threads; returns their number."""
     jax.config.update("jax_platforms", "cpu")
+    # Or first calls would take what an earlier bench left them to compile.
+    jax.config.update("jax_enable_compilation_cache", False)
     # As XLA counts them: the cores that this process may use.
     own = getattr(os, "sched_getaffinity", None)
     threads = len(own(0)) if own else os.cpu_count()

@@ -229,6 +229,7 @@ def test_missing_torch_is_told(monkeypatch, capsys, tmp_path):
     ("args", "words"),
     [
         (["--repeats", "0"], "--repeats is 0"),
+        (["--quick", "--only", "growth"], "--quick leaves out growth"),
         (["--out", "nowhere/bench.json"], "--out nowhere/bench.json"),
     ],
 )

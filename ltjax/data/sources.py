@@ -45,8 +45,8 @@ def digits(test_per_class=50):
 def npz(train_path, test_path, classes=None):
     """Two .npz files with `image`, uint8 NHWC (or NHW), and `label`, integers [N].
 
-    Without `classes` there are as many as the largest label of both files, plus one. The
-    set has the training file's name, without "_train".
+    Without `classes` there are as many as the largest label of both files, plus one.
+    The set has the training file's name, without "_train".
     """
     train = checked(train_path, *_read_npz(train_path), classes)
     test = checked(test_path, *_read_npz(test_path), classes)
