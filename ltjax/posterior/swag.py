@@ -86,10 +86,16 @@ def sample(key, state, scale=1.0):
         diagonal = jnp.sqrt(scatter / jnp.maximum(state.count, 1)) * noise
         low_rank = jnp.tensordot(z, deviations, axes=1, precision="highest")
         shift = diagonal + low_rank / jnp.sqrt(columns)
-        return jnp.where(moves, mean + width * shift, mean).astype(mean.dtype)
+        return (mean + width * shift).astype(mean.dtype)
 
     noise = trees.normal_like(diagonal_key, state.mean)
-    return jax.tree.map(draw, state.mean, state.scatter, state.deviations, noise)
+    # A condition, not a `where`: XLA's CPU compiler would fuse the noise of batch norm's
+    # scale and bias into whatever uses them, and draw it again for every pixel.
+    return jax.lax.cond(
+        moves,
+        lambda: jax.tree.map(draw, state.mean, state.scatter, state.deviations, noise),
+        lambda: state.mean,
+    )
 
 
 def _rank(state):
