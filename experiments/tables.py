@@ -19,7 +19,8 @@ SWEEPS = {
     "sweep_cifar100": "sweep_cifar100_lt100_cpu.jsonl",
     "sweep_digits": "sweep_digits_lt.jsonl",
 }
-DOCUMENTS = ("README.md", "docs/decisions.md")
+BENCH = "bench_cpu.json"
+DOCUMENTS = ("README.md", "docs/decisions.md", "docs/performance.md")
 
 
 def of_run(path):
@@ -52,10 +53,27 @@ def _named(line):
     return f"{form}, α = {choice['alpha']:g}, LA on {choice['on']}"
 
 
+def of_bench(path):
+    """A Markdown table of what `bench.py` timed by turns."""
+    rows = ["| part | ltjax | other | ratio | quartiles |", "| --- |" + " --- |" * 4]
+    for pair in json.loads(path.read_text())["detail"]["pairs"].values():
+        ours = pair["sides"]["ltjax"]["per_second"]
+        for name, ratio in pair["ratios"].items():
+            other = pair["sides"][name]["per_second"]
+            low, high = ratio["quartiles"]
+            rows.append(
+                f"| {pair['what'].rstrip('.')}, {pair['unit']} | {ours:,.0f} "
+                f"| {other:,.0f} ({name}) | {ratio['median']:.2f} "
+                f"| {low:.2f} to {high:.2f} |"
+            )
+    return "\n".join(rows)
+
+
 def tables():
     """Every table by the name of its place in the documents."""
     runs = {name: of_run(RESULTS / file) for name, file in RUNS.items()}
-    return runs | {name: of_sweep(RESULTS / file) for name, file in SWEEPS.items()}
+    sweeps = {name: of_sweep(RESULTS / file) for name, file in SWEEPS.items()}
+    return {**runs, **sweeps, "bench": of_bench(RESULTS / BENCH)}
 
 
 def filled(text):

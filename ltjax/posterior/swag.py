@@ -89,8 +89,8 @@ def sample(key, state, scale=1.0):
         return (mean + width * shift).astype(mean.dtype)
 
     noise = trees.normal_like(diagonal_key, state.mean)
-    # A condition, not a `where`: XLA's CPU compiler would fuse the noise of batch norm's
-    # scale and bias into whatever uses them, and draw it again for every pixel.
+    # A condition, not a `where`: XLA's CPU compiler would fuse the noise of a batch
+    # norm's scale and bias into what uses them, and draw it again for every pixel.
     return jax.lax.cond(
         moves,
         lambda: jax.tree.map(draw, state.mean, state.scatter, state.deviations, noise),
