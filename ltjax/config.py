@@ -4,7 +4,6 @@ Field docstrings are the help texts of the command line.
 """
 
 import dataclasses
-import hashlib
 import json
 from typing import Literal
 
@@ -196,12 +195,6 @@ def identity(config):
     for place in ("train", "test", "directory", "download"):
         del fields["data"][place]
     return fields
-
-
-def digest(fields):
-    """A short hash of JSON-ready data."""
-    text = json.dumps(fields, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def first_difference(old, new, path=""):

@@ -36,11 +36,7 @@ def claim(path, config, data):
     # A process killed at this very point leaves its unfinished record.
     if path.exists() and {file.name for file in path.iterdir()} - {unfinished(record)}:
         raise Mistake(f"--out {path} holds other files; give a new or empty folder")
-    whole = {
-        "digest": configs.digest(run),
-        "run": run,
-        "config": dataclasses.asdict(config),
-    }
+    whole = {"run": run, "config": dataclasses.asdict(config)}
     with _writable(path):
         path.mkdir(parents=True, exist_ok=True)
         write_json(record, whole)
