@@ -32,6 +32,9 @@ class Data:
     """Largest class over smallest, exponential in between; None: use all images."""
     largest: int | None = None
     """Images of the largest class; None: as many as every class has."""
+    holdout: int = 0
+    """Training images a class held out, balanced, and tested on instead of the test
+    set: for choosing. The profile is drawn from the rest."""
     subset_seed: int = 0
     """Seed of the long-tailed draw; independent of the run's seed."""
     pad: int = 0
@@ -195,6 +198,23 @@ def identity(config):
     for place in ("train", "test", "directory", "download"):
         del fields["data"][place]
     return fields
+
+
+def completed(recorded):
+    """A recorded identity with the defaults of the fields that it does not know."""
+
+    def filled(record, defaults):
+        return {
+            **defaults,
+            **{
+                name: filled(value, defaults[name])
+                if isinstance(value, dict) and isinstance(defaults.get(name), dict)
+                else value
+                for name, value in record.items()
+            },
+        }
+
+    return filled(recorded, identity(Config()))
 
 
 def first_difference(old, new, path=""):

@@ -45,7 +45,9 @@ def claim(path, config, data):
 def _check_same(path, record, run):
     try:
         found = json.loads(record.read_text())["run"]
-        difference = configs.first_difference(found["config"], run["config"])
+        # A field that came after the record had its default then.
+        before = configs.completed(found["config"])
+        difference = configs.first_difference(before, run["config"])
         same_data = found["data"] == run["data"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise Mistake(f"{record} is not a run's config; give another --out") from None
@@ -67,7 +69,8 @@ def _writable(path):
 def fingerprint(data):
     """A hash of all images and labels of a data set, in their order."""
     seen = hashlib.sha256()
-    for array in (*data.train, *data.test):
+    splits = data.train, data.test
+    for array in (array for split in splits for array in (split.image, split.label)):
         seen.update(f"{array.dtype} {array.shape} ".encode())
         seen.update(np.ascontiguousarray(array).data)
     return seen.hexdigest()[:16]

@@ -34,7 +34,11 @@ _LIMITS = (
         "at least 1",
     ),
     (("data.classes", "swa.rank"), lambda value: value >= 2, "at least 2"),
-    (("optim.warmup_epochs", "data.pad"), lambda value: value >= 0, "0 or more"),
+    (
+        ("optim.warmup_epochs", "data.pad", "data.holdout"),
+        lambda value: value >= 0,
+        "0 or more",
+    ),
     (
         (
             "optim.weight_decay",

@@ -50,8 +50,8 @@ def run(config, out, console=None):
             keys=keys(config.seed),
             net=backbone.network(config.model, data.classes),
             data=data,
-            train=jax.device_put(data.train._asdict()),
-            test=jax.device_put(data.test._asdict()),
+            train=on_device(data.train),
+            test=on_device(data.test),
             index=index,
             augment=backbone.augmentation(config.data.pad, config.data.flip),
             normalise=lambda images: augment.normalise(images, mean, std),
@@ -101,6 +101,11 @@ def stages(session):
     }
 
 
+def on_device(split):
+    """The images and labels of a split as device arrays."""
+    return jax.device_put({"image": split.image, "label": split.label})
+
+
 def load(settings):
     """The data set of a run's `data` settings, its training split made long-tailed."""
     if settings.source == "digits":
@@ -116,6 +121,11 @@ def load(settings):
         )
     if data.classes < 2:
         raise Mistake(f"{data.name} has {data.classes} class; it takes 2 to tell apart")
+    if settings.holdout:
+        rest, held = longtail.hold_out(
+            data.train, data.classes, settings.holdout, settings.subset_seed
+        )
+        data = dataclasses.replace(data, train=rest, test=held)
     train = longtail.tailed(
         data.train,
         data.classes,

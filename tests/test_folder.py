@@ -73,6 +73,15 @@ def test_another_config_is_refused_by_its_first_difference(run):
     )
 
 
+def test_a_record_without_a_new_field_had_its_default(run):
+    record = json.loads((run / "config.json").read_text())
+    del record["run"]["config"]["data"]["holdout"]
+    (run / "config.json").write_text(json.dumps(record))
+    folder.claim(run, CONFIG, DATA)
+    holding = dataclasses.replace(CONFIG, data=Data(holdout=2))
+    assert "data.holdout was 0, now 2" in refused(run, holding)
+
+
 def other_images():
     image = DATA.train.image.copy()
     image[3, 2, 1, 0] ^= 1
@@ -85,7 +94,7 @@ def other_labels():
 
 
 def other_order():
-    turned = Split(*(array[::-1] for array in DATA.train))
+    turned = Split(DATA.train.image[::-1], DATA.train.label[::-1])
     return dataclasses.replace(DATA, train=turned)
 
 

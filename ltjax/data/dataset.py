@@ -20,6 +20,9 @@ class Split(NamedTuple):
 
     image: np.ndarray  # uint8 [N, H, W, ch]
     label: np.ndarray  # int32 [N], 0..C-1
+    rank: np.ndarray | None = (
+        None  # int [N], place in the long-tailed draw of its class
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +77,26 @@ def checked(path, image, label, classes=None):
         row = int(outside.argmax())
         raise Mistake(f"{path}: 'label' is {label[row]} in row {row}, wanted 0..{last}")
     return Split(image, label.astype(np.int32))
+
+
+def checked_rank(path, rank, label):
+    """The ranks of a long-tailed draw, or None without any, or a `Mistake`."""
+    if rank is None:
+        return None
+    if rank.shape != label.shape or rank.dtype.kind not in "iu" or rank.min() < 0:
+        raise Mistake(
+            f"{path}: 'rank' is {rank.dtype} of shape {rank.shape}, wanted integers "
+            f"[{len(label)}], 0 or more"
+        )
+    by_class = np.lexsort((rank, label))
+    same = (np.diff(label[by_class]) == 0) & (np.diff(rank[by_class]) == 0)
+    if same.any():
+        row = by_class[1:][same][0]
+        raise Mistake(
+            f"{path}: 'rank' is {rank[row]} twice in class {label[row]}, wanted each "
+            "image's own place in the draw of its class"
+        )
+    return rank
 
 
 def paired(name, train_path, train, test_path, test, classes=None):

@@ -41,24 +41,42 @@ def class_counts(labels, classes):
 def subset(labels, counts, seed=0):
     """Rows of the long-tailed subset, int [sum(counts)], class after class.
 
-    The draw of Cao et al. bit for bit: one legacy generator shuffles the rows of class
-    0, 1, ... in turn, and the first `counts[c]` of each are kept. A smaller profile is
-    therefore always part of a larger one.
+    The draw of Cao et al. bit for bit: of each class the first `counts[c]` of its
+    `ranks` are kept. A smaller profile is therefore always part of a larger one.
     """
     counts = np.asarray(counts)
-    found = class_counts(labels, len(counts))
+    rank = ranks(labels, len(counts), seed)
+    return _first_ranked(labels, rank, counts)
+
+
+def ranks(labels, classes, seed=0):
+    """The position of every row in the draw of its class, int [N], from 0.
+
+    The draw of Cao et al.: one legacy generator shuffles the rows of class 0, 1, ... in
+    turn.
+    """
+    found = class_counts(labels, classes)
+    generator = np.random.RandomState(seed)
+    rank = np.empty(len(labels), np.int64)
+    # A stable sort lists every class's rows in ascending order, in one pass.
+    for rows in np.split(np.argsort(labels, kind="stable"), np.cumsum(found)[:-1]):
+        generator.shuffle(rows)
+        rank[rows] = np.arange(len(rows))
+    return rank
+
+
+def _first_ranked(labels, rank, counts):
+    """Rows of rank below their class's count, class after class, by rank."""
+    labels = np.asarray(labels)
+    class_counts(labels, len(counts))
+    order = np.lexsort((rank, labels))
+    rows = order[(rank < counts[labels])[order]]
+    found = class_counts(labels[rows], len(counts))
     short = found < counts
     if short.any():
         name = int(short.argmax())
         raise Mistake(f"class {name} has {found[name]} images, wanted {counts[name]}")
-    generator = np.random.RandomState(seed)
-    # A stable sort lists every class's rows in ascending order, in one pass.
-    by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(found)[:-1])
-    kept = []
-    for rows, count in zip(by_class, counts):
-        generator.shuffle(rows)
-        kept.append(rows[:count])
-    return np.concatenate(kept)
+    return rows
 
 
 def groups(counts):
@@ -77,7 +95,8 @@ def tailed(split, classes, imbalance_factor, largest=None, seed=0):
     None leaves the split as it is, and so does a split that already has the profile.
     `largest` is the size of class 0; without it, the split must be balanced (largest
     class at most twice the smallest) and its smallest class sets the size, so that
-    every class can supply the profile. A set with another tail is refused.
+    every class can supply the profile. A set with another tail is refused. Which images
+    are kept, `split.rank` says, or without it the draw of `seed`.
     """
     if imbalance_factor is None:
         return split
@@ -89,6 +108,7 @@ def tailed(split, classes, imbalance_factor, largest=None, seed=0):
     wanted = exponential_counts(classes, top, imbalance_factor)
     if (found == wanted).all():
         return split
+    rank = _rank(split, classes, seed)
     profile = f"imbalance factor {imbalance_factor:g} from {top}"
     if largest is None:
         if found.max() > 2 * found.min():
@@ -106,8 +126,38 @@ def tailed(split, classes, imbalance_factor, largest=None, seed=0):
             f"class {name} has {found[name]} training images, "
             f"{profile} needs {wanted[name]}"
         )
-    rows = subset(split.label, wanted, seed)
-    return split._replace(image=split.image[rows], label=split.label[rows])
+    return taken(split, _first_ranked(split.label, rank, wanted))
+
+
+def hold_out(split, classes, count, seed=0):
+    """The split without the `count` images a class of the highest rank, and these.
+
+    A long-tailed set drawn from the rest, for which `count` images fewer are left in
+    every class, and the balanced held-out set choose a method without the test set.
+    """
+    found = class_counts(split.label, classes)
+    if found.min() <= count:
+        name = int(found.argmin())
+        raise Mistake(
+            f"class {name} has {found[name]} training images, of which {count} cannot "
+            "be held out; give a whole, balanced set, or hold out fewer"
+        )
+    rank = _rank(split, classes, seed)
+    split = split._replace(rank=rank)
+    order = np.lexsort((rank, split.label))
+    # Counted from the end of each class.
+    left = np.cumsum(found)[split.label[order]] - np.arange(len(order))
+    rest, held = (np.sort(order[rows]) for rows in (left > count, left <= count))
+    return taken(split, rest), taken(split, held)
+
+
+def taken(split, rows):
+    """The split's rows in the order of `rows`."""
+    return type(split)(*(None if part is None else part[rows] for part in split))
+
+
+def _rank(split, classes, seed):
+    return ranks(split.label, classes, seed) if split.rank is None else split.rank
 
 
 def _check_factor(imbalance_factor):

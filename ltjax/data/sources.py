@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ltjax.data.dataset import Dataset, Split, checked, paired
+from ltjax.data.dataset import Dataset, Split, checked, checked_rank, paired
 from ltjax.data.longtail import class_counts
 from ltjax.mistake import Mistake
 
@@ -45,11 +45,16 @@ def digits(test_per_class=50):
 def npz(train_path, test_path, classes=None):
     """Two .npz files with `image`, uint8 NHWC (or NHW), and `label`, integers [N].
 
+    A training file of a part of a set may say with `rank`, integers [N], where each
+    image stands in the long-tailed draw of its class (`longtail.ranks`).
     Without `classes` there are as many as the largest label of both files, plus one.
     The set has the training file's name, without "_train".
     """
-    train = checked(train_path, *_read_npz(train_path), classes)
-    test = checked(test_path, *_read_npz(test_path), classes)
+    image, label, rank = _read_npz(train_path)
+    train = checked(train_path, image, label, classes)
+    train = train._replace(rank=checked_rank(train_path, rank, train.label))
+    image, label, _ = _read_npz(test_path)
+    test = checked(test_path, image, label, classes)
     name = Path(train_path).stem.removesuffix("_train")
     return paired(name, train_path, train, test_path, test, classes)
 
@@ -94,7 +99,7 @@ def tfds(name, data_dir=None, download=False):
 
 
 def _read_npz(path):
-    """The members `image` and `label` of one file."""
+    """The members `image`, `label` and, or None, `rank` of one file."""
     path = Path(path)
     if path.is_dir():
         raise Mistake(f"{path} is a folder, wanted an .npz file")
@@ -123,6 +128,8 @@ def _read_npz(path):
                         f"it has {_listed(archive.files)}"
                     )
                 members[member] = archive[member]
+            if "rank" in archive.files:
+                members["rank"] = archive["rank"]
     except Mistake:
         raise
     except damage as error:
@@ -130,7 +137,7 @@ def _read_npz(path):
             f"{path} cannot be read: {_first_line(error)}; "
             "wanted plain arrays 'image' and 'label' in an undamaged .npz"
         ) from error
-    return members["image"], members["label"]
+    return members["image"], members["label"], members.get("rank")
 
 
 def _tfds_builder(tensorflow_datasets, name, data_dir, download):

@@ -240,12 +240,82 @@ def test_tailed_takes_a_set_for_balanced_up_to_a_factor_of_two():
         longtail.tailed(split_of(np.repeat([0, 1], [20, 41])), 2, 10)
 
 
+def test_ranks_are_the_places_in_the_published_draw():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(3), 500))
+    rank = longtail.ranks(labels, 3)
+    firsts = [
+        [90, 254, 283, 445, 461],
+        [277, 307, 436, 88, 261],
+        [52, 34, 347, 492, 196],
+    ]
+    for name, first in enumerate(firsts):
+        ranked = rank[labels == name]
+        np.testing.assert_array_equal(np.argsort(ranked)[:5], first)
+        np.testing.assert_array_equal(np.sort(ranked), np.arange(500))
+
+
+def test_cifar_files_hold_the_ranks_of_our_draw():
+    parts = [
+        shared(f"cifar100_{part}_train.npz")
+        for part in ("lt100", "lt10_more", "full_more")
+    ]
+    index, label, rank = (
+        np.concatenate([part[name] for part in parts])
+        for name in ("index", "label", "rank")
+    )
+    official = np.argsort(index)
+    ours = longtail.ranks(label[official], 100)
+    np.testing.assert_array_equal(ours, rank[official])
+
+
+def test_a_file_with_ranks_is_cut_like_the_whole_set_it_came_from():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(5), 40))
+    whole = split_of(labels)
+    rank = longtail.ranks(labels, 5)
+    tail = longtail.tailed(whole, 5, 20)
+    profile = longtail.exponential_counts(5, 40, 4)
+    part = longtail.taken(
+        whole._replace(rank=rank), np.flatnonzero(rank < profile[labels])
+    )
+    cut = longtail.tailed(part, 5, 20, largest=40)
+    np.testing.assert_array_equal(rows_of(cut), rows_of(tail))
+    # Ranks that have gaps cannot supply the profile.
+    gap = part._replace(rank=part.rank + 1)
+    with pytest.raises(Mistake, match="class 0 has 39 images, wanted 40"):
+        longtail.tailed(gap, 5, 20, largest=40)
+
+
+def test_held_out_are_the_highest_ranks_and_the_rest_keeps_its_draw():
+    labels = np.random.default_rng(0).permutation(
+        np.repeat(np.arange(4), [30, 25, 12, 40])
+    )
+    split = split_of(labels)
+    rest, held = longtail.hold_out(split, 4, 8)
+    assert sorted([*rows_of(rest), *rows_of(held)]) == list(range(len(labels)))
+    np.testing.assert_array_equal(np.bincount(held.label), [8] * 4)
+    rank = longtail.ranks(labels, 4)
+    for part in (rest, held):
+        np.testing.assert_array_equal(part.rank, rank[rows_of(part)])
+    sizes = np.bincount(labels)
+    assert (held.rank >= (sizes - 8)[held.label]).all()
+    # The profile of the rest is the first images of the whole set's draw.
+    counts = longtail.exponential_counts(4, 22, 22)
+    np.testing.assert_array_equal(
+        rows_of(longtail.tailed(rest, 4, 22, largest=22)),
+        longtail.subset(labels, counts),
+    )
+
+
 IMBALANCED = split_of(np.repeat(np.arange(10), longtail.exponential_counts(10, 50, 10)))
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (
+            lambda: longtail.hold_out(split_of([0, 0, 0, 1, 1]), 2, 2),
+            ["class 1 has 2 training images", "2 cannot be held out", "balanced"],
+        ),
         (
             lambda: longtail.subset([0, 0, 1], [2, 2]),
             ["class 1", "1 image", "wanted 2"],

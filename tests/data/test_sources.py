@@ -153,6 +153,24 @@ def test_npz_refuses_two_image_shapes(tmp_path, good):
     assert f"{other} of shape (3, 5, 3)" in message
 
 
+def test_npz_reads_the_ranks_of_a_draw_and_checks_them(tmp_path, good):
+    path = tmp_path / "ranked.npz"
+    rank = np.arange(len(LABEL))[::-1]
+    np.savez(path, image=IMAGE, label=LABEL, rank=rank)
+    data = sources.npz(path, path)
+    np.testing.assert_array_equal(data.train.rank, rank)
+    assert data.test.rank is None
+    assert sources.npz(good, path).train.rank is None
+    for wrong, words in (
+        (rank[1:], f"int64 of shape ({len(LABEL) - 1},)"),
+        (rank - 1.5, "float64"),
+        (rank - 1, "0 or more"),
+        (np.zeros_like(rank), "'rank' is 0 twice in class"),
+    ):
+        np.savez(path, image=IMAGE, label=np.zeros_like(LABEL), rank=wrong)
+        assert words in refused(lambda: sources.npz(path, path))
+
+
 def test_npz_names_the_nearest_file(tmp_path, good):
     message = refused(lambda: sources.npz(tmp_path / "god.npz", good))
     assert message == f"{tmp_path / 'god.npz'} does not exist; did you mean good.npz?"
