@@ -115,7 +115,7 @@ def test_the_fingerprint_tells_shapes_and_types_apart():
         folder.fingerprint(dataclasses.replace(DATA, train=s)) for s in (train, *others)
     }
     assert len(found) == 4
-    copy = Split(*(array.copy(order="F") for array in train))
+    copy = Split(train.image.copy(order="F"), train.label.copy())
     assert folder.fingerprint(dataclasses.replace(DATA, train=copy)) in found
 
 
