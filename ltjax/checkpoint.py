@@ -35,6 +35,12 @@ def restore_latest(keeper, like):
     return step, keeper.load(step, _abstract(like))
 
 
+def latest_step(folder):
+    """The newest step that a keeper saved under `folder`; None where there is none."""
+    steps = (path.name for path in folder.glob("*") if path.is_dir())
+    return max((int(name) for name in steps if name.isdigit()), default=None)
+
+
 def save(path, tree, note=None):
     """Writes `tree` to the new folder `path`, with a JSON `note` beside it."""
     ocp.save(path.absolute(), tree, custom_metadata=note)
@@ -48,7 +54,11 @@ def load(path, like):
 
 def load_as_saved(path):
     """The tree saved at `path`, with the shapes and types it has, on one device."""
-    return ocp.load(path.absolute(), _abstract(ocp.metadata(path.absolute()).metadata))
+    saved = ocp.metadata(path.absolute()).metadata
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), saved
+    )
+    return ocp.load(path.absolute(), _abstract(shapes))
 
 
 def note(path):

@@ -145,6 +145,8 @@ class Classifier:
     """Nesterov momentum."""
     weight_decay: float = 5e-4
     """Coupled L2 on the trained parameters."""
+    head: Literal["new", "stage_one"] = "new"
+    """What cRT, LA and SRepr start from: a new head, or that of stage one."""
     views: int | None = 4
     """Augmented views kept as a bank of features; None: fresh ones each epoch."""
     tau: float = 1.0
@@ -198,6 +200,12 @@ def identity(config):
     for place in ("train", "test", "directory", "download"):
         del fields["data"][place]
     return fields
+
+
+def stage_one(identity):
+    """The part of an identity that decides the backbones."""
+    names = ("seed", "data", "model", "optim", "swa")
+    return {name: identity[name] for name in names}
 
 
 def completed(recorded):

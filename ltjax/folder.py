@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import jax
 import numpy as np
 
 import ltjax
+from ltjax import checkpoint
 from ltjax import config as configs
 from ltjax.mistake import Mistake
 from ltjax.report.writer import unfinished, write_json
@@ -40,6 +42,57 @@ def claim(path, config, data):
     with _writable(path):
         path.mkdir(parents=True, exist_ok=True)
         write_json(record, whole)
+
+
+def adopt(path, other, config, data, names):
+    """Copies the trained backbones `names` of the run in `other` into the run's folder.
+
+    Their features too, if those would be the same. What the run has begun itself is
+    left as it is. Raises `Mistake`, with nothing copied, unless `other` has finished
+    stage one on these data under the same settings of it.
+    """
+    record = other / "config.json"
+    if not record.exists():
+        raise Mistake(f"--stage-one {other} holds no run; give the folder of one")
+    found = read_json(record)["run"]
+    theirs = configs.completed(found["config"])
+    ours = configs.identity(config)
+    difference = configs.first_difference(
+        configs.stage_one(theirs), configs.stage_one(ours)
+    )
+    if not difference and found["data"] != fingerprint(data):
+        difference = "its images or labels were others"
+    if difference:
+        raise Mistake(f"--stage-one {other} was trained otherwise: {difference}")
+    for name in names:
+        done = checkpoint.latest_step(other / "checkpoints" / name)
+        if done != config.optim.epochs:
+            raise Mistake(
+                f"--stage-one {other} has {done} epochs of {name}; it must have "
+                f"finished the {config.optim.epochs} of optim.epochs"
+            )
+    wanted = {name: str(config.optim.epochs) for name in names}
+    if _looks(theirs) == _looks(ours) and (other / "results.json").exists():
+        wanted |= {f"features/{name}": "." for name in names}
+    for name, part in wanted.items():
+        name = Path("checkpoints") / name
+        if not (path / name).exists():
+            _copy(other, path, name / part)
+
+
+def _looks(identity):
+    """What decides the features besides the backbones."""
+    return identity["posterior"], identity["classifier"]["views"]
+
+
+def _copy(source, target, name):
+    """Copies a folder of one run into another; it is there whole or not at all."""
+    part = target / "checkpoints" / ".adopting"
+    shutil.rmtree(part, ignore_errors=True)
+    with _writable(target):
+        shutil.copytree(source / name, part)
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        part.rename(target / name)
 
 
 def _check_same(path, record, run):

@@ -30,11 +30,13 @@ class Command:
     """Python file that assigns `config`, for example configs/digits_lt.py."""
     out: Path | None = None
     """Folder of the run; None: runs/NAME-seedSEED."""
+    stage_one: Path | None = None
+    """Folder of a run that has trained the same backbones; they are taken over."""
     settings: Annotated[Config, tyro.conf.arg(name="")]
 
 
 def read(args):
-    """The config and the output folder of a command line."""
+    """The config, the output folder and `--stage-one` of a command line."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path, nargs="?")
     path = parser.parse_known_args(args)[0].config
@@ -51,7 +53,8 @@ def read(args):
     config = command.settings
     if config.name is None:
         config = dataclasses.replace(config, name=path.stem)
-    return config, command.out or Path("runs") / f"{config.name}-seed{config.seed}"
+    out = command.out or Path("runs") / f"{config.name}-seed{config.seed}"
+    return config, out, command.stage_one
 
 
 def read_file(path):
@@ -98,11 +101,11 @@ def main(args):
     Flags that tyro refuses, and `--help`, leave by its own `SystemExit`.
     """
     try:
-        config, out = read(args)
+        config, out, stage_one = read(args)
         # Imported late: --help and a typo need no JAX.
         from ltjax.run import run
 
-        run(config, out)
+        run(config, out, stage_one=stage_one)
     except Mistake as mistake:
         print(f"ltjax: {mistake}", file=sys.stderr)
         return 2

@@ -27,6 +27,9 @@ from ltjax.mistake import Mistake
 from ltjax.report import progress
 from ltjax.representation import schedule
 
+# Classifiers whose mean over the draws is a SWAG row.
+AVERAGED = ("none", "la", "srepr")
+
 
 class Recipe(NamedTuple):
     """How one row of the table is made."""
@@ -47,7 +50,9 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
     """
     dim, classes = head["kernel"].shape
 
-    def new_head():
+    def first_head():
+        if settings.head == "stage_one":
+            return head
         return linear.init(jax.random.clone(key), dim, classes)
 
     # The adjusted loss leaves a class without training images where it began, and its
@@ -61,7 +66,7 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
     for method in settings.methods:
         if method == "crt":
             recipe = Recipe(
-                new_head(),
+                first_head(),
                 crt.logits,
                 lambda params, z, y: crt.loss(params, z[0], y),
                 sampling="class",
@@ -86,7 +91,7 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
             )
         elif method == "la":
             recipe = Recipe(
-                new_head(),
+                first_head(),
                 seen_only(logit_adjustment.logits),
                 lambda params, z, y: logit_adjustment.loss(
                     params, z[0], y, counts, settings.tau
@@ -101,7 +106,7 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
                 ),
             )
         elif has_draws:
-            found |= _srepr(settings, new_head, seen_only(srepr.logits), counts)
+            found |= _srepr(settings, first_head, seen_only(srepr.logits), counts)
             continue
         else:
             continue
@@ -109,7 +114,7 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
     return found
 
 
-def _srepr(settings, new_head, logits, counts):
+def _srepr(settings, first_head, logits, counts):
     """SRepr's steps: (c) in the configured form, (b), and (c) in the other form."""
     chosen = settings.srepr
 
@@ -128,7 +133,7 @@ def _srepr(settings, new_head, logits, counts):
                 tau=settings.tau,
             )
 
-        return Recipe(new_head(), logits, loss, draws=True)
+        return Recipe(first_head(), logits, loss, draws=True)
 
     other = "dirichlet" if chosen.form == "mean" else "mean"
     return {
@@ -167,21 +172,21 @@ def rows(session, name, head, looks):
     def add(backbone, classifier, variant, note):
         row = {"backbone": backbone, "classifier": classifier, "variant": variant}
         found.append({**row, **note["figures"], "seconds": note["seconds"]})
-        accuracy["-".join(filter(None, row.values()))] = note["accuracy"]
+        accuracy[label(*row.values())] = note["accuracy"]
 
     with progress.stage(session.console, f"classify {name}", len(made)) as done:
         for (classifier, variant), recipe in made.items():
-            label = "-".join(filter(None, (name, classifier, variant)))
-            params, note = _kept_row(session, label, recipe, looks, batches)
+            row = label(name, classifier, variant)
+            params, note = _kept_row(session, row, recipe, looks, batches)
             if variant in ("", headline):
                 heads[classifier] = recipe.logits, params
                 add(name, classifier, "", note)
             if variant:
                 add(name, classifier, variant, note)
-            done(label)
+            done(row)
 
     if has_draws:
-        for classifier in ("none", "la", "srepr"):
+        for classifier in AVERAGED:
             if classifier not in heads:
                 continue
             begin = time.monotonic()
@@ -197,18 +202,23 @@ def rows(session, name, head, looks):
     return found, accuracy
 
 
-def _kept_row(session, label, recipe, looks, batches):
+def label(backbone, classifier, variant):
+    """The name of a row: swa-srepr-b."""
+    return "-".join(filter(None, (backbone, classifier, variant)))
+
+
+def _kept_row(session, row, recipe, looks, batches):
     """The row's classifier and its note, as saved or after training and testing."""
-    path = session.out / "checkpoints" / "heads" / label
+    path = session.out / "checkpoints" / "heads" / row
     note = checkpoint.note(path)
     if note is not None:
         return checkpoint.load(path, recipe.params), note
 
-    def watch(epoch, losses):
+    def watch(epoch, losses, params):
         session.writer.write(
             {
                 "event": "head_epoch",
-                "row": label,
+                "row": row,
                 "epoch": epoch + 1,
                 "loss": float(losses.mean()),
             }
@@ -232,11 +242,11 @@ def _kept_row(session, label, recipe, looks, batches):
             session.index.counts,
         )
     except Mistake as mistake:
-        raise Mistake(f"{label}: {mistake}") from mistake
+        raise Mistake(f"{row}: {mistake}") from mistake
     seconds = time.monotonic() - begin
     note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
     # Told before it is saved: a kill in between repeats the event, and loses none.
-    session.writer.write({"event": "row", "row": label, "stage": "classifier", **note})
+    session.writer.write({"event": "row", "row": row, "stage": "classifier", **note})
     checkpoint.save(path, params, note)
     return params, note
 
@@ -255,8 +265,8 @@ def fit(recipe, settings, key, view, labels, batches, watch):
     """The recipe's parameters after training; as they are where it has no loss.
 
     `view(epoch, draws)` gives the features [M + 1, N, D] of that epoch, or [1, N, D]
-    without draws; `batches(key, epoch)` the rows [steps, B]. `watch(epoch, losses)` is
-    called after each epoch.
+    without draws; `batches(key, epoch)` the rows [steps, B]. `watch(epoch, losses,
+    params)` is called after each epoch.
 
     Raises `Mistake` if the loss is not finite.
     """
@@ -266,7 +276,7 @@ def fit(recipe, settings, key, view, labels, batches, watch):
     rate = optax.cosine_decay_schedule(settings.lr, settings.epochs * steps)
     tx = schedule.sgd(rate, settings.momentum, settings.weight_decay)
 
-    def check(epoch, losses):
+    def check(epoch, losses, params):
         losses = np.asarray(losses)
         finite = np.isfinite(losses)
         if not finite.all():
@@ -275,7 +285,7 @@ def fit(recipe, settings, key, view, labels, batches, watch):
                 f"the loss is {losses[finite.argmin()]} at step {at}, learning rate "
                 f"{float(rate(at)):g}; try a smaller --classifier.lr"
             )
-        watch(epoch, losses)
+        watch(epoch, losses, params)
 
     return train.fit(
         recipe.params,

@@ -22,12 +22,13 @@ from ltjax.session import Session
 from ltjax.streams import keys
 
 
-def run(config, out, console=None):
+def run(config, out, console=None, stage_one=None):
     """Runs all stages of `config` in the folder `out` and returns the results.
 
     An unfinished run of the same config goes on where it stopped; a finished one
-    returns its results at once. The results are those of `results.json`. Raises
-    `Mistake` for whatever the user can put right.
+    returns its results at once. `stage_one` is the folder of another run, equal in all
+    that decides the backbones, whose backbones are taken over. The results are those
+    of `results.json`. Raises `Mistake` for whatever the user can put right.
     """
     out, console = Path(out), console or Console()
     limits.check(config)
@@ -40,6 +41,8 @@ def run(config, out, console=None):
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
         console.print(table(results))
         return results
+    if stage_one is not None:
+        folder.adopt(out, Path(stage_one), config, data, backbone.NAMES)
     folder.record_versions(out)
     index = order.class_index(data.train.label, data.classes)
     mean, std = augment.moments(data.train.image)

@@ -1,7 +1,37 @@
 """Strict settings for every test: two virtual devices, no silent broadcasting."""
 
 import jax
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+
+
+@pytest.fixture(scope="module")
+def compiled_once(tmp_path_factory):
+    """Compiling takes most of the time: do it hastily, and once for equal programs."""
+    cache = str(tmp_path_factory.mktemp("cache"))
+    settings = (  # with their defaults
+        ("jax_disable_most_optimizations", True, False),
+        ("jax_compilation_cache_dir", cache, None),
+        ("jax_persistent_cache_min_compile_time_secs", 0, 1.0),
+        ("jax_persistent_cache_min_entry_size_bytes", -1, 0),
+    )
+    # Whether there is a cache is otherwise settled by the first program of the process.
+    compilation_cache.reset_cache()
+    for name, value, _ in settings:
+        jax.config.update(name, value)
+    yield
+    for name, _, default in settings:
+        jax.config.update(name, default)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, compiled_once):
+    """A finished run, its config and its data; not to be changed."""
+    from tiny import Place
+
+    return Place(tmp_path_factory.mktemp("place"))

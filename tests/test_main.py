@@ -71,7 +71,7 @@ def box(desk, capsys, *arguments):
 
 
 def test_the_file_gives_the_config(desk):
-    config, out = main.read(["--config", "mine.py"])
+    config, out, _ = main.read(["--config", "mine.py"])
     assert config.data == Data(
         source="npz", train="train.npz", test="test.npz", flip=True
     )
@@ -81,7 +81,7 @@ def test_the_file_gives_the_config(desk):
 
 
 def test_a_flag_wins_over_the_file(desk):
-    config, out = main.read(
+    config, out, _ = main.read(
         [
             "--config=mine.py",
             "--seed",
@@ -120,7 +120,7 @@ def test_a_flag_wins_over_the_file(desk):
 )
 def test_flags_are_typed(desk, flags, config):
     Path("plain.py").write_text("from ltjax.config import Config\nconfig = Config()\n")
-    found, _ = main.read(["--config", "plain.py", *flags.split()])
+    found, *_ = main.read(["--config", "plain.py", *flags.split()])
     assert found == dataclasses.replace(config, name="plain")
 
 

@@ -11,25 +11,19 @@ import sys
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from rich.console import Console
+from tiny import CLASSES, config_of, quiet, save, strict_json
 
 from ltjax import backbone, checkpoint, folder, looks
 from ltjax.config import (
     Checkpoint,
-    Classifier,
-    Config,
-    Data,
-    Model,
-    Optim,
-    Posterior,
-    Swa,
 )
 from ltjax.mistake import Mistake
 from ltjax.report.writer import Writer
 from ltjax.run import load, run
 
-CLASSES = 4
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 HEADS = ("none", "crt", "lws", "tau_norm", "ncm", "la_posthoc", "la", "disalign")
 ROWS = [
     *(("sgd", head, "") for head in HEADS),
@@ -37,78 +31,6 @@ ROWS = [
     *(("swa", "srepr", variant) for variant in ("", "c-mean", "b", "c-dirichlet")),
     *(("swag", head, "") for head in ("none", "la", "srepr")),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Compiling takes most of the time: do it hastily, and once for equal programs."""
-    cache = str(tmp_path_factory.mktemp("cache"))
-    settings = (  # with their defaults
-        ("jax_disable_most_optimizations", True, False),
-        ("jax_compilation_cache_dir", cache, None),
-        ("jax_persistent_cache_min_compile_time_secs", 0, 1.0),
-        ("jax_persistent_cache_min_entry_size_bytes", -1, 0),
-    )
-    # Whether there is a cache is otherwise settled by the first program of the process.
-    compilation_cache.reset_cache()
-    for name, value, _ in settings:
-        jax.config.update(name, value)
-    yield
-    for name, _, default in settings:
-        jax.config.update(name, default)
-    compilation_cache.reset_cache()
-
-
-def save(path, counts, seed):
-    """Noisy images of a colour per class."""
-    label = np.repeat(np.arange(len(counts)), counts)
-    noise = np.random.default_rng(seed).integers(0, 120, (len(label), 8, 8, 1))
-    image = noise + 40 * label[:, None, None, None]
-    np.savez(path, image=image.astype(np.uint8), label=label)
-
-
-def config_of(place, **data):
-    files = {"train": str(place / "train.npz"), "test": str(place / "test.npz")}
-    return Config(
-        name="tiny",
-        data=Data(source="npz", pad=1, flip=True, **files, **data),
-        model=Model(depth=8, width=4),
-        optim=Optim(epochs=4, warmup_epochs=1, batch_size=16),
-        swa=Swa(start=2, every_steps=1, rank=2),
-        posterior=Posterior(samples=2, batch_size=20),
-        classifier=Classifier(epochs=2, batch_size=16, views=2),
-    )
-
-
-def quiet():
-    return Console(quiet=True)
-
-
-class Place:
-    """A folder with data, a config for them, and a finished run of it."""
-
-    def __init__(self, path):
-        self.path = path
-        save(path / "train.npz", [24] * CLASSES, 0)
-        save(path / "test.npz", [5] * CLASSES, 1)
-        self.config = config_of(path, imbalance_factor=6)  # 24, 13, 7 and 4 images
-        self.out = path / "done"
-        self.results = run(self.config, self.out, quiet())
-
-    def read(self, name):
-        return strict_json((self.out / name).read_text())
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return Place(tmp_path_factory.mktemp("place"))
-
-
-def strict_json(text):
-    def refuse(constant):
-        raise ValueError(f"{constant} is no JSON")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def timeless(results):

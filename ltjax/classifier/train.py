@@ -34,12 +34,12 @@ def make_epoch(loss, tx):
     return epoch
 
 
-def fit(params, loss, tx, view, labels, rows, epochs, watch=lambda epoch, losses: None):
+def fit(params, loss, tx, view, labels, rows, epochs, watch=lambda *_: None):
     """Re-trains `params` for some epochs and returns them.
 
     `view(epoch)` gives the features [M + 1, N, D] that this epoch sees: a fresh
     augmentation, or one of a bank of views. `rows(epoch)` gives its batches [steps, B].
-    `watch(epoch, losses)` is called after each epoch.
+    `watch(epoch, losses, params)` is called after each epoch.
     """
     epoch_of = jax.jit(make_epoch(loss, tx))
     opt_state = tx.init(params)
@@ -47,5 +47,5 @@ def fit(params, loss, tx, view, labels, rows, epochs, watch=lambda epoch, losses
         params, opt_state, losses = epoch_of(
             params, opt_state, view(epoch), labels, rows(epoch)
         )
-        watch(epoch, losses)
+        watch(epoch, losses, params)
     return params

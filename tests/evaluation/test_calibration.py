@@ -189,3 +189,40 @@ def test_ece_under_vmap():
     found = jax.vmap(evaluation.ece)(probs, labels)
     expected = [reference_ece(p, y, 15) for p, y in zip(probs, labels)]
     np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_temperature_has_the_lowest_nll():
+    logits, _, labels = draw(scale=3.0)
+    found = float(evaluation.temperature(logits, labels))
+
+    def mean_nll(temperature):
+        scaled = logits / temperature
+        top = scaled.max(-1, keepdims=True)
+        log_norm = np.log(np.exp(scaled - top).sum(-1)) + top[:, 0]
+        return (log_norm - scaled[np.arange(len(labels)), labels]).mean()
+
+    grid = np.exp(np.linspace(np.log(0.2), np.log(5), 4001))
+    best = grid[np.argmin([mean_nll(t) for t in grid])]
+    # The grid's step is 0.08 %.
+    np.testing.assert_allclose(found, best, rtol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [0.25, 1.0, 8.0])
+def test_temperature_scales_with_the_logits_and_ignores_shifts(factor):
+    logits, _, labels = draw()
+    base = float(evaluation.temperature(logits, labels))
+    shifted = factor * logits + np.arange(len(logits))[:, None] / 100
+    found = float(jax.jit(evaluation.temperature)(shifted, labels))
+    np.testing.assert_allclose(found, factor * base, rtol=1e-4)
+
+
+def test_temperature_is_bounded_and_survives_lowered_classes():
+    logits, _, labels = draw(C=3)
+    sure = 5.0 * np.eye(3)[labels]
+    assert float(evaluation.temperature(sure, labels)) == pytest.approx(1e-3, rel=1e-3)
+    lowered = np.concatenate([logits, np.full((len(logits), 1), -1e4)], -1)
+    np.testing.assert_allclose(
+        evaluation.temperature(lowered, labels),
+        evaluation.temperature(logits, labels),
+        rtol=1e-5,
+    )

@@ -1,0 +1,94 @@
+"""A finished run, opened again: its features and its classifiers."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+
+from ltjax import checkpoint, retraining, streams
+from ltjax.config import Config
+from ltjax.data import order
+from ltjax.data.dataset import Dataset
+from ltjax.data.order import ClassIndex
+from ltjax.mistake import Mistake
+from ltjax.streams import Keys
+
+
+class Backbone(NamedTuple):
+    """What a run keeps of one backbone; member 0 is the mean, the others are draws."""
+
+    out: Path
+    name: str
+    config: Config
+    data: Dataset
+    index: ClassIndex
+    keys: Keys
+    head: dict  # the linear classifier of stage one
+    plain: jax.Array  # [N, D], training images under the mean weights
+    test: jax.Array  # [M + 1, N, D]
+
+
+def backbone(out, name, config, data):
+    """Opens what the finished run of `config` in `out` keeps of the backbone `name`.
+
+    Raises `Mistake` for what is not there.
+    """
+    return Backbone(
+        out=out,
+        name=name,
+        config=config,
+        data=data,
+        index=order.class_index(data.train.label, data.classes),
+        keys=streams.keys(config.seed),
+        head=_saved(out / "checkpoints" / "heads" / f"{name}-none"),
+        plain=_features(out, name, "plain")[0],
+        test=_features(out, name, "test"),
+    )
+
+
+def recipes(stored, settings):
+    """The recipes of the backbone's rows under `settings`, a `classifier` config."""
+    return retraining.recipes(
+        settings,
+        stored.keys.head,
+        stored.head,
+        stored.plain,
+        stored.data.train.label,
+        stored.index.counts,
+        has_draws=len(stored.test) > 1,
+    )
+
+
+def params(stored, classifier, variant):
+    """The parameters of a row, as the run trained them."""
+    label = retraining.label(stored.name, classifier, variant)
+    return _saved(stored.out / "checkpoints" / "heads" / label)
+
+
+def views(stored):
+    """`view(epoch, draws)` of the kept views in turn, as `looks.Looks.view`.
+
+    Features [M + 1, N, D], or [1, N, D] without draws. Raises `Mistake` where none is
+    kept.
+    """
+    folder = stored.out / "checkpoints" / "features" / stored.name
+    count = len(list(folder.glob("view*")))
+    if not count:
+        raise Mistake(f"{folder} keeps no views; classifier.views must not be None")
+    bank = [_features(stored.out, stored.name, f"view{n}") for n in range(count)]
+
+    def view(epoch, draws):
+        seen = bank[epoch % count]
+        return seen if draws else seen[:1]
+
+    return view
+
+
+def _features(out, name, what):
+    return _saved(out / "checkpoints" / "features" / name / what)
+
+
+def _saved(path):
+    if not path.exists():
+        raise Mistake(f"{path} does not exist; finish the run first")
+    return checkpoint.load_as_saved(path)

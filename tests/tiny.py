@@ -1,0 +1,58 @@
+"""A run small enough for a test, and its data."""
+
+import json
+
+import numpy as np
+from rich.console import Console
+
+from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
+from ltjax.run import run
+
+CLASSES = 4
+
+
+def save(path, counts, seed):
+    """Noisy images of a colour per class."""
+    label = np.repeat(np.arange(len(counts)), counts)
+    noise = np.random.default_rng(seed).integers(0, 120, (len(label), 8, 8, 1))
+    image = noise + 40 * label[:, None, None, None]
+    np.savez(path, image=image.astype(np.uint8), label=label)
+
+
+def config_of(place, **data):
+    files = {"train": str(place / "train.npz"), "test": str(place / "test.npz")}
+    return Config(
+        name="tiny",
+        data=Data(source="npz", pad=1, flip=True, **files, **data),
+        model=Model(depth=8, width=4),
+        optim=Optim(epochs=4, warmup_epochs=1, batch_size=16),
+        swa=Swa(start=2, every_steps=1, rank=2),
+        posterior=Posterior(samples=2, batch_size=20),
+        classifier=Classifier(epochs=2, batch_size=16, views=2),
+    )
+
+
+def quiet():
+    return Console(quiet=True)
+
+
+class Place:
+    """A folder with data, a config for them, and a finished run of it."""
+
+    def __init__(self, path):
+        self.path = path
+        save(path / "train.npz", [24] * CLASSES, 0)
+        save(path / "test.npz", [5] * CLASSES, 1)
+        self.config = config_of(path, imbalance_factor=6)  # 24, 13, 7 and 4 images
+        self.out = path / "done"
+        self.results = run(self.config, self.out, quiet())
+
+    def read(self, name):
+        return strict_json((self.out / name).read_text())
+
+
+def strict_json(text):
+    def refuse(constant):
+        raise ValueError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
