@@ -1,4 +1,4 @@
-"""CIFAR-100-LT at imbalance factor 100, 48 epochs per backbone, for a CPU.
+r"""CIFAR-100-LT at imbalance factor 100, 48 epochs per backbone, for a CPU.
 
     python -m ltjax.main --config configs/cifar100_lt_cpu.py \
         --data.train cifar100_train.npz --data.test cifar100_test.npz

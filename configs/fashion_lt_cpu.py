@@ -1,12 +1,12 @@
-"""Fashion-MNIST-LT at imbalance factor 100, 16 epochs per backbone, for a CPU.
+r"""Fashion-MNIST-LT at imbalance factor 100, 16 epochs per backbone, for a CPU.
 
     python -m ltjax.main --config configs/fashion_lt_cpu.py \
         --data.train fashion_train.npz --data.test fashion_test.npz
 
-The files hold Fashion-MNIST in official order: `image` uint8 [N, 28, 28, 1] and `label`;
-a training file of a part of it needs `rank` besides. Fashion-MNIST has no customary
-long-tailed version: this is the rule and the draw of CIFAR-100-LT, 6,000 images of
-class 0 down to 60 of class 9, 14,886 in all. SRepr's settings are those of
+The files hold Fashion-MNIST in official order: `image` uint8 [N, 28, 28, 1] and
+`label`; a training file of a part of it needs `rank` besides. Fashion-MNIST has no
+customary long-tailed version: this is the rule and the draw of CIFAR-100-LT, 6,000
+images of class 0 down to 60 of class 9, 14,886 in all. SRepr's settings are those of
 configs/cifar100_lt_cpu.py.
 """
 

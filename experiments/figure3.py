@@ -1,4 +1,4 @@
-"""The paper's Figure 3: how far the draws disagree, class by class.
+r"""The paper's Figure 3: how far the draws disagree, class by class.
 
     python experiments/figure3.py --config configs/cifar100_lt_cpu.py --seeds 0 1 2 \
         --out experiments/results/figure3_cifar100_lt100_cpu.jsonl \

@@ -73,6 +73,8 @@ def command(make, description):
     """
     try:
         options = read(description, sys.argv[1:])
+        if not options.out.absolute().parent.is_dir() or options.out.is_dir():
+            raise Mistake(f"--out {options.out} is not a file in an existing folder")
         for seed in options.seeds:
             if seed in seeds_done(options):
                 print(f"{options.out} has seed {seed}")

@@ -1,4 +1,4 @@
-"""The paper's Table 1: what each part of SRepr adds to SGD with re-training.
+r"""The paper's Table 1: what each part of SRepr adds to SGD with re-training.
 
     python experiments/table1.py --config configs/cifar100_lt_cpu.py --seeds 0 1 2 \
         --out experiments/results/table1_cifar100_lt100_cpu.jsonl \

@@ -1,4 +1,4 @@
-"""The paper's Table 2: every classifier on the SGD and the SWA backbone.
+r"""The paper's Table 2: every classifier on the SGD and the SWA backbone.
 
     python experiments/table2.py --config configs/cifar100_lt_cpu.py --seeds 0 1 2 \
         --out experiments/results/table2_cifar100_lt100_cpu.jsonl \

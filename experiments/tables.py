@@ -34,7 +34,10 @@ def of_run(path):
 def of_sweep(path):
     """A Markdown table of the choices of `sweep.py`, lowest NLL first."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    rows = ["| classifier | all | NLL | ECE |", "| --- | --- | --- | --- |"]
+    rows = [
+        "| classifier | draws | views | all | NLL | ECE |",
+        "| --- | --: | --: | --: | --: | --: |",
+    ]
     for line in sorted(lines, key=lambda line: line["nll"]):
         figures = f"{line['acc']['all']:.2f} | {line['nll']:.3f} | {line['ece']:.3f} |"
         rows.append(f"| {_named(line)} | {figures}")
@@ -42,15 +45,19 @@ def of_sweep(path):
 
 
 def _named(line):
-    if line["classifier"] == "la":
-        return "LA"
     if line["variant"] == "b":
-        return "SRepr (b)"
-    choice = line["srepr"]
-    form = choice["form"]
-    if form == "mean":
-        form += f", T = {choice['temperature']:g}"
-    return f"{form}, α = {choice['alpha']:g}, LA on {choice['on']}"
+        name = "SRepr (b)"
+    elif line["classifier"] == "la":
+        name = "LA"
+    else:
+        choice = line["srepr"]
+        name = choice["form"]
+        if name == "mean":
+            name += f", T = {choice['temperature']:g}"
+        name += f", α = {choice['alpha']:g}, LA on {choice['on']}"
+    if line["head"] == "stage_one":
+        name += ", head of stage one"
+    return f"{name} | {line['samples']} | {line['views']}"
 
 
 def of_bench(path):

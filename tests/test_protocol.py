@@ -98,6 +98,9 @@ def test_a_finished_seed_is_not_made_again_and_settings_do_not_mix(
     assert code == 2
     assert lines == table2
     assert "holds lines of tiny with other settings" in capsys.readouterr().err
+    code, _ = table("table2", "--out", table.folder / "no" / "x.jsonl")
+    assert code == 2
+    assert "is not a file in an existing folder" in capsys.readouterr().err
     code, _ = table("table2", "--data.holdout", 4)
     assert code == 2
     assert "give --holdout" in capsys.readouterr().err
