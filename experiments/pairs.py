@@ -4,9 +4,9 @@ A ResNet-32 for 100 classes, in batches of 128 images of 32 × 32 × 3, uint8, t
 scaled on the way; the images are noise, which takes as long as any others.
 """
 
-import functools
 import os
 from collections.abc import Callable
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ import numpy as np
 import peer
 import torch
 
-from ltjax import backbone, config, losses, scoring
+from ltjax import backbone, config, devices, extractor, losses, scoring
 from ltjax.classifier import linear, logit_adjustment, train
 from ltjax.data import augment, longtail
 from ltjax.posterior import swag
@@ -32,14 +32,14 @@ class Scale(NamedTuple):
     """How much is done in one timed call."""
 
     steps: int
-    batches: int
+    test_images: int
     refresh_images: int
     refresh_batch: int
     whole: bool  # also against torch.compile and against variants
 
 
-QUICK = Scale(4, 8, 256, 256, whole=False)
-FULL = Scale(10, 16, 2000, 1000, whole=True)
+QUICK = Scale(4, 2000, 256, 256, whole=False)
+FULL = Scale(10, 10_000, 1000, 500, whole=True)
 
 
 class Pair(NamedTuple):
@@ -61,7 +61,7 @@ class Shared(NamedTuple):
     rng: np.random.Generator
 
 
-@functools.cache
+@cache
 def shared():
     """Images, labels of a long tail, and the network with its first weights."""
     rng = np.random.default_rng(0)
@@ -81,6 +81,8 @@ def use_cpu():
     # As XLA counts them: the cores that this process may use.
     own = getattr(os, "sched_getaffinity", None)
     threads = len(own(0)) if own else os.cpu_count()
+    # All but the sides named after them run on the first.
+    jax.config.update("jax_num_cpu_devices", threads)
     torch.set_num_threads(threads)
     return threads
 
@@ -95,6 +97,11 @@ def twin(channels_last=True):
     network = peer.load(peer.Network(32, 16, CLASSES, MEAN, STD), shared().variables)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return network.to(memory_format=layout)
+
+
+def on_all_devices():
+    """The name of a side that splits its batches over one device per core."""
+    return f"ltjax, {jax.device_count()} devices"
 
 
 def ready(function):
@@ -120,23 +127,35 @@ def train_step(scale):
             epoch.every(swag.update, 0, scale.steps),
             swag.init(at.variables["params"], RANK),
         )
+        sides[on_all_devices()] = stage_one(
+            at.net,
+            at.variables,
+            rows,
+            lambda posterior, state: (),
+            spread=devices.spread,
+            sharding=devices.everywhere(),
+        )
     return Pair(rows.size, "images", sides)
 
 
-def stage_one(net, variables, rows, collect, posterior=()):
+def stage_one(
+    net, variables, rows, collect, posterior=(), spread=lambda x: x, sharding=None
+):
     """A call that trains on the batches `rows` [steps, B] with ltjax."""
     at, tx = shared(), schedule.sgd(*SGD)
     run = jax.jit(
         epoch.make_epoch(
             step.make_step(net.apply, losses.cross_entropy, tx),
-            lambda key, images: normalise(images),
+            lambda key, images: spread(normalise(images)),
             collect,
         ),
         donate_argnums=1,
+        out_shardings=sharding,
     )
     # Copied, as the carry is donated.
     carry = jax.tree.map(jnp.copy, (step.init(variables, tx), posterior))
-    data = jax.device_put({"image": at.images, "label": at.labels})
+    data = {"image": at.images, "label": at.labels}
+    carry, data = jax.device_put((carry, data), sharding)
     keys, rows = tuple(jax.random.split(jax.random.key(1))), jnp.asarray(rows, int)
 
     def call():
@@ -162,29 +181,40 @@ def torch_training(model, rows):
 
 
 def inference(scale):
-    """Logits of batches of test images, one deterministic pass."""
+    """Logits of test images, one deterministic pass: features as a run's, the head."""
     at = shared()
-    images = at.images[: scale.batches * BATCH]
-    batches = images.reshape(-1, BATCH, *images.shape[1:])
-    logits = jax.jit(lambda variables, x: at.net.apply(variables, normalise(x)))
-    ours = [jnp.asarray(batch) for batch in batches]
-    theirs = torch.from_numpy(batches)
+    images = at.images[: scale.test_images]
 
-    def torch_side(model):
+    def ours(spread=lambda x: x, sharding=None):
+        features = extractor.make_features(
+            extractor.of_point, at.net, lambda x: spread(normalise(x)), chunk=1
+        )
+
+        @partial(jax.jit, out_shardings=sharding)
+        def logits(variables, stats, images):
+            params = variables["params"]
+            z = features(params, jnp.arange(1), stats, images)[0]
+            return at.net.head.apply({"params": params["head"]}, z)
+
+        stats = jax.tree.map(lambda leaf: leaf[None], at.variables["batch_stats"])
+        args = jax.device_put((at.variables, stats["features"], images), sharding)
+        return ready(lambda: logits(*args))
+
+    def torch_side(model, size=BATCH):
         model.eval()
 
         @torch.inference_mode()
         def call():
-            return [model(batch) for batch in theirs]
+            return [model(batch) for batch in torch.from_numpy(images).split(size)]
 
         return call
 
-    sides = {
-        "ltjax": ready(lambda: [logits(at.variables, batch) for batch in ours]),
-        "torch": torch_side(twin()),
-    }
+    sides = {"ltjax": ours(), "torch": torch_side(twin())}
     if scale.whole:
+        for size in (50, 250):
+            sides[f"torch, {size} at a time"] = torch_side(twin(), size)
         sides[MAY_FAIL] = torch_side(torch.compile(twin()))
+        sides[on_all_devices()] = ours(devices.spread, devices.everywhere())
     return Pair(len(images), "images", sides)
 
 

@@ -102,8 +102,8 @@ class Posterior:
     chunk: int = 1
     """Draws evaluated at once; on CPU one is fastest."""
     batch_size: int = 1000
-    """Images per batch of the batch-norm pass, whose statistics depend on it a little,
-    and of the features, which do not."""
+    """Images per batch of the batch-norm pass, whose statistics depend on it a
+    little."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ def make_refresh(draw, net, prepare, batch_size, chunk):
     return refresh
 
 
-def make_features(draw, net, prepare, chunk, batch_size=1000):
+def make_features(draw, net, prepare, chunk):
     """Builds `features(weights, members, batch_stats, images) -> [M + 1, N, D]`."""
 
     def apply(variables, images):
@@ -73,7 +73,7 @@ def make_features(draw, net, prepare, chunk, batch_size=1000):
             return {"params": draw(weights, member), "batch_stats": stats}
 
         return predictive.features(
-            (members, batch_stats), variables, apply, images, chunk, batch_size
+            (members, batch_stats), variables, apply, images, chunk
         )
 
     return features

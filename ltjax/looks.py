@@ -46,9 +46,7 @@ def take(session, name, weights):
         out_shardings=everywhere,
     )
     features = jax.jit(
-        extractor.make_features(
-            draw, session.net, prepare, posterior.chunk, posterior.batch_size
-        ),
+        extractor.make_features(draw, session.net, prepare, posterior.chunk),
         out_shardings=everywhere,
     )
     augmented = jax.jit(

@@ -116,8 +116,10 @@ def main(args):
 
 
 if __name__ == "__main__":
-    # Compiled programs are kept for the next run: half of a small run is compilation.
+    # Compiled programs are kept for the next run: half of a small run is compilation,
+    # of many programs that take less than the second from which JAX would keep them.
     os.environ.setdefault(
         "JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "ltjax")
     )
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     sys.exit(main(sys.argv[1:]))

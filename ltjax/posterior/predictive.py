@@ -8,14 +8,18 @@ import jax.numpy as jnp
 from ltjax.posterior import _loops
 
 
-def features(keys, draw, apply, images, chunk=1, batch_size=1000):
+def features(keys, draw, apply, images, chunk=1, batch_size=None):
     """Outputs of M members on N images, [M, N, D].
 
     `keys` is a pytree with leading axis M, `draw(key)` gives a member's variables and
     `apply(variables, x)` its outputs [n, D]. Members run `chunk` at a time, images
-    [N, ...] in ceil(N / batch_size) batches whose sizes differ by at most one.
+    [N, ...] in ceil(N / batch_size) batches whose sizes differ by at most one. None
+    takes a batch size that suits the backend: a CPU's caches hold the activations of
+    about a hundred small images.
     """
     _loops.members(keys)
+    if batch_size is None:
+        batch_size = 100 if jax.default_backend() == "cpu" else 1000
     images = jnp.asarray(images)
 
     def one(key):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ltjax import devices
 from ltjax.models.convolution import convolve, plain
 
 SHAPES = [
@@ -87,3 +88,26 @@ def test_gradient_under_vmap_and_scan_is_the_same():
         for index in range(2):
             for ours, theirs in zip(got, one[index]):
                 np.testing.assert_allclose(ours[index], theirs, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_devices_exchange_only_the_sums(stride):
+    assert jax.device_count() == 2
+    x, kernel, dy, _ = arrays((16, 6, 6, 4, 5, stride))
+
+    def gradient(x, kernel, dy, spread=devices.spread):
+        _, pull = jax.vjp(partial(convolve, stride=stride), spread(x), kernel)
+        return pull(spread(dy))[1]
+
+    whole = gradient(x, kernel, dy, spread=jnp.asarray)
+    split = jax.jit(
+        gradient,
+        in_shardings=(devices.split(), devices.everywhere(), devices.split()),
+        out_shardings=devices.everywhere(),
+    )
+    program = split.lower(x, kernel, dy).compile().as_text()
+    # One sum, and no image travels; the names are those of XLA's operations.
+    assert program.count(" all-reduce(") == 1
+    for name in ("all-gather", "all-to-all", "collective-permute"):
+        assert name not in program
+    np.testing.assert_allclose(split(x, kernel, dy), whole, rtol=1e-5, atol=2e-5)
