@@ -1,16 +1,18 @@
 """Stage one of a run: the network, and its training under a schedule."""
 
 import time
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import checkpoint, devices
+from ltjax import checkpoint, devices, pretrained
 from ltjax import config as configs
 from ltjax.data import augment, sampling
 from ltjax.losses import cross_entropy
 from ltjax.mistake import Mistake
+from ltjax.models import resnet
 from ltjax.models.cifar_resnet import CifarResNet
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
@@ -21,10 +23,40 @@ from ltjax.representation import epoch, schedule, step
 NAMES = ("sgd", "swa")
 
 
+_RESNETS = {
+    "resnet10": resnet.resnet10,
+    "resnet50": resnet.resnet50,
+    "resnet101": resnet.resnet101,
+    "resnet152": resnet.resnet152,
+    "resnext50": resnet.resnext50,
+    "resnext101": resnet.resnext101,
+}
+
+
+def whole(model):
+    """The whole feature extractor of a model config, frozen parts included."""
+    dtype = jnp.dtype(model.dtype)
+    if model.name == "cifar_resnet":
+        return CifarResNet(model.depth, model.width, dtype)
+    return _RESNETS[model.name](dtype=dtype)
+
+
 def network(model, classes):
-    """The network of a model config: `features` and `head`, logits [B, classes]."""
-    features = CifarResNet(model.depth, model.width, jnp.dtype(model.dtype))
+    """The network to train: `features` and `head`, logits [B, classes].
+
+    Its features lack the frozen parts, whose outputs are its inputs.
+    """
+    features = whole(model)
+    if model.frozen:
+        features = features.copy(first=model.frozen)
     return Network(features=features, head=Linear(classes))
+
+
+def start(model, channels):
+    """The weights that a model config begins with, for images of so many channels."""
+    if model.pretrained is None:
+        return pretrained.none()
+    return pretrained.read(model.pretrained, whole(model), model.frozen, channels)
 
 
 def augmentation(pad, flip):
@@ -77,8 +109,16 @@ def train(session, name):
 
     tx = schedule.sgd(rate, optim.momentum, optim.weight_decay)
 
-    def prepare(key, images):
-        return devices.spread(session.normalise(session.augment(key, images)))
+    def prepare(frozen, key, images):
+        images = devices.spread(session.normalise(session.augment(key, images)))
+        return session.pretrained.trunk(frozen, images)
+
+    def epoch_of(frozen, *args):
+        return epoch.make_epoch(
+            step.make_step(net.apply, cross_entropy, tx),
+            partial(prepare, frozen),
+            collect,
+        )(*args)
 
     @jax.jit
     def begin(variables):
@@ -87,17 +127,15 @@ def train(session, name):
 
     # Not compiled as a whole: a generator takes a second to compile, and one by one
     # those of equal shape, and of the other backbone, are compiled once.
+    frozen = session.pretrained.frozen
     image = session.normalise(session.train["image"][:1])
-    carry = begin(net.init(jax.random.clone(keys.init), image))
-    everywhere = devices.everywhere()
-    data, carry = jax.device_put((session.train, carry), everywhere)
-    run_epoch = jax.jit(
-        epoch.make_epoch(
-            step.make_step(net.apply, cross_entropy, tx), prepare, collect
-        ),
-        donate_argnums=1,
-        out_shardings=everywhere,
+    variables = net.init(
+        jax.random.clone(keys.init), session.pretrained.trunk(frozen, image)
     )
+    carry = begin(pretrained.begin(variables, session.pretrained))
+    everywhere = devices.everywhere()
+    data, carry, frozen = jax.device_put((session.train, carry, frozen), everywhere)
+    run_epoch = jax.jit(epoch_of, donate_argnums=2, out_shardings=everywhere)
     folder = session.out / "checkpoints" / name
     with checkpoint.keeper(folder, config.checkpoint.keep) as keeper:
         restored = checkpoint.restore_latest(keeper, carry)
@@ -108,6 +146,7 @@ def train(session, name):
             for number in range(done, optim.epochs):
                 started = time.monotonic()
                 carry, history = run_epoch(
+                    frozen,
                     (keys.prepare, keys.step),
                     carry,
                     data,

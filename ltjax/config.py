@@ -11,6 +11,16 @@ Method = Literal[
     "crt", "lws", "tau_norm", "ncm", "la_posthoc", "la", "disalign", "srepr"
 ]
 
+Architecture = Literal[
+    "cifar_resnet",
+    "resnet10",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50",
+    "resnext101",
+]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Data:
@@ -41,16 +51,30 @@ class Data:
     """Random crops after padding by so many pixels on each side."""
     flip: bool = False
     """Random horizontal flips."""
+    manifest: str | None = None
+    """Known set that the data claim to be, checked image by image count: `cifar10_lt`,
+    `cifar100_lt`, `imagenet_lt`, `places_lt` or `inaturalist2018`."""
+    allow_mismatch: bool = False
+    """Go on, and say so in the results, where the data are not what `manifest` says."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:
-    """The CIFAR ResNet."""
+    """The network, and where its weights begin."""
 
+    name: Architecture = "cifar_resnet"
+    """For images of 8 to 64 pixels `cifar_resnet`; the others are for larger ones."""
     depth: int = 32
-    """6n + 2 layers: 8, 20, 32, 44, 56."""
+    """Of a CIFAR ResNet: 6n + 2 layers, 8, 20, 32, 44, 56."""
     width: int = 16
-    """Channels of the first stage; the second and third have twice and four times."""
+    """Of a CIFAR ResNet: channels of the first stage; the second and third have twice
+    and four times."""
+    pretrained: str | None = None
+    """Weights in torchvision's layout to begin with, .safetensors or .npz; the head is
+    always new."""
+    frozen: int = 0
+    """Parts of a pretrained network that stay as they are, batch norm included: 1 is
+    the stem, 4 the stem and three of the four stages."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type; statistics and losses are float32 either way."""
 
@@ -192,13 +216,16 @@ def swa_start(config):
 def identity(config):
     """What decides a run's numbers besides its data, as JSON-ready data.
 
-    Left out are `checkpoint`, and where the data are: what they are is told by their
-    own fingerprint.
+    Left out are `checkpoint`, and where the data and the pretrained weights are: what
+    they are is told by their own fingerprints.
     """
     fields = json.loads(json.dumps(dataclasses.asdict(config)))
     del fields["checkpoint"]
     for place in ("train", "test", "directory", "download"):
         del fields["data"][place]
+    # What the data are checked against does not change them.
+    del fields["data"]["manifest"], fields["data"]["allow_mismatch"]
+    del fields["model"]["pretrained"]
     return fields
 
 

@@ -23,13 +23,19 @@ from ltjax.report.writer import unfinished, write_json
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def claim(path, config, data):
+def claim(path, config, data, pretrained=None):
     """Makes `path` the folder of this config's run on these data, or finds it so.
+
+    `pretrained` is the digest of the weights it begins with, None without.
 
     Raises `Mistake`, with nothing written, if it holds anything else.
     """
     record = path / "config.json"
-    run = {"config": configs.identity(config), "data": fingerprint(data)}
+    run = {
+        "config": configs.identity(config),
+        "data": fingerprint(data),
+        "pretrained": pretrained,
+    }
     if path.exists() and not path.is_dir():
         raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
     if record.exists():
@@ -102,10 +108,14 @@ def _check_same(path, record, run):
         before = configs.completed(found["config"])
         difference = configs.first_difference(before, run["config"])
         same_data = found["data"] == run["data"]
+        same_weights = found.get("pretrained") == run["pretrained"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise Mistake(f"{record} is not a run's config; give another --out") from None
-    if difference or not same_data:
+    if not same_weights:
+        difference = difference or "its pretrained weights were others"
+    if not same_data:
         difference = difference or "its images or labels were others"
+    if difference:
         raise Mistake(
             f"--out {path} holds another run: {difference}; give another --out"
         )

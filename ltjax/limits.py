@@ -34,6 +34,7 @@ _LIMITS = (
         "at least 1",
     ),
     (("data.classes", "swa.rank"), lambda value: value >= 2, "at least 2"),
+    (("model.frozen",), lambda value: 0 <= value <= 4, "in 0..4"),
     (
         ("optim.warmup_epochs", "data.pad", "data.holdout"),
         lambda value: value >= 0,
@@ -104,6 +105,7 @@ def check(config):
             f"({optim.warmup_epochs}) and optim.epochs ({optim.epochs})"
         )
     _check_data(config.data)
+    _check_model(config.model)
 
 
 def _check_data(data):
@@ -125,6 +127,23 @@ def _check_data(data):
         raise Mistake(
             f"data.largest is {data.largest} without data.imbalance_factor; "
             "the profile needs both"
+        )
+
+
+def _check_model(model):
+    small = model.name == "cifar_resnet"
+    for field in ("pretrained", "frozen") if small else ("depth", "width"):
+        value = getattr(model, field)
+        if value != getattr(configs.Model, field):
+            readers = "no CIFAR ResNet reads" if small else "only a CIFAR ResNet reads"
+            raise Mistake(
+                f"model.{field} is {value!r}, which {readers}; "
+                f"model.name is {model.name}"
+            )
+    if model.frozen and model.pretrained is None:
+        raise Mistake(
+            f"model.frozen is {model.frozen} without model.pretrained; only weights "
+            "that were trained before can be frozen"
         )
 
 

@@ -1,6 +1,7 @@
 """How a backbone sees the images: features under its mean weights and every draw."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -35,19 +36,32 @@ def take(session, name, weights):
         jax.random.clone(session.keys.members), samples, posterior.scale
     )
 
-    def prepare(images):
-        return devices.spread(session.normalise(images))
+    def prepare(frozen, images):
+        images = devices.spread(session.normalise(images))
+        return session.pretrained.trunk(frozen, images)
+
+    def refresh_of(frozen, *args):
+        return extractor.make_refresh(
+            draw,
+            session.net,
+            partial(prepare, frozen),
+            posterior.batch_size,
+            posterior.chunk,
+        )(*args)
+
+    def features_of(frozen, *args):
+        return extractor.make_features(
+            draw,
+            session.net,
+            partial(prepare, frozen),
+            posterior.chunk,
+        )(*args)
 
     everywhere = devices.everywhere()
-    refresh = jax.jit(
-        extractor.make_refresh(
-            draw, session.net, prepare, posterior.batch_size, posterior.chunk
-        ),
-        out_shardings=everywhere,
-    )
-    features = jax.jit(
-        extractor.make_features(draw, session.net, prepare, posterior.chunk),
-        out_shardings=everywhere,
+    frozen = jax.device_put(session.pretrained.frozen, everywhere)
+    refresh, features = (
+        partial(jax.jit(compute, out_shardings=everywhere), frozen)
+        for compute in (refresh_of, features_of)
     )
     augmented = jax.jit(
         lambda images, number: session.augment(

@@ -13,7 +13,7 @@ from rich.console import Console
 from ltjax import backbone, devices, folder, limits, looks, retraining
 from ltjax import config as configs
 from ltjax.classifier import linear
-from ltjax.data import augment, longtail, order, sources
+from ltjax.data import augment, longtail, manifest, order, sources
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.report.table import table
@@ -34,7 +34,14 @@ def run(config, out, console=None, stage_one=None):
     limits.check(config)
     data = load(config.data)
     check_steps(config, len(data.train.label))
-    folder.claim(out, config, data)
+    if data.manifest and data.manifest["difference"]:
+        console.print(
+            f"data.manifest {data.manifest['name']}, mismatch allowed: "
+            f"{data.manifest['difference']}",
+            soft_wrap=True,
+        )
+    start = backbone.start(config.model, data.train.image.shape[-1])
+    folder.claim(out, config, data, start.digest)
     finished = out / "results.json"
     if finished.exists():
         results = folder.read_json(finished)
@@ -45,7 +52,7 @@ def run(config, out, console=None, stage_one=None):
         folder.adopt(out, Path(stage_one), config, data, backbone.NAMES)
     folder.record_versions(out)
     index = order.class_index(data.train.label, data.classes)
-    mean, std = augment.moments(data.train.image)
+    mean, std = start.moments or augment.moments(data.train.image)
     with Writer(out / "metrics.jsonl") as writer:
         session = Session(
             config=config,
@@ -58,6 +65,7 @@ def run(config, out, console=None, stage_one=None):
             index=index,
             augment=backbone.augmentation(config.data.pad, config.data.flip),
             normalise=lambda images: augment.normalise(images, mean, std),
+            pretrained=start,
             writer=writer,
             console=console,
         )
@@ -71,6 +79,7 @@ def run(config, out, console=None, stage_one=None):
             "test": len(data.test.label),
             "counts": index.counts.tolist(),
             "imbalance_factor": config.data.imbalance_factor,
+            **({"manifest": data.manifest} if data.manifest else {}),
         },
         "seed": config.seed,
         "rows": rows,
@@ -136,13 +145,16 @@ def load(settings):
         settings.largest,
         settings.subset_seed,
     )
+    checked = manifest.check(
+        settings, data.train.label, train.label, data.test.label, data.classes
+    )
     counts = longtail.class_counts(train.label, data.classes)
     if settings.imbalance_factor is not None and counts.min() < 1:
         raise Mistake(
             f"data.imbalance_factor is {settings.imbalance_factor:g}; it must be at "
             f"most {counts.max()}, or class {counts.argmin()} has no training image"
         )
-    return dataclasses.replace(data, train=train)
+    return dataclasses.replace(data, train=train, manifest=checked)
 
 
 def check_steps(config, images):

@@ -13,6 +13,7 @@ from ltjax.config import Config
 from ltjax.data.dataset import Dataset
 from ltjax.data.order import ClassIndex
 from ltjax.models.network import Network
+from ltjax.pretrained import Pretrained
 from ltjax.report.writer import Writer
 from ltjax.streams import Keys
 
@@ -31,6 +32,7 @@ class Session:
     index: ClassIndex
     augment: Callable  # (key, images uint8) -> images uint8
     normalise: Callable  # images uint8 -> float32
+    pretrained: Pretrained
     writer: Writer
     console: Console
 

@@ -16,7 +16,7 @@ KNOWS = {
     "mistake": set(),
     "losses": set(),
     "evaluation": set(),
-    "models": set(),
+    "models": {"mistake"},
     "checkpoint": set(),
     "devices": {"mistake"},
     "streams": set(),

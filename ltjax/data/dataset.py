@@ -36,6 +36,7 @@ class Dataset:
     train: Split
     test: Split
     classes: int
+    manifest: dict | None = None  # what it was held against (`manifest.check`)
 
 
 def checked(path, image, label, classes=None):

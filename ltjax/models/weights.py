@@ -1,0 +1,174 @@
+"""Weights in torchvision's layout, to and from files: `.safetensors` or `.npz`.
+
+A file maps names to arrays, as a PyTorch state dict does: `conv1.weight`,
+`bn1.running_mean`, `layer1.0.conv1.weight`, `layer1.0.downsample.0.weight`,
+`fc.weight`. Convolutions are [out, in / groups, H, W] there and [H, W, in / groups,
+out] here, linear layers [out, in] there and [in, out] here; the running variance of a
+batch norm is the same array in both.
+"""
+
+import difflib
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ltjax.mistake import Mistake
+
+_LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+_COUNTER = "num_batches_tracked"  # PyTorch's, which nothing here needs
+
+
+def to_tensors(variables):
+    """The tensors {name: float32 array} of a network of `ltjax.models.resnet`.
+
+    `variables` are those of a `Network` ("params" and "batch_stats", each with
+    "features", and "head" if there is one).
+    """
+    return {
+        _name(path): _to_torch(np.asarray(leaf, np.float32))
+        for path, leaf in jax.tree.leaves_with_path(variables)
+    }
+
+
+def to_variables(tensors, like, source="tensors"):
+    """The inverse of `to_tensors`, for the variables of which `like` has the shapes.
+
+    If `like` has no head, the tensors of one, `fc.*`, are left aside. Raises `Mistake`,
+    which names `source`, for the first tensor that is missing, of another shape or not
+    of real numbers, or is one too many.
+    """
+    wanted = {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(like)}
+    has_head = "fc.weight" in wanted
+    for name, leaf in wanted.items():
+        if name not in tensors:
+            raise Mistake(f"{source} has no tensor {name!r}, which the model needs")
+        found = tensors[name]
+        shape = _torch_shape(leaf.shape)
+        if found.shape != shape:
+            raise Mistake(
+                f"{source}: {name!r} has shape {_told(found.shape)}, "
+                f"wanted {_told(shape)}"
+            )
+        # bfloat16 and its kin are of no kind that NumPy knows.
+        if found.dtype.kind != "f" and "float" not in found.dtype.name:
+            raise Mistake(f"{source}: {name!r} is {found.dtype}, wanted real numbers")
+    for name in tensors:
+        aside = name.endswith(_COUNTER) or (
+            not has_head and name in ("fc.weight", "fc.bias")
+        )
+        if name not in wanted and not aside:
+            raise Mistake(f"{source} has a tensor {name!r} that the model has not")
+
+    def variable(path, leaf):
+        return _from_torch(np.asarray(tensors[_name(path)], leaf.dtype))
+
+    return jax.tree.map_with_path(variable, like)
+
+
+def read(path):
+    """The tensors {name: array} of a `.safetensors` or `.npz` file."""
+    path = Path(path)
+    _check_kind(path)
+    if not path.is_file():
+        raise Mistake(f"{path} is not a file{_neighbour(path)}")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    damage = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (*damage, AttributeError) as error:  # a lone array has no members
+        raise Mistake(f"{path} is not an .npz file of plain arrays: {error}") from error
+
+
+def write(path, tensors):
+    """Writes the tensors {name: array} to a new `.safetensors` or `.npz` file.
+
+    It is there whole or not at all. Raises `Mistake` if the file exists.
+    """
+    path = Path(path)
+    _check_kind(path)
+    if path.exists():
+        raise Mistake(f"{path} exists; give another name")
+    tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    part = path.with_name(path.name + ".part")
+    if path.suffix == ".safetensors":
+        _safetensors().save_file(tensors, part)
+    else:
+        with open(part, "wb") as file:
+            np.savez(file, **tensors)
+    os.replace(part, path)
+
+
+def _check_kind(path):
+    if path.suffix not in (".safetensors", ".npz"):
+        raise Mistake(
+            f"{path} is not a .safetensors or .npz file; PyTorch's own files are "
+            "written as one by safetensors.torch.save_file(model.state_dict(), FILE)"
+        )
+
+
+def _safetensors():
+    try:
+        import safetensors.numpy
+    except ImportError as error:
+        raise Mistake(
+            "a .safetensors file needs the package safetensors: "
+            "pip install 'ltjax[export]'"
+        ) from error
+    return safetensors.numpy
+
+
+def _read_safetensors(path):
+    package = _safetensors()
+    try:
+        return package.load_file(path)
+    except Exception as error:  # the errors of its Rust core share no base class
+        first = str(error).partition("\n")[0]
+        raise Mistake(f"{path} is not a whole .safetensors file: {first}") from error
+
+
+def _name(path):
+    """`layer1.0.conv1.weight` of the path params/features/layer1_0/conv1/kernel."""
+    _, part, *layers, leaf = (key.key for key in path)
+    layers = ["fc"] if part == "head" else [name.replace("_", ".") for name in layers]
+    return ".".join([*layers, _LEAVES[leaf]])
+
+
+def _to_torch(array):
+    return array.transpose(_axes(array.ndim))
+
+
+def _from_torch(array):
+    return array.transpose(np.argsort(_axes(array.ndim)))
+
+
+def _torch_shape(shape):
+    return tuple(shape[axis] for axis in _axes(len(shape)))
+
+
+def _axes(rank):
+    """Where PyTorch's axes are here: of a convolution, a linear layer, a vector."""
+    return {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[rank]
+
+
+def _told(shape):
+    return "[" + ", ".join(map(str, shape)) + "]"
+
+
+def _neighbour(path):
+    if not path.parent.is_dir():
+        return f", nor is {path.parent} a folder"
+    names = [other.name for other in path.parent.iterdir()]
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
