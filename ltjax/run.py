@@ -13,13 +13,18 @@ from rich.console import Console
 from ltjax import backbone, devices, folder, limits, looks, retraining
 from ltjax import config as configs
 from ltjax.classifier import linear
-from ltjax.data import augment, longtail, order, sources
+from ltjax.data import album, augment, listing, longtail, order, sources
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
+from ltjax.report import progress
 from ltjax.report.table import table
 from ltjax.report.writer import Writer, write_json
 from ltjax.session import Session
 from ltjax.streams import keys
+
+# What None means in `data.size` and `data.test_per_class`.
+SIZE = 64
+TEST_PER_CLASS = 10
 
 
 def run(config, out, console=None):
@@ -31,7 +36,7 @@ def run(config, out, console=None):
     """
     out, console = Path(out), console or Console()
     limits.check(config)
-    data = load(config.data)
+    data = load(config.data, console)
     check_steps(config, len(data.train.label))
     folder.claim(out, config, data)
     finished = out / "results.json"
@@ -41,6 +46,7 @@ def run(config, out, console=None):
         console.print(table(results))
         return results
     folder.record_versions(out)
+    folder.record_skipped(out, data, console)
     index = order.class_index(data.train.label, data.classes)
     mean, std = augment.moments(data.train.image)
     with Writer(out / "metrics.jsonl") as writer:
@@ -68,6 +74,7 @@ def run(config, out, console=None):
             "test": len(data.test.label),
             "counts": index.counts.tolist(),
             "imbalance_factor": config.data.imbalance_factor,
+            **({"class_names": list(data.class_names)} if data.class_names else {}),
         },
         "seed": config.seed,
         "rows": rows,
@@ -101,12 +108,22 @@ def stages(session):
     }
 
 
-def load(settings):
+def load(settings, console=None):
     """The data set of a run's `data` settings, its training split made long-tailed."""
+    per_class = settings.test_per_class or TEST_PER_CLASS
     if settings.source == "digits":
         data = sources.digits()
+    elif settings.source in ("folder", "csv"):
+        read = listing.folder if settings.source == "folder" else listing.table
+        data = held(read(settings.path), settings, per_class, console or Console())
     elif settings.source == "npz":
-        data = sources.npz(settings.train, settings.test, settings.classes)
+        data = sources.npz(
+            settings.train,
+            settings.test,
+            settings.classes,
+            per_class,
+            settings.subset_seed,
+        )
     else:
         name = settings.source.removeprefix("tfds:")
         data = sources.tfds(name, settings.directory, settings.download)
@@ -130,6 +147,19 @@ def load(settings):
             f"most {counts.max()}, or class {counts.argmin()} has no training image"
         )
     return dataclasses.replace(data, train=train)
+
+
+def held(files, settings, per_class, console):
+    """The images of a `listing.Listing`, decoded and held in memory."""
+    with progress.stage(console, "read images", len(files.paths)) as advance:
+        return album.dataset(
+            files,
+            settings.size or SIZE,
+            per_class,
+            settings.subset_seed,
+            settings.strict,
+            advance,
+        )
 
 
 def check_steps(config, images):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ltjax.data import partition
 from ltjax.data.dataset import Dataset, Split, checked, paired
 from ltjax.data.longtail import class_counts
 from ltjax.mistake import Mistake
@@ -42,16 +43,28 @@ def digits(test_per_class=50):
     return Dataset("digits", train, test, 10)
 
 
-def npz(train_path, test_path, classes=None):
+def npz(train_path, test_path=None, classes=None, test_per_class=10, seed=0):
     """Two .npz files with `image`, uint8 NHWC (or NHW), and `label`, integers [N].
 
     Without `classes` there are as many as the largest label of both files, plus one.
-    The set has the training file's name, without "_train".
+    The set has the training file's name, without "_train". Without a test file
+    `partition.stratified` takes `test_per_class` images of each class for the test.
     """
-    train = checked(train_path, *_read_npz(train_path), classes)
-    test = checked(test_path, *_read_npz(test_path), classes)
+    train = npz_split(train_path, classes)
+    if test_path is None:
+        test_path = train_path
+        train, test = _divided(train, classes, test_per_class, seed)
+        if not len(test.label):
+            raise Mistake(f"{train_path} leaves no test images; give a test file")
+    else:
+        test = npz_split(test_path, classes)
     name = Path(train_path).stem.removesuffix("_train")
     return paired(name, train_path, train, test_path, test, classes)
+
+
+def npz_split(path, classes=None):
+    """The images and labels of one such file, checked."""
+    return checked(path, *_read_npz(path), classes)
 
 
 def tfds(name, data_dir=None, download=False):
@@ -91,6 +104,17 @@ def tfds(name, data_dir=None, download=False):
         for path, split in zip(paths, ("train", test_name))
     )
     return paired(name, paths[0], train, paths[1], test, classes)
+
+
+def _divided(whole, classes, test_per_class, seed):
+    """A file's images for training and for the test, equal ones all for training."""
+    classes = classes or int(whole.label.max()) + 1
+    copies = partition.repeated(partition.digests(whole.image))
+    test = partition.stratified(whole.label, classes, test_per_class, seed, copies)
+    return (
+        Split(whole.image[~test], whole.label[~test]),
+        Split(whole.image[test], whole.label[test]),
+    )
 
 
 def _read_npz(path):
