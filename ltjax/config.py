@@ -27,13 +27,13 @@ class Data:
     """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
     label and, optionally, split."""
     size: int | None = None
-    """Pixels a side of a folder's or CSV's images: the shorter side is scaled to it, the
-    middle of the longer one kept. None: 64."""
+    """Pixels a side of a folder's or CSV's images: the shorter side scaled to it, the
+    longer one cut. None: 64."""
     test_per_class: int | None = None
-    """Test images of each class that can afford it, leaving half of it, where a folder,
-    CSV or npz has no test split. None: 10."""
+    """Test images of each class that keeps as many, where a folder, CSV or npz has no
+    test split. None: 10."""
     strict: bool = False
-    """Refuse a folder or CSV with a file that cannot be read, instead of skipping it."""
+    """Refuse a folder or CSV with files that cannot be read; False: skip, list them."""
     directory: str | None = None
     """Data directory of a tfds source; None: TFDS's own default."""
     download: bool = False

@@ -1,5 +1,6 @@
 """What a run will take, from a few of its training steps on this device."""
 
+import os
 import time
 
 import jax
@@ -15,19 +16,20 @@ _REPEATS = 3
 # A run compiles a dozen programs; the training is the longest of them.
 _COMPILATIONS = 5
 HOW = (
-    f"from {_STEPS} training steps on this device, compiled as a run compiles them; a "
-    f"forward pass counts as a third of a step, all compiling as {_COMPILATIONS} times "
-    "that of the training, the classifiers' training as nothing"
+    f"{_STEPS} training steps were compiled and timed; a forward pass counts as a "
+    f"third of a step, all compiling as {_COMPILATIONS} times that of the steps, and "
+    "the training of the classifiers as nothing"
 )
 
 
 def estimate(config, shape, classes, train, test):
     """Seconds and bytes of a run, a dict; `shape` (H, W, ch) is that of its images.
 
-    `train` and `test` are numbers of images. The time is that of a quiet device.
+    `train` and `test` are numbers of images. The time is that of the device as busy as
+    it is now; `share` is the part of a CPU that this process got meanwhile, else None.
     """
     optim, posterior = config.optim, config.posterior
-    seconds, compiling, scratch = _step(config, shape, classes)
+    seconds, compiling, share, scratch = _step(config, shape, classes)
     per_image = seconds / optim.batch_size
     steps = train // optim.batch_size
     training = 2 * optim.epochs * steps * seconds
@@ -39,6 +41,7 @@ def estimate(config, shape, classes, train, test):
     pixels = int(np.prod(shape)) * (train + test)
     return {
         "device": jax.devices()[0].device_kind,
+        "share": None if accelerated() else share,
         "seconds_per_step": seconds,
         "images_per_second": 1 / per_image,
         "seconds": {
@@ -57,7 +60,7 @@ def estimate(config, shape, classes, train, test):
 
 
 def _step(config, shape, classes):
-    """Seconds of a step, seconds of compiling, bytes besides the images."""
+    """Seconds of a step, of compiling, share of the CPU, bytes besides the images."""
     optim = config.optim
     net = backbone.network(config.model, classes)
     augmentation = backbone.augmentation(config.data.pad, config.data.flip)
@@ -82,14 +85,16 @@ def _step(config, shape, classes):
     begin = time.monotonic()
     compiled = jax.jit(run_epoch).lower(keys, carry, data, rows).compile()
     compiling = time.monotonic() - begin
-    taken = []
+    taken, working = [], -time.process_time()
     for _ in range(_REPEATS):
         begin = time.monotonic()
         jax.block_until_ready(compiled(keys, carry, data, rows))
         taken.append(time.monotonic() - begin)
+    working += time.process_time()
     memory = compiled.memory_analysis()
     scratch = memory.temp_size_in_bytes + memory.argument_size_in_bytes
-    return min(taken) / _STEPS, compiling, scratch
+    share = working / (sum(taken) * os.cpu_count())
+    return min(taken) / _STEPS, compiling, share, scratch
 
 
 def accelerated():

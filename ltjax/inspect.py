@@ -1,7 +1,6 @@
 """A look at images before training: `python -m ltjax.inspect PATH`."""
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 
@@ -16,27 +15,25 @@ from ltjax.mistake import Mistake
 class Command:
     """Looks at images before they are trained on, and proposes a config.
 
-    Told are images per class and their imbalance, files that cannot be read, equal
-    pictures, a split into training and test images, time and memory. Nothing in PATH
-    is changed.
+    Tells the images per class and their imbalance, files that cannot be read, equal
+    pictures, a split into training and test images, and what a run will take. Changes
+    nothing in PATH.
     """
 
     path: tyro.conf.Positional[Path]
-    """An image folder (train/CLASS/*.jpg with test/ or val/ beside it, or CLASS/*.jpg),
-    a .csv with the columns path, label and optionally split, or an .npz with `image`
-    and `label`."""
+    """Image folder (train/CLASS/*.jpg with test/ or val/, or CLASS/*.jpg), .csv with
+    columns path, label and optionally split, or .npz with `image` and `label`."""
     json: Path | None = None
     """Writes everything that was found to this file."""
     config_out: Path | None = None
-    """Writes the proposed config to this file, to run with
-    `python -m ltjax.main --config FILE`."""
+    """Writes the proposed config to this new file, for ltjax.main."""
     test: Path | None = None
     """Test file of an .npz; without it the images of PATH are split."""
     size: int | None = None
     """Pixels a side to resize to; None: chosen by number and size of the images."""
     test_per_class: int | None = None
-    """Test images of each class that can afford it, where there is no test split; None:
-    a fifth of the median class, in 10..50."""
+    """Test images of each class that can afford it, leaving half of it, where there is
+    no test split; None: a fifth of the median class, in 10..50."""
 
 
 def main(args):
@@ -54,8 +51,4 @@ def main(args):
 
 
 if __name__ == "__main__":
-    # As for a run: what is compiled to be timed here need not be compiled there.
-    os.environ.setdefault(
-        "JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "ltjax")
-    )
     sys.exit(main(sys.argv[1:]))

@@ -27,12 +27,6 @@ def inspect(command, console):
     _check_outputs(command)
     place, files, looks, shape = _look(command, console)
     found = audit.findings(files, looks)
-    if not found["images"]:
-        first = found["skipped"][0]
-        raise Mistake(
-            f"none of the {len(looks)} images of {listing.shown(command.path)} can be "
-            f"read; the first is {listing.shown(first['path'])}: {first['reason']}"
-        )
     per_class = command.test_per_class
     if per_class is None:
         median = np.median(list(found["counts"].values()))
@@ -59,6 +53,8 @@ def inspect(command, console):
     )
     shape = shape or (config.data.size, config.data.size, 3)
     found["proposal"] = _proposed(files, train, test, config, shape)
+    sides = found["proposal"]["train"], found["proposal"]["test"]
+    found["one_split_only"] = audit.one_sided(*sides)
     console.print("timing a few training steps ...", highlight=False)
     classes = (found["classes"], len(train), len(test))
     found["estimate"] = estimate(config, shape, *classes)
@@ -68,7 +64,7 @@ def inspect(command, console):
 
 
 def _look(command, console):
-    """Where the images are, their listing, looks at them, their shape if it is fixed."""
+    """Where the images are, their listing, looks at them, and their shape if fixed."""
     path = Path(command.path)
     kind = path.suffix.lower()
     if kind == ".npz" and not path.is_dir():
@@ -115,11 +111,7 @@ def _proposed(files, train, test, config, shape):
         "test_per_class": config.data.test_per_class,
         "train": to_train,
         "test": to_test,
-        "groups": {
-            group: [name for name, member in zip(files.classes, mask) if member]
-            for group, mask in groups.items()
-        },
-        "one_split_only": audit.one_sided(to_train, to_test),
+        "groups": audit.members(groups, files.classes),
         "size": shape[0],
         "depth": config.model.depth,
         "epochs": config.optim.epochs,
@@ -142,9 +134,7 @@ def _check_outputs(command):
         if path is not None and not path.absolute().parent.is_dir():
             raise Mistake(f"--{flag} {path}: the folder {path.parent} does not exist")
         if path is not None and path.is_dir():
-            raise Mistake(
-                f"--{flag} {path} is a folder; it must be a file or not exist"
-            )
+            raise Mistake(f"--{flag} {path} is a folder, wanted a file")
     path = command.config_out
     if path is not None and path.exists() and path.stat().st_size:
         raise Mistake(f"--config-out {path} exists; remove it or give another name")

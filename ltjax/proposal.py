@@ -3,7 +3,7 @@
 import dataclasses
 
 from ltjax import limits
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa
+from ltjax.config import Classifier, Config, Model, Optim, Posterior, Srepr, Swa
 
 SMALL = 2000  # images; fewer are to be trained on within minutes on two cores
 # Pixels that each backbone may look at on a CPU, over all its epochs: a minute of two
@@ -100,11 +100,19 @@ def _kinds(record):
 
 
 def _call(value, margin="    "):
-    """A record as Python, a line per field that is not a default."""
+    """A value as Python; a record on one line, or a line for each changed field."""
     if not dataclasses.is_dataclass(value):
-        return repr(value)
+        return f'"{value}"' if _plain(value) else repr(value)
     inner = margin + "    "
-    fields = "".join(
-        f"{inner}{name}={_call(field, inner)},\n" for name, field in _changed(value)
-    )
-    return f"{type(value).__name__}(\n{fields}{margin})"
+    fields = [f"{name}={_call(field, inner)}" for name, field in _changed(value)]
+    line = f"{type(value).__name__}({', '.join(fields)})"
+    if len(line) <= 70 - len(margin) and "\n" not in line:
+        return line
+    lines = "".join(f"{inner}{field},\n" for field in fields)
+    return f"{type(value).__name__}(\n{lines}{margin})"
+
+
+def _plain(value):
+    """Whether quotation marks around it make a Python literal of it."""
+    simple = isinstance(value, str) and value.isprintable()
+    return simple and not set(value) & set('"\\')

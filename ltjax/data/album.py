@@ -73,8 +73,8 @@ def dataset(
         place = shown(listing.root / first.path)
         if strict:
             raise Mistake(
-                f"{place} cannot be read: {first.reason}; mend or remove it, or let "
-                "such files be skipped with --data.strict False"
+                f"{place} cannot be read: {first.reason}; mend or remove it, or skip "
+                "such files with --data.strict False"
             )
         raise Mistake(
             f"none of the {len(results)} images can be read; the first is {place}: "
@@ -118,8 +118,8 @@ def check_fits(images, size, most_bytes):
     if needed > most_bytes:
         raise Mistake(
             f"data.size is {size}: {images} x {size} x {size} x 3 bytes are "
-            f"{needed / 2**30:.1f} GiB, more than the {most_bytes / 2**30:.1f} GiB that "
-            "are spared for images; give a smaller --data.size"
+            f"{needed / 2**30:.1f} GiB, more than the {most_bytes / 2**30:.1f} GiB "
+            "spared for images; give a smaller --data.size"
         )
 
 

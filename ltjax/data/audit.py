@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ltjax.data import album, longtail, partition, picture
+from ltjax.data.listing import shown
+from ltjax.mistake import Mistake
 
 
 class Look(NamedTuple):
@@ -61,10 +63,17 @@ def findings(listing, looks):
     """What was found, ready for JSON, in the terms of `python -m ltjax.inspect`.
 
     `looks` [N] belong to the listing's paths. Counts and duplicates are of decodable
-    images, before any split is made; paths are the listing's.
+    images, before any split is made; paths are the listing's. Raises `Mistake` if
+    there is not one.
     """
     good = np.array([isinstance(seen, Look) for seen in looks])
     seen = [each for each in looks if isinstance(each, Look)]
+    if not seen:
+        first = shown(listing.root / listing.paths[0])
+        raise Mistake(
+            f"none of the {len(looks)} images can be read; the first is {first}: "
+            f"{looks[0].reason}"
+        )
     rows = np.flatnonzero(good)
     counts = longtail.class_counts(listing.label[rows], len(listing.classes))
     bad = sorted(
@@ -109,17 +118,19 @@ def gini(counts):
 def _tail(counts, names):
     """Imbalance of the classes that have images; the others are `empty_classes`."""
     present = counts[counts > 0]
-    groups = longtail.groups(counts)
     return {
         "empty_classes": [name for name, count in zip(names, counts) if not count],
-        "imbalance_factor": float(present.max() / present.min())
-        if len(present)
-        else None,
-        "gini": gini(counts) if len(present) else None,
-        "groups": {
-            group: [name for name, member in zip(names, mask) if member]
-            for group, mask in groups.items()
-        },
+        "imbalance_factor": float(present.max() / present.min()),
+        "gini": gini(counts),
+        "groups": members(longtail.groups(counts), names),
+    }
+
+
+def members(groups, names):
+    """{group: names of its classes} of the masks [C] in `groups`."""
+    return {
+        group: [name for name, member in zip(names, mask) if member]
+        for group, mask in groups.items()
     }
 
 

@@ -80,28 +80,28 @@ def folder(path):
     splits = [name for name in top if name in SPLITS]
     if "train" in splits and _entries(root / "train", collections.Counter())[0]:
         ignored["folders beside train/"] += len(top) - len(splits)
-    elif splits and len(splits) == len(top) and splits != ["train"]:
-        raise Mistake(f"{shown(root)} has {splits[0]}/ but no train/CLASS/*.jpg")
+    elif splits and splits == top:
+        listed = ", ".join(f"{name}/" for name in splits)
+        raise Mistake(f"{shown(root)} has {listed}, but no train/CLASS in it")
     else:
         splits = []
-    rows = []  # path, class, split
+    rows, names = [], set()
     for split in splits or [""]:
         place = root / split
-        classes, loose = (top, ()) if not split else _entries(place, ignored)
-        ignored["images outside the class folders"] += len(loose)
+        classes = top
+        if split:
+            classes, loose = _entries(place, ignored)
+            ignored["images outside the class folders"] += len(loose)
+        names.update(classes)
         for name in classes:
-            below = [(place / name, posixpath.join(split, name))]
+            below = [posixpath.join(split, name)]
             while below:
-                where, relative = below.pop()
-                folders, images = _entries(where, ignored)
-                below += [(where / f, f"{relative}/{f}") for f in folders]
-                rows += [
-                    (f"{relative}/{i}", name, SPLITS.get(split, "")) for i in images
-                ]
-            rows.append((None, name, split))  # a class without images is one, too
-    names = {name for _, name, _ in rows}
-    rows = sorted(row for row in rows if row[0] is not None)
-    return _listing(root, rows, names, +ignored)
+                relative = below.pop()
+                folders, images = _entries(root / relative, ignored)
+                below += [f"{relative}/{folder}" for folder in folders]
+                split_of = SPLITS.get(split, "")
+                rows += [(f"{relative}/{image}", name, split_of) for image in images]
+    return _listing(root, sorted(rows), names, +ignored)
 
 
 def table(path):
@@ -114,7 +114,7 @@ def table(path):
     if file.is_dir():
         raise Mistake(f"{shown(file)} is a folder, wanted a .csv file")
     rows, lines = [], {}
-    for line, (place, label, split) in _csv_rows(file):
+    for line, place, label, split in _csv_rows(file):
         where = f"{shown(file)}, line {line}"
         inside = posixpath.normpath(place)
         if not place or not label:
@@ -129,12 +129,12 @@ def table(path):
             raise Mistake(
                 f"{where}: {shown(place)} is there already, in line {lines[inside]}"
             )
-        if split is not None and split.strip().lower() not in SPLITS:
+        if split not in ("", *SPLITS):
             raise Mistake(
                 f"{where}: the split is {shown(split)!r}, wanted train, test or val"
             )
         lines[inside] = line
-        rows.append((inside, label, SPLITS[split.strip().lower()] if split else ""))
+        rows.append((inside, label, SPLITS.get(split, "")))
     _check_known(file, rows, lines)
     return _listing(file, rows, {label for _, label, _ in rows}, {})
 
@@ -187,7 +187,7 @@ def _is_linked_folder(entry):
 
 
 def _csv_rows(file):
-    """(line, (path, label, split or None)) of each row that is not blank."""
+    """(line, path, label, split) of each row that is not blank; split "" if none."""
     try:
         with open(file, encoding="utf-8-sig", newline="") as text:
             reader = csv.reader(text, strict=True)
@@ -198,21 +198,20 @@ def _csv_rows(file):
                     f"{shown(file)} has the columns {listed}; "
                     "wanted path, label and, optionally, split"
                 )
-            columns = [
-                header.index(name) if name in header else None
-                for name in ("path", "label", "split")
-            ]
-            for row in reader:
-                if len(row) not in (0, len(header)):
+            for cells in filter(None, reader):
+                where = f"{shown(file)}, line {reader.line_num}"
+                if len(cells) != len(header):
                     raise Mistake(
-                        f"{shown(file)}, line {reader.line_num}: {len(row)} values for "
-                        f"{len(header)} columns"
+                        f"{where}: {len(cells)} values for {len(header)} columns"
                     )
-                if row:
-                    yield reader.line_num, [c if c is None else row[c] for c in columns]
+                row = dict(zip(header, cells))
+                split = row.get("split", "").strip().lower()
+                if not split and "split" in row:
+                    raise Mistake(f"{where}: the split is empty")
+                yield reader.line_num, row["path"], row["label"], split
+    except Mistake:
+        raise
     except (OSError, ValueError, csv.Error) as error:
-        if isinstance(error, Mistake):
-            raise
         reason = getattr(error, "strerror", None) or error
         raise Mistake(f"{shown(file)} cannot be read as a CSV: {reason}") from error
 

@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-SUFFIXES = frozenset(
-    ".bmp .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
-)
+_KINDS = "bmp gif jfif jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
+SUFFIXES = frozenset(f".{kind}" for kind in _KINDS.split())
 MOST_PIXELS = 80_000_000
 MOST_BYTES = 2**29
 # Pictures of more pixels are decoded one at a time, whatever the number of threads.
@@ -42,8 +41,8 @@ _STRIP = 2**20  # pixels hashed at a time
 class Unreadable(Exception):
     """A file that gives no picture.
 
-    `kind` is "empty", "truncated", "broken" or "missing" where there is no full image,
-    and "refused" where there may be one that is not taken, such as one too large.
+    `kind` is "empty", "truncated", "broken" or "unreadable" where there is no full
+    image, and "refused" where there may be one that is not taken, as one too large.
     """
 
     def __init__(self, kind, reason):
@@ -66,14 +65,14 @@ def read(path):
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
-            raise Unreadable("missing", "not a file")
+            raise Unreadable("unreadable", "not a file")
         if status.st_size > MOST_BYTES:
             raise Unreadable("refused", f"{status.st_size} bytes; at most {MOST_BYTES}")
         with open(path, "rb") as file:
             return file.read()
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         reason = getattr(error, "strerror", None) or str(error)
-        raise Unreadable("missing", reason) from error
+        raise Unreadable("unreadable", reason) from error
 
 
 @contextlib.contextmanager
@@ -148,8 +147,7 @@ def _damage_told():
         reason = f"too many pixels; at most {MOST_PIXELS}"
         raise Unreadable("refused", reason) from error
     except Image.UnidentifiedImageError as error:
-        kinds = ", ".join(_FORMATS)
-        raise Unreadable("broken", f"no image of a known kind ({kinds})") from error
+        raise Unreadable("broken", "no image of a known kind") from error
     except Exception as error:  # decoders share no base class for damage
         reason = (str(error).splitlines() or [""])[0] or type(error).__name__
         kind = "truncated" if "truncated" in reason.lower() else "broken"

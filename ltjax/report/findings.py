@@ -7,6 +7,8 @@ from rich.text import Text
 _MOST_CLASSES = 24  # rows of the table of classes
 _MOST_PATHS = 5  # paths shown of each kind
 
+_BUSY = 0.6  # below, other programs take the processors
+
 
 def show(console, found, shown):
     """Prints the findings; `shown(path)` makes one printable line of a path."""
@@ -19,7 +21,7 @@ def show(console, found, shown):
         f"imbalance factor {found['imbalance_factor']:.3g}, Gini {found['gini']:.3f}"
     )
     console.print(_classes(found, shown))
-    for line in (*_sizes(found), *_warnings(found, shown)):
+    for line in (*_split(found), *_sizes(found), *_warnings(found, shown)):
         say(line)
     if "estimate" in found:
         for line in _estimate(found):
@@ -46,18 +48,19 @@ def _classes(found, shown):
         grid.add_row(Text(shown(name)), *cells, groups[name])
     grid.add_section()
     sums = (sum(of.values()) for of in (found["counts"], *_sides(proposal)))
-    sizes = ", ".join(f"{len(v)} {k}" for k, v in proposal["groups"].items())
     grid.add_row("all", *map(str, sums), "")
-    grid.caption = Text(
-        f"{sizes} (more than 100, 20 to 100, fewer than 20 to train)\n"
-        f"{proposal['rule']}"
-    )
-    grid.caption_justify = "left"
     return grid
 
 
 def _sides(proposal):
     return proposal["train"], proposal["test"]
+
+
+def _split(found):
+    groups = found["proposal"]["groups"].items()
+    sizes = ", ".join(f"{len(names)} {group}" for group, names in groups)
+    yield f"classes: {sizes} (more than 100, 20 to 100, fewer than 20 to train on)"
+    yield found["proposal"]["rule"]
 
 
 def _sizes(found):
@@ -87,36 +90,28 @@ def _ends(values):
 
 
 def _warnings(found, shown):
-    yield from _listed(
-        "cannot be read and will be skipped",
-        [f"{shown(file['path'])} ({file['reason']})" for file in found["skipped"]],
-    )
-    kinds = {
-        "duplicates": "groups of equal pictures",
-        "duplicates_across_classes": "of them have several classes",
-        "duplicates_across_splits": "of them are in several splits",
-    }
-    for kind, words in kinds.items():
-        groups = (" = ".join(map(shown, group)) for group in found[kind])
-        yield from _listed(words, list(groups))
-    yield from _listed(
-        "classes have no image that can be read", map(shown, found["empty_classes"])
-    )
-    for split, names in found["proposal"]["one_split_only"].items():
-        where = "to train on but none to test on"
-        if split == "test":
-            where = "to test on but none to train on"
-        yield from _listed(f"classes have images {where}", map(shown, names))
-    alike = (
-        " and ".join(repr(shown(name)) for name in g) for g in found["alike_names"]
-    )
-    yield from _listed("groups of class names that look alike", alike)
+    skipped = [f"{shown(f['path'])} ({f['reason']})" for f in found["skipped"]]
+    yield from _listed("files that cannot be read and will be skipped", skipped)
+    for kind, words in (
+        ("duplicates", "groups of equal pictures"),
+        ("duplicates_across_classes", "of these, groups in several classes"),
+        ("duplicates_across_splits", "of these, groups in several splits"),
+    ):
+        groups = [" = ".join(map(shown, group)) for group in found[kind]]
+        yield from _listed(words, groups)
+    for words, names in (
+        ("classes without an image that can be read", found["empty_classes"]),
+        ("classes with no images to train on", found["one_split_only"]["test"]),
+        ("classes with no images to test on", found["one_split_only"]["train"]),
+    ):
+        yield from _listed(words, [shown(name) for name in names])
+    alike = [" and ".join(map(shown, names)) for names in found["alike_names"]]
+    yield from _listed("class names that look alike", alike)
 
 
 def _listed(words, items):
-    items = list(items)
     if items:
-        yield f"{len(items)} {words}:"
+        yield f"{words}: {len(items)}"
         yield from (f"  {item}" for item in items[:_MOST_PATHS])
         if len(items) > _MOST_PATHS:
             yield f"  ... and {len(items) - _MOST_PATHS} more"
@@ -141,6 +136,11 @@ def _estimate(found):
         f"{_bytes(held['host'])} on the host while the images are read"
     )
     yield f"  ({told['how']})"
+    if told["share"] is not None and told["share"] < _BUSY:
+        yield (
+            f"  the machine is busy: the steps got {100 * told['share']:.0f} % of its "
+            "processors; alone they would be faster"
+        )
 
 
 def _span(seconds):
