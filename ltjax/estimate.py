@@ -2,6 +2,7 @@
 
 import os
 import time
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,20 +17,20 @@ _REPEATS = 3
 # A run compiles a dozen programs; the training is the longest of them.
 _COMPILATIONS = 5
 HOW = (
-    f"{_STEPS} training steps were compiled and timed; a forward pass counts as a "
-    f"third of a step, all compiling as {_COMPILATIONS} times that of the steps, and "
-    "the training of the classifiers as nothing"
+    f"{_STEPS} training steps were compiled and timed, on a CPU by the time its cores "
+    "worked for them; a forward pass counts as a third of a step, all compiling as "
+    f"{_COMPILATIONS} times that of the steps, the training of classifiers as nothing"
 )
 
 
 def estimate(config, shape, classes, train, test):
     """Seconds and bytes of a run, a dict; `shape` (H, W, ch) is that of its images.
 
-    `train` and `test` are numbers of images. The time is that of the device as busy as
-    it is now; `share` is the part of a CPU that this process got meanwhile, else None.
+    `train` and `test` are numbers of images. The time is that of a device with nothing
+    else to do; `busy` says how many times as long the steps took, None if not known.
     """
     optim, posterior = config.optim, config.posterior
-    seconds, compiling, share, scratch = _step(config, shape, classes)
+    seconds, compiling, busy, scratch = _step(config, shape, classes)
     per_image = seconds / optim.batch_size
     steps = train // optim.batch_size
     training = 2 * optim.epochs * steps * seconds
@@ -41,7 +42,7 @@ def estimate(config, shape, classes, train, test):
     pixels = int(np.prod(shape)) * (train + test)
     return {
         "device": jax.devices()[0].device_kind,
-        "share": None if accelerated() else share,
+        "busy": busy,
         "seconds_per_step": seconds,
         "images_per_second": 1 / per_image,
         "seconds": {
@@ -60,7 +61,7 @@ def estimate(config, shape, classes, train, test):
 
 
 def _step(config, shape, classes):
-    """Seconds of a step, of compiling, share of the CPU, bytes besides the images."""
+    """Seconds of a step and of compiling, how busy, and bytes besides the images."""
     optim = config.optim
     net = backbone.network(config.model, classes)
     augmentation = backbone.augmentation(config.data.pad, config.data.flip)
@@ -82,19 +83,44 @@ def _step(config, shape, classes):
     run_epoch = epoch.make_epoch(
         step.make_step(net.apply, cross_entropy, tx), prepare, lambda old, state: old
     )
-    begin = time.monotonic()
+    begin = _Clocks.now()
     compiled = jax.jit(run_epoch).lower(keys, carry, data, rows).compile()
-    compiling = time.monotonic() - begin
-    taken, working = [], -time.process_time()
+    compiling = _Clocks.since(begin)
+    jax.block_until_ready(compiled(keys, carry, data, rows))
+    begin = _Clocks.now()
     for _ in range(_REPEATS):
-        begin = time.monotonic()
         jax.block_until_ready(compiled(keys, carry, data, rows))
-        taken.append(time.monotonic() - begin)
-    working += time.process_time()
+    stepping = _Clocks.since(begin)
     memory = compiled.memory_analysis()
     scratch = memory.temp_size_in_bytes + memory.argument_size_in_bytes
-    share = working / (sum(taken) * os.cpu_count())
-    return min(taken) / _STEPS, compiling, share, scratch
+    count = _REPEATS * _STEPS
+    if accelerated():
+        return stepping.wall / count, compiling.wall, None, scratch
+    alone = stepping.working / _cores()
+    # Compiling keeps one core at work.
+    return alone / count, compiling.working, stepping.wall / alone, scratch
+
+
+class _Clocks(NamedTuple):
+    """Seconds by the clock, and seconds that cores worked for this process."""
+
+    wall: float
+    working: float
+
+    @classmethod
+    def now(cls):
+        return cls(time.monotonic(), time.process_time())
+
+    @classmethod
+    def since(cls, begin):
+        now = cls.now()
+        return cls(now.wall - begin.wall, now.working - begin.working)
+
+
+def _cores():
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def accelerated():

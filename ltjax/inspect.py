@@ -15,9 +15,7 @@ from ltjax.mistake import Mistake
 class Command:
     """Looks at images before they are trained on, and proposes a config.
 
-    Tells the images per class and their imbalance, files that cannot be read, equal
-    pictures, a split into training and test images, and what a run will take. Changes
-    nothing in PATH.
+    Told are class counts, unreadable files, equal pictures, a split, time and memory.
     """
 
     path: tyro.conf.Positional[Path]

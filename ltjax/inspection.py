@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ltjax import proposal
-from ltjax.config import Data
+from ltjax import limits, proposal
+from ltjax.config import Config, Data
 from ltjax.data import audit, listing, longtail, sources
 from ltjax.mistake import Mistake
 from ltjax.report import findings, progress
@@ -24,7 +24,7 @@ def inspect(command, console):
     Nothing is written but the files that the command names. Raises `Mistake` for
     whatever the user can put right.
     """
-    _check_outputs(command)
+    _check(command)
     place, files, looks, shape = _look(command, console)
     found = audit.findings(files, looks)
     per_class = command.test_per_class
@@ -129,7 +129,14 @@ def _rule(files, config):
     return f"tested on the {files.tests} split that is there{unused}"
 
 
-def _check_outputs(command):
+def _check(command):
+    wanted = Data(
+        source="folder",
+        path=str(command.path),
+        size=command.size,
+        test_per_class=command.test_per_class,
+    )
+    limits.check(Config(data=wanted))
     for flag, path in (("json", command.json), ("config-out", command.config_out)):
         if path is not None and not path.absolute().parent.is_dir():
             raise Mistake(f"--{flag} {path}: the folder {path.parent} does not exist")

@@ -29,7 +29,9 @@ KNOWS = {
     "limits": {"config", "mistake"},
     "report": {"classifier", "mistake"},
     "proposal": {"config", "limits"},
-    "inspection": {"config", "data", "estimate", "mistake", "proposal", "report"},
+    "inspection": {
+        *("config", "data", "estimate", "limits", "mistake", "proposal", "report"),
+    },
     "main": {"run", "config", "limits", "mistake"},
     "inspect": {"inspection", "mistake"},
 }

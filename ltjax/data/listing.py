@@ -230,6 +230,7 @@ def _check_known(file, rows, lines):
 
 def _listing(path, rows, names, ignored):
     """Rows (path, class, split) as a `Listing`, refused if they cannot be learned."""
+    ignored = dict(sorted(ignored.items()))
     passed = ", ".join(f"{count} {what}" for what, count in ignored.items())
     passed = f" (passed over: {passed})" if passed else ""
     if not rows:
@@ -252,5 +253,5 @@ def _listing(path, rows, names, ignored):
         label=np.array([number[name] for name in labels], np.int32),
         split=splits,
         classes=tuple(classes),
-        ignored=dict(ignored),
+        ignored=ignored,
     )

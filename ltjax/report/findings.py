@@ -7,7 +7,7 @@ from rich.text import Text
 _MOST_CLASSES = 24  # rows of the table of classes
 _MOST_PATHS = 5  # paths shown of each kind
 
-_BUSY = 0.6  # below, other programs take the processors
+_BUSY = 2  # times as long: other programs take the processors
 
 
 def show(console, found, shown):
@@ -127,8 +127,8 @@ def _estimate(found):
         "two backbones"
     )
     yield (
-        f"  about {_span(seconds['total'])} on this device ({told['device']}): "
-        f"compiling {_span(seconds['compiling'])}, training "
+        f"  about {_span(seconds['total'])} on this device ({told['device']}), left "
+        f"alone: compiling {_span(seconds['compiling'])}, training "
         f"{_span(seconds['representation'])}, features {_span(seconds['features'])}"
     )
     yield (
@@ -136,10 +136,10 @@ def _estimate(found):
         f"{_bytes(held['host'])} on the host while the images are read"
     )
     yield f"  ({told['how']})"
-    if told["share"] is not None and told["share"] < _BUSY:
+    if told["busy"] is not None and told["busy"] > _BUSY:
         yield (
-            f"  the machine is busy: the steps got {100 * told['share']:.0f} % of its "
-            "processors; alone they would be faster"
+            f"  the processors have other work now, and the steps took "
+            f"{told['busy']:.1f} times as long"
         )
 
 
