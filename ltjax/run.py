@@ -152,7 +152,7 @@ def load(settings, console=None):
 def held(files, settings, per_class, console):
     """The images of a `listing.Listing`, decoded and held in memory."""
     with progress.stage(console, "read images", len(files.paths)) as advance:
-        return album.dataset(
+        data = album.dataset(
             files,
             settings.size or SIZE,
             per_class,
@@ -160,6 +160,12 @@ def held(files, settings, per_class, console):
             settings.strict,
             advance,
         )
+    known, tested = (set(split.label.tolist()) for split in (data.train, data.test))
+    if tested - known:
+        names = (listing.shown(data.class_names[at]) for at in sorted(tested - known))
+        line = f"classes with test images but no training images: {', '.join(names)}"
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    return data
 
 
 def check_steps(config, images):
