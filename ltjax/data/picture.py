@@ -21,7 +21,7 @@ MOST_PIXELS = 80_000_000
 MOST_BYTES = 2**29
 # Pictures of more pixels are decoded one at a time, whatever the number of threads.
 _LARGE = 12_000_000
-_one_at_a_time = threading.Lock()
+_one_at_a_time = threading.RLock()
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
@@ -67,7 +67,9 @@ def read(path):
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable("unreadable", "not a file")
         if status.st_size > MOST_BYTES:
-            raise Unreadable("refused", f"{status.st_size} bytes; at most {MOST_BYTES}")
+            raise Unreadable(
+                "refused", f"{status.st_size:,} bytes; at most {MOST_BYTES:,}"
+            )
         with open(path, "rb") as file:
             return file.read()
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
@@ -92,7 +94,7 @@ def opened(data, at_least=None):
             pixels = width * height
             if pixels > MOST_PIXELS:
                 raise Unreadable(
-                    "refused", f"{width} x {height} pixels; at most {MOST_PIXELS}"
+                    "refused", f"{width} x {height} pixels; at most {MOST_PIXELS:,}"
                 )
             if at_least is not None:
                 image.draft(None, (at_least, at_least))
@@ -144,7 +146,7 @@ def _damage_told():
     except MemoryError as error:
         raise Unreadable("refused", "more than the memory holds") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        reason = f"too many pixels; at most {MOST_PIXELS}"
+        reason = f"too many pixels; at most {MOST_PIXELS:,}"
         raise Unreadable("refused", reason) from error
     except Image.UnidentifiedImageError as error:
         raise Unreadable("broken", "no image of a known kind") from error
@@ -162,6 +164,9 @@ def _orientation(image):
 
 
 def _rgb(image):
+    """The image itself if it is RGB: another copy of a large one is memory."""
+    if image.mode == "RGB":
+        return image
     known = image.format in ("PNG", "PPM")  # these spread 32-bit pixels over 16 bits
     if image.mode in _SIXTEEN_BITS or (image.mode == "I" and known):
         high = np.asarray(image) >> 8
