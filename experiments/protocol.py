@@ -19,8 +19,9 @@ import numpy as np
 from ltjax import config as configs
 from ltjax import folder, main, retraining, scoring, trained
 from ltjax.evaluation import ece, nll, temperature
+from ltjax.loading import load
 from ltjax.mistake import Mistake
-from ltjax.run import load, run
+from ltjax.run import run
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

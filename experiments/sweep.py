@@ -21,8 +21,8 @@ import jax
 
 from ltjax import main, retraining, scoring, trained
 from ltjax.config import Srepr
+from ltjax.loading import load
 from ltjax.mistake import Mistake
-from ltjax.run import load
 
 FORMS = (("mean", 1.0), ("mean", 2.0), ("mean", 4.0), ("dirichlet", 1.0))
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)

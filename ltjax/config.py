@@ -27,11 +27,23 @@ class Data:
     """Images, labels and the long tail."""
 
     source: str = "digits"
-    """`digits` (embedded), `npz` (see train and test) or `tfds:NAME`."""
+    """`digits` (embedded), `folder` or `csv` (see path), `npz` (see train and test) or
+    `tfds:NAME`."""
     train: str | None = None
     """Training file of an npz source: `image` uint8 [N, H, W, C], `label` [N]."""
     test: str | None = None
     """Test file of an npz source."""
+    path: str | None = None
+    """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
+    label and, optionally, split."""
+    size: int | None = None
+    """Pixels a side of a folder's or CSV's images: the shorter side scaled to it, the
+    longer one cut. None: 64."""
+    test_per_class: int | None = None
+    """Test images of each class that keeps as many, where a folder, CSV or npz has no
+    test split. None: 10."""
+    strict: bool = False
+    """Refuse a folder or CSV with files that cannot be read; False: skip, list them."""
     directory: str | None = None
     """Data directory of a tfds source; None: TFDS's own default."""
     download: bool = False
@@ -46,7 +58,7 @@ class Data:
     """Training images a class held out, balanced, and tested on instead of the test
     set: for choosing. The profile is drawn from the rest."""
     subset_seed: int = 0
-    """Seed of the long-tailed draw; independent of the run's seed."""
+    """Seed of the long-tailed draw and of a test split; not the run's seed."""
     pad: int = 0
     """Random crops after padding by so many pixels on each side."""
     flip: bool = False
@@ -216,12 +228,12 @@ def swa_start(config):
 def identity(config):
     """What decides a run's numbers besides its data, as JSON-ready data.
 
-    Left out are `checkpoint`, and where the data and the pretrained weights are: what
-    they are is told by their own fingerprints.
+    Left out are `checkpoint`, and where and how the data and the pretrained weights are
+    read: what they are is told by their own fingerprints.
     """
     fields = json.loads(json.dumps(dataclasses.asdict(config)))
     del fields["checkpoint"]
-    for place in ("train", "test", "directory", "download"):
+    for place in ("train", "test", "path", "strict", "directory", "download"):
         del fields["data"][place]
     # What the data are checked against does not change them.
     del fields["data"]["manifest"], fields["data"]["allow_mismatch"]

@@ -160,6 +160,20 @@ def record_versions(path):
         write_json(file, sessions)
 
 
+def record_skipped(path, data, console):
+    """Lists the files that gave no image in `skipped.json`, if there are any."""
+    if data.skipped:
+        with _writable(path):
+            write_json(path / "skipped.json", [file._asdict() for file in data.skipped])
+        console.print(
+            f"{len(data.skipped)} files cannot be read and are left out; they are "
+            f"listed in {path / 'skipped.json'}",
+            soft_wrap=True,
+            highlight=False,
+            markup=False,
+        )
+
+
 def read_json(file):
     """What a JSON file of a run's folder holds."""
     try:

@@ -29,10 +29,12 @@ _LIMITS = (
             "classifier.views",
             "checkpoint.keep",
             "data.largest",
+            "data.test_per_class",
         ),
         lambda value: value >= 1,
         "at least 1",
     ),
+    (("data.size",), lambda value: 8 <= value <= 4096, "in 8..4096"),
     (("data.classes", "swa.rank"), lambda value: value >= 2, "at least 2"),
     (("model.frozen",), lambda value: 0 <= value <= 4, "in 0..4"),
     (
@@ -86,8 +88,20 @@ _LIMITS = (
     ),
 )
 
-# Where the data are is told to one source only; to the others it would mean nothing.
-_PLACES = {"train": "npz", "test": "npz", "directory": "tfds", "download": "tfds"}
+# What is told to these sources only; to the others it would mean nothing.
+_PLACES = {
+    "train": ("npz",),
+    "test": ("npz",),
+    "path": ("folder", "csv"),
+    "size": ("folder", "csv"),
+    "strict": ("folder", "csv"),
+    "test_per_class": ("folder", "csv", "npz"),
+    "directory": ("tfds",),
+    "download": ("tfds",),
+}
+
+
+_PATHS = {"folder": "folder of images", "csv": ".csv file"}
 
 
 def check(config):
@@ -110,19 +124,28 @@ def check(config):
 
 def _check_data(data):
     kind = "tfds" if data.source.startswith("tfds:") else data.source
-    if kind not in ("digits", "npz", "tfds") or data.source in ("tfds", "tfds:"):
+    known = ("digits", "folder", "csv", "npz", "tfds")
+    if kind not in known or data.source in ("tfds", "tfds:"):
         raise Mistake(
-            f"data.source is {data.source!r}; it must be digits, npz or tfds:NAME"
+            f"data.source is {data.source!r}; it must be digits, folder, csv, npz or "
+            "tfds:NAME"
         )
-    for place, owner in _PLACES.items():
+    for place, owners in _PLACES.items():
         value = getattr(data, place)
-        if value and owner != kind:
+        if value and kind not in owners:
             raise Mistake(
-                f"data.{place} is {value!r}, which only --data.source {owner} reads; "
-                f"data.source is {data.source}"
+                f"data.{place} is {value!r}, which only --data.source "
+                f"{' or '.join(owners)} reads; data.source is {data.source}"
             )
-        if not value and owner == kind == "npz":
-            raise Mistake(f"data.{place} is {value!r}; it must name an npz file")
+    if kind in ("folder", "csv") and not data.path:
+        raise Mistake(f"data.path is {data.path!r}; it must name a {_PATHS[kind]}")
+    if kind == "npz":
+        for place in ("train", "test"):
+            # A file without a test file may be split, if it is asked for.
+            splits = place == "test" and data.test is None and data.test_per_class
+            if not getattr(data, place) and not splits:
+                value = getattr(data, place)
+                raise Mistake(f"data.{place} is {value!r}; it must name an npz file")
     if data.largest is not None and data.imbalance_factor is None:
         raise Mistake(
             f"data.largest is {data.largest} without data.imbalance_factor; "

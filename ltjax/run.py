@@ -3,17 +3,16 @@
 data -> representation -> posterior -> classifier -> evaluation -> report
 """
 
-import dataclasses
 from pathlib import Path
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from ltjax import backbone, devices, folder, limits, looks, retraining
+from ltjax import backbone, devices, folder, limits, loading, looks, retraining
 from ltjax import config as configs
 from ltjax.classifier import linear
-from ltjax.data import augment, longtail, manifest, order, sources
+from ltjax.data import augment, order
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.report.table import table
@@ -32,7 +31,7 @@ def run(config, out, console=None, stage_one=None):
     """
     out, console = Path(out), console or Console()
     limits.check(config)
-    data = load(config.data)
+    data = loading.load(config.data, console)
     check_steps(config, len(data.train.label))
     if data.manifest and data.manifest["difference"]:
         console.print(
@@ -51,6 +50,7 @@ def run(config, out, console=None, stage_one=None):
     if stage_one is not None:
         folder.adopt(out, Path(stage_one), config, data, backbone.NAMES)
     folder.record_versions(out)
+    folder.record_skipped(out, data, console)
     index = order.class_index(data.train.label, data.classes)
     mean, std = start.moments or augment.moments(data.train.image)
     with Writer(out / "metrics.jsonl") as writer:
@@ -80,6 +80,7 @@ def run(config, out, console=None, stage_one=None):
             "counts": index.counts.tolist(),
             "imbalance_factor": config.data.imbalance_factor,
             **({"manifest": data.manifest} if data.manifest else {}),
+            **({"class_names": list(data.class_names)} if data.class_names else {}),
         },
         "seed": config.seed,
         "rows": rows,
@@ -116,45 +117,6 @@ def stages(session):
 def on_device(split):
     """The images and labels of a split as device arrays."""
     return jax.device_put({"image": split.image, "label": split.label})
-
-
-def load(settings):
-    """The data set of a run's `data` settings, its training split made long-tailed."""
-    if settings.source == "digits":
-        data = sources.digits()
-    elif settings.source == "npz":
-        data = sources.npz(settings.train, settings.test, settings.classes)
-    else:
-        name = settings.source.removeprefix("tfds:")
-        data = sources.tfds(name, settings.directory, settings.download)
-    if settings.classes not in (None, data.classes):
-        raise Mistake(
-            f"data.classes is {settings.classes}; {settings.source} has {data.classes}"
-        )
-    if data.classes < 2:
-        raise Mistake(f"{data.name} has {data.classes} class; it takes 2 to tell apart")
-    if settings.holdout:
-        rest, held = longtail.hold_out(
-            data.train, data.classes, settings.holdout, settings.subset_seed
-        )
-        data = dataclasses.replace(data, train=rest, test=held)
-    train = longtail.tailed(
-        data.train,
-        data.classes,
-        settings.imbalance_factor,
-        settings.largest,
-        settings.subset_seed,
-    )
-    checked = manifest.check(
-        settings, data.train.label, train.label, data.test.label, data.classes
-    )
-    counts = longtail.class_counts(train.label, data.classes)
-    if settings.imbalance_factor is not None and counts.min() < 1:
-        raise Mistake(
-            f"data.imbalance_factor is {settings.imbalance_factor:g}; it must be at "
-            f"most {counts.max()}, or class {counts.argmin()} has no training image"
-        )
-    return dataclasses.replace(data, train=train, manifest=checked)
 
 
 def check_steps(config, images):

@@ -21,6 +21,7 @@ def changed(**more):
         Config(checkpoint=Checkpoint(keep=7)),
         Config(data=Data(train="a.npz", test="b.npz")),
         Config(data=Data(directory="elsewhere", download=True)),
+        Config(data=Data(path="elsewhere", strict=True)),
     ],
 )
 def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):

@@ -28,9 +28,15 @@ KNOWS = {
     "config": {"mistake"},
     "limits": {"config", "mistake"},
     "report": {"classifier", "mistake"},
+    "proposal": {"config", "limits"},
+    "inspection": {
+        *("config", "data", "estimate", "limits", "mistake", "proposal", "report"),
+    },
     "main": {"run", "config", "limits", "mistake"},
+    "inspect": {"inspection", "mistake"},
 }
-DOORS = {"main"}  # run as `python -m ltjax.main`; only they read the command line
+# Run as `python -m ltjax.main`; only they read the command line.
+DOORS = {"main", "inspect"}
 # Who may import, or read, what is another's.
 ONLY = {
     "flax.linen": {"models"},

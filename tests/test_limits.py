@@ -81,6 +81,10 @@ def test_the_defaults_are_right():
         ("data.directory", ("x",), (None,)),
         ("data.download", (True,), (False,)),
         ("data.largest", (500,), (None,)),
+        ("data.path", ("x",), (None,)),
+        ("data.size", (64,), (None,)),
+        ("data.strict", (True,), (False,)),
+        ("data.test_per_class", (5,), (None,)),
     ],
 )
 def test_limits(name, wrong, right):
@@ -99,6 +103,11 @@ def test_limits(name, wrong, right):
     "config",
     [
         Config(data=NPZ),
+        Config(data=Data(source="npz", train="a.npz", test_per_class=5)),
+        Config(data=Data(source="folder", path="x")),
+        Config(
+            data=Data(source="csv", path="x", size=8, strict=True, test_per_class=1)
+        ),
         Config(data=Data(source="tfds:cifar100", directory="x", download=True)),
         Config(data=Data(imbalance_factor=100, largest=500)),
         Config(optim=Optim(epochs=2, warmup_epochs=0)),
@@ -115,6 +124,32 @@ def test_settings_that_belong_together(config):
         (
             Config(data=Data(source="npz", train="a.npz")),
             "data.test is None; it must name an npz file",
+        ),
+        (
+            Config(data=Data(source="folder")),
+            "data.path is None; it must name a folder of images",
+        ),
+        (
+            Config(data=Data(source="csv", path="")),
+            "data.path is ''; it must name a .csv file",
+        ),
+        (
+            Config(data=Data(source="csv", path="x", train="a.npz")),
+            "data.train is 'a.npz', which only --data.source npz reads; "
+            "data.source is csv",
+        ),
+        (
+            Config(data=Data(size=64)),
+            "data.size is 64, which only --data.source folder or csv reads; "
+            "data.source is digits",
+        ),
+        (
+            Config(data=Data(source="folder", path="x", size=7)),
+            "data.size is 7; it must be in 8..4096",
+        ),
+        (
+            Config(data=Data(source="folder", path="x", test_per_class=0)),
+            "data.test_per_class is 0; it must be at least 1",
         ),
         (
             Config(data=Data(source="npz", train="", test="b.npz")),

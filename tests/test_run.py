@@ -18,9 +18,10 @@ from ltjax import backbone, checkpoint, folder, looks
 from ltjax.config import (
     Checkpoint,
 )
+from ltjax.loading import load
 from ltjax.mistake import Mistake
 from ltjax.report.writer import Writer
-from ltjax.run import load, run
+from ltjax.run import run
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

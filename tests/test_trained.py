@@ -11,8 +11,9 @@ from tiny import quiet, save
 
 from ltjax import folder, retraining, scoring, trained
 from ltjax.config import Config, Optim
+from ltjax.loading import load
 from ltjax.mistake import Mistake
-from ltjax.run import load, run
+from ltjax.run import run
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

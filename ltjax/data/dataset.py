@@ -15,6 +15,14 @@ from ltjax.mistake import Mistake
 _MOST_CLASSES = 1_000_000
 
 
+class Skipped(NamedTuple):
+    """A file that gave no image: its path as listed, a kind, and the reason."""
+
+    path: str
+    kind: str
+    reason: str
+
+
 class Split(NamedTuple):
     """Images and their labels."""
 
@@ -36,6 +44,8 @@ class Dataset:
     train: Split
     test: Split
     classes: int
+    class_names: tuple[str, ...] = ()  # [C], or none
+    skipped: tuple[Skipped, ...] = ()
     manifest: dict | None = None  # what it was held against (`manifest.check`)
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ltjax.data import partition
 from ltjax.data.dataset import Dataset, Split, checked, checked_rank, paired
-from ltjax.data.longtail import class_counts
+from ltjax.data.longtail import class_counts, taken
 from ltjax.mistake import Mistake
 
 
@@ -42,21 +43,32 @@ def digits(test_per_class=50):
     return Dataset("digits", train, test, 10)
 
 
-def npz(train_path, test_path, classes=None):
+def npz(train_path, test_path=None, classes=None, test_per_class=10, seed=0):
     """Two .npz files with `image`, uint8 NHWC (or NHW), and `label`, integers [N].
 
     A training file of a part of a set may say with `rank`, integers [N], where each
     image stands in the long-tailed draw of its class (`longtail.ranks`).
     Without `classes` there are as many as the largest label of both files, plus one.
-    The set has the training file's name, without "_train".
+    The set has the training file's name, without "_train". Without a test file
+    `partition.stratified` takes `test_per_class` images of each class for the test.
     """
-    image, label, rank = _read_npz(train_path)
-    train = checked(train_path, image, label, classes)
-    train = train._replace(rank=checked_rank(train_path, rank, train.label))
-    image, label, _ = _read_npz(test_path)
-    test = checked(test_path, image, label, classes)
+    train = npz_split(train_path, classes)
+    if test_path is None:
+        test_path = train_path
+        train, test = _divided(train, classes, test_per_class, seed)
+        if not len(test.label):
+            raise Mistake(f"{train_path} leaves no test images; give a test file")
+    else:
+        test = npz_split(test_path, classes)
     name = Path(train_path).stem.removesuffix("_train")
     return paired(name, train_path, train, test_path, test, classes)
+
+
+def npz_split(path, classes=None):
+    """The images, labels and ranks of one such file, checked."""
+    image, label, rank = _read_npz(path)
+    split = checked(path, image, label, classes)
+    return split._replace(rank=checked_rank(path, rank, split.label))
 
 
 def tfds(name, data_dir=None, download=False):
@@ -96,6 +108,14 @@ def tfds(name, data_dir=None, download=False):
         for path, split in zip(paths, ("train", test_name))
     )
     return paired(name, paths[0], train, paths[1], test, classes)
+
+
+def _divided(whole, classes, test_per_class, seed):
+    """A file's images for training and for the test, equal ones all for training."""
+    classes = classes or int(whole.label.max()) + 1
+    copies = partition.repeated(partition.digests(whole.image))
+    test = partition.stratified(whole.label, classes, test_per_class, seed, copies)
+    return tuple(taken(whole, np.flatnonzero(rows)) for rows in (~test, test))
 
 
 def _read_npz(path):

@@ -247,3 +247,19 @@ def test_reading_needs_neither_tfds_nor_jax(good):
         [sys.executable, "-c", program], capture_output=True, text=True
     )
     assert out.stdout == "set()\n", out.stderr
+
+
+def test_npz_without_a_test_file_is_split(tmp_path):
+    image = np.random.default_rng(1).integers(0, 256, (30, 4, 4, 1), dtype=np.uint8)
+    image[3] = image[4]
+    label = np.arange(30) % 2
+    path = write(tmp_path / "a.npz", image=image, label=label)
+    data = sources.npz(path, None, None, 5)
+    assert np.bincount(data.test.label).tolist() == [5, 5]
+    assert len(data.train.label) == 20
+    pixels = [row.tobytes() for split in (data.train, data.test) for row in split.image]
+    assert sorted(pixels) == sorted(row.tobytes() for row in image)
+    # Equal images are not torn apart.
+    assert image[3].tobytes() not in pixels[20:]
+    few = write(tmp_path / "few.npz", image=image[:4], label=label[:4])
+    assert "leaves no test images" in refused(lambda: sources.npz(few, None, None, 5))

@@ -1,0 +1,130 @@
+"""A small set of image files, decoded by threads and held whole in memory."""
+
+import concurrent.futures
+import hashlib
+import os
+import warnings
+
+import numpy as np
+
+from ltjax.data import partition, picture
+from ltjax.data.dataset import Dataset, Skipped, Split
+from ltjax.data.listing import shown
+from ltjax.mistake import Mistake
+
+_WINDOW = 512  # files under way at a time
+
+
+def each(work, items, advance=lambda: None):
+    """[work(item) for item in items], by a thread per core.
+
+    `advance()` is called after each, in order. A decoder's warnings are not shown:
+    what it cannot decode it raises.
+    """
+    done = []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    with (
+        warnings.catch_warnings(),
+        concurrent.futures.ThreadPoolExecutor(cores) as pool,
+    ):
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        for first in range(0, len(items), _WINDOW):
+            for result in pool.map(work, items[first : first + _WINDOW]):
+                done.append(result)
+                advance()
+    return done
+
+
+def dataset(
+    listing,
+    size,
+    per_class,
+    seed=0,
+    strict=False,
+    advance=lambda: None,
+    most_bytes=None,
+):
+    """The images of a `Listing` as a `Dataset` of shape [size, size, 3].
+
+    Without a test split of its own, `partition.stratified` makes one. Files that cannot
+    be decoded are left out and named in `skipped`; if `strict`, the first is refused.
+    Raises `Mistake` if the pixels need more than `most_bytes`, by default a third of
+    the machine's memory.
+    """
+    most_bytes = _memory() // 3 if most_bytes is None else most_bytes
+    check_fits(len(listing.paths), size, most_bytes)
+    images = np.empty((len(listing.paths), size, size, 3), np.uint8)
+
+    def work(row):
+        """The hash of a file, whose pixels go into their row; or why there is none."""
+        try:
+            data = picture.read(listing.root / listing.paths[row])
+            # Twice the size, for the filter to have something to average.
+            with picture.opened(data, at_least=2 * size) as seen:
+                images[row] = picture.square(seen.image, size)
+        except picture.Unreadable as error:
+            return Skipped(listing.paths[row], error.kind, error.reason)
+        return hashlib.sha256(data).digest()
+
+    results = each(work, range(len(images)), advance)
+    skipped = tuple(result for result in results if isinstance(result, Skipped))
+    if skipped and (strict or len(skipped) == len(results)):
+        first = skipped[0]
+        place = shown(listing.root / first.path)
+        if strict:
+            raise Mistake(
+                f"{place} cannot be read: {first.reason}; mend or remove it, or skip "
+                "such files with --data.strict False"
+            )
+        raise Mistake(
+            f"none of the {len(results)} images can be read; the first is {place}: "
+            f"{first.reason}"
+        )
+    good = np.array([not isinstance(result, Skipped) for result in results])
+    digests = [result for result in results if not isinstance(result, Skipped)]
+    train, test = divided(listing, good, digests, per_class, seed)
+    for name, rows in (("training", train), ("test", test)):
+        if not len(rows):
+            raise Mistake(f"{shown(listing.root)} leaves no {name} images")
+    return Dataset(
+        listing.name,
+        *(Split(images[rows], listing.label[rows]) for rows in (train, test)),
+        classes=len(listing.classes),
+        class_names=listing.classes,
+        skipped=skipped,
+    )
+
+
+def divided(listing, good, digests, per_class, seed=0):
+    """Rows of the training and of the test images, among the `good` [N] of a listing.
+
+    `digests` are those of the good files' bytes. Where the listing has both, images of
+    `val` are in neither.
+    """
+    rows = np.flatnonzero(good)
+    if listing.tests is None:
+        copies = partition.repeated(digests)
+        test = partition.stratified(
+            listing.label[rows], len(listing.classes), per_class, seed, copies
+        )
+        return rows[~test], rows[test]
+    split = np.array(listing.split)[rows]
+    return rows[split == "train"], rows[split == listing.tests]
+
+
+def check_fits(images, size, most_bytes):
+    """Refuses a set that the memory cannot hold."""
+    needed = images * size * size * 3
+    if needed > most_bytes:
+        raise Mistake(
+            f"data.size is {size}: {images} x {size} x {size} x 3 bytes are "
+            f"{needed / 2**30:.1f} GiB, more than the {most_bytes / 2**30:.1f} GiB "
+            "spared for images; give a smaller --data.size"
+        )
+
+
+def _memory():
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**34

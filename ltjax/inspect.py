@@ -1,0 +1,52 @@
+"""A look at images before training: `python -m ltjax.inspect PATH`."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from ltjax.inspection import inspect
+from ltjax.mistake import Mistake
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """Looks at images before they are trained on, and proposes a config.
+
+    Told are class counts, unreadable files, equal pictures, a split, time and memory.
+    """
+
+    path: tyro.conf.Positional[Path]
+    """Image folder (train/CLASS/*.jpg with test/ or val/, or CLASS/*.jpg), .csv with
+    columns path, label and optionally split, or .npz with `image` and `label`."""
+    json: Path | None = None
+    """Writes everything that was found to this file."""
+    config_out: Path | None = None
+    """Writes the proposed config to this new file, for ltjax.main."""
+    test: Path | None = None
+    """Test file of an .npz; without it the images of PATH are split."""
+    size: int | None = None
+    """Pixels a side to resize to; None: chosen by number and size of the images."""
+    test_per_class: int | None = None
+    """Test images of each class that can afford it, leaving half of it, where there is
+    no test split; None: a fifth of the median class, in 10..50."""
+
+
+def main(args):
+    """Runs one command line; returns the exit code, 0 or 2, or 130 after Ctrl-C."""
+    try:
+        command = tyro.cli(Command, prog="python -m ltjax.inspect", args=args)
+        inspect(command, Console())
+    except Mistake as mistake:
+        print(f"ltjax: {mistake}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ltjax: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,153 @@
+"""What `python -m ltjax.inspect` shows of a set of images."""
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+_MOST_CLASSES = 24  # rows of the table of classes
+_MOST_PATHS = 5  # paths shown of each kind
+
+_BUSY = 2  # times as long: other programs take the processors
+
+
+def show(console, found, shown):
+    """Prints the findings; `shown(path)` makes one printable line of a path."""
+
+    def say(text):
+        console.print(Text(text), soft_wrap=True)
+
+    say(
+        f"{found['name']}: {found['images']} images of {found['classes']} classes; "
+        f"imbalance factor {found['imbalance_factor']:.3g}, Gini {found['gini']:.3f}"
+    )
+    console.print(_classes(found, shown))
+    for line in (*_split(found), *_sizes(found), *_warnings(found, shown)):
+        say(line)
+    if "estimate" in found:
+        for line in _estimate(found):
+            say(line)
+
+
+def _classes(found, shown):
+    """The table of classes, the largest first; of many the middle is left out."""
+    proposal = found["proposal"]
+    order = sorted(found["counts"], key=found["counts"].get, reverse=True)
+    half = _MOST_CLASSES // 2
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    grid.add_column("class", overflow="fold")
+    for name in ("images", "to train", "to test", "group"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    groups = {name: g for g, names in proposal["groups"].items() for name in names}
+    for at, name in enumerate(order):
+        if len(order) > _MOST_CLASSES and half <= at < len(order) - half:
+            if at == half:
+                grid.add_row(f"... {len(order) - 2 * half} classes", *4 * ["..."])
+            continue
+        counts = (found["counts"], proposal["train"], proposal["test"])
+        cells = [str(of[name]) for of in counts]
+        grid.add_row(Text(shown(name)), *cells, groups[name])
+    grid.add_section()
+    sums = (sum(of.values()) for of in (found["counts"], *_sides(proposal)))
+    grid.add_row("all", *map(str, sums), "")
+    return grid
+
+
+def _sides(proposal):
+    return proposal["train"], proposal["test"]
+
+
+def _split(found):
+    groups = found["proposal"]["groups"].items()
+    sizes = ", ".join(f"{len(names)} {group}" for group, names in groups)
+    yield f"classes: {sizes} (more than 100, 20 to 100, fewer than 20 to train on)"
+    yield found["proposal"]["rule"]
+
+
+def _sizes(found):
+    pixels = found["pixels"]
+    widths, heights = ("{} to {}, median {}".format(*_ends(pixels[n])) for n in _AXES)
+    yield f"pixels: width {widths}; height {heights}"
+    modes = ", ".join(f"{count} {mode}" for mode, count in found["modes"].items())
+    others = set(found["modes"]) - {"RGB"}
+    yield f"modes: {modes}" + ("; all become 8-bit RGB" if others else "")
+    if others & {"RGBA", "LA", "PA", "La", "RGBa"}:
+        yield "  alpha channels are left out"
+    if found["animated"]:
+        yield f"{found['animated']} files have several frames; the first is taken"
+    if found["turned"]:
+        yield f"{found['turned']} images are turned upright by their EXIF tag"
+    if found["passed_over"]:
+        parts = (f"{count} {what}" for what, count in found["passed_over"].items())
+        yield f"passed over: {', '.join(parts)}"
+
+
+_AXES = ("width", "height")
+
+
+def _ends(values):
+    least, median, most = values
+    return least, most, median
+
+
+def _warnings(found, shown):
+    skipped = [f"{shown(f['path'])} ({f['reason']})" for f in found["skipped"]]
+    yield from _listed("files that cannot be read and will be skipped", skipped)
+    for kind, words in (
+        ("duplicates", "groups of equal pictures"),
+        ("duplicates_across_classes", "of these, groups in several classes"),
+        ("duplicates_across_splits", "of these, groups in several splits"),
+    ):
+        groups = [" = ".join(map(shown, group)) for group in found[kind]]
+        yield from _listed(words, groups)
+    for words, names in (
+        ("classes without an image that can be read", found["empty_classes"]),
+        ("classes with no images to train on", found["one_split_only"]["test"]),
+        ("classes with no images to test on", found["one_split_only"]["train"]),
+    ):
+        yield from _listed(words, [shown(name) for name in names])
+    alike = [" and ".join(map(shown, names)) for names in found["alike_names"]]
+    yield from _listed("class names that look alike", alike)
+
+
+def _listed(words, items):
+    if items:
+        yield f"{words}: {len(items)}"
+        yield from (f"  {item}" for item in items[:_MOST_PATHS])
+        if len(items) > _MOST_PATHS:
+            yield f"  ... and {len(items) - _MOST_PATHS} more"
+
+
+def _estimate(found):
+    size = found["proposal"]["size"]
+    model, epochs = found["proposal"]["depth"], found["proposal"]["epochs"]
+    told = found["estimate"]
+    seconds, held = told["seconds"], told["bytes"]
+    yield (
+        f"proposed: {size} pixels a side, ResNet-{model}, {epochs} epochs for each of "
+        "two backbones"
+    )
+    yield (
+        f"  about {_span(seconds['total'])} on this device ({told['device']}), left "
+        f"alone: compiling {_span(seconds['compiling'])}, training "
+        f"{_span(seconds['representation'])}, features {_span(seconds['features'])}"
+    )
+    yield (
+        f"  about {_bytes(held['device'])} on the device, and "
+        f"{_bytes(held['host'])} on the host while the images are read"
+    )
+    yield f"  ({told['how']})"
+    if told["busy"] is not None and told["busy"] > _BUSY:
+        yield (
+            f"  the processors have other work now, and the steps took "
+            f"{told['busy']:.1f} times as long"
+        )
+
+
+def _span(seconds):
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _bytes(count):
+    return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"

@@ -1,0 +1,223 @@
+"""The command line of an inspection, as a user meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ltjax import estimate, inspect, main
+from ltjax.config import Data
+from ltjax.loading import load
+
+CLASSES = {"Großer Käfer": 30, "b": 12, "白鳥 2": 3}
+TIMES = {
+    "device": "cpu",
+    "busy": 3.0,
+    "seconds_per_step": 0.1,
+    "images_per_second": 320.0,
+    "seconds": {
+        "compiling": 50.0,
+        "representation": 600.0,
+        "features": 7000.0,
+        "total": 7650.0,
+    },
+    "bytes": {"host": 2**20, "device": 3 * 2**30},
+    "how": "as told",
+}
+
+
+def paint(path, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """The folder a user works in, with images; training steps are not timed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(estimate, "estimate", lambda *arguments: TIMES)
+    for number, (name, count) in enumerate(CLASSES.items()):
+        for at in range(count):
+            paint(Path("zoo") / name / f"{at:02d}.png", (number, at))
+    return tmp_path
+
+
+def tree(path):
+    return {file: file.is_dir() or file.read_bytes() for file in path.rglob("*")}
+
+
+def refuse(desk, capsys, *arguments):
+    """The one line on stderr of a command that must fail and leave no trace."""
+    before = tree(desk)
+    assert inspect.main(list(arguments)) == 2
+    _, err = capsys.readouterr()
+    assert err.startswith("ltjax: ")
+    assert err.count("\n") == 1
+    assert tree(desk) == before
+    return err.removeprefix("ltjax: ").removesuffix("\n")
+
+
+def test_from_images_to_a_config(desk, capsys):
+    whole = Path("zoo/b/00.png").read_bytes()
+    Path("zoo/b/cut.png").write_bytes(whole[:-100])
+    Path("zoo/白鳥 2/copy.png").write_bytes(whole)
+    before = tree(desk / "zoo")
+    code = inspect.main(["zoo", "--json", "found.json", "--config-out", "my zoo.py"])
+    assert code == 0
+    assert tree(desk / "zoo") == before
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert max(map(len, out.splitlines())) < 130
+    lines = out.splitlines()
+    for line in (
+        "zoo: 46 images of 3 classes; imbalance factor 7.5, Gini 0.377",
+        "files that cannot be read and will be skipped: 1",
+        "  b/cut.png (image file is truncated)",
+        "  b/00.png = 白鳥 2/copy.png",
+        "of these, groups in several classes: 1",
+        "next: python -m ltjax.main --config 'my zoo.py'",
+    ):
+        assert line in lines
+    for part in ("about 2.1 h on this device", "training 10 min", "about 3.0 GiB on"):
+        assert part in out
+    found = json.loads(Path("found.json").read_text())
+    assert found["counts"] == {"Großer Käfer": 30, "b": 12, "白鳥 2": 4}
+    assert found["imbalance_factor"] == 7.5
+    assert found["undecodable"] == ["b/cut.png"]
+    assert found["duplicates"] == [["b/00.png", "白鳥 2/copy.png"]]
+    assert found["proposal"]["test"] == {"Großer Käfer": 10, "b": 6, "白鳥 2": 2}
+    # The run reads the same images and makes the split that was proposed.
+    config, out = main.read(["--config", "my zoo.py"])
+    assert out == Path("runs/my zoo-seed0")
+    assert config.data == Data(
+        source="folder", path="zoo", size=20, test_per_class=10, pad=2, flip=True
+    )
+    data = load(config.data)
+    assert list(data.class_names) == list(found["counts"])
+    for split, use in ((data.train, "train"), (data.test, "test")):
+        assert np.bincount(split.label).tolist() == list(
+            found["proposal"][use].values()
+        )
+    assert [file.path for file in data.skipped] == found["undecodable"]
+
+
+def test_a_csv(desk, capsys):
+    rows = [f"b/{at:02d}.png,b,{'test' if at < 3 else 'train'}" for at in range(12)]
+    rows += [f"白鳥 2/{at:02d}.png,w,train" for at in range(3)]
+    Path("zoo/list.csv").write_text("path,label,split\n" + "\n".join(rows))
+    arguments = ["zoo/list.csv", "--json", "found.json", "--config-out", "c.py"]
+    assert inspect.main(arguments) == 0
+    assert "classes with no images to test on: 1\n  w\n" in capsys.readouterr().out
+    found = json.loads(Path("found.json").read_text())
+    assert found["counts"] == {"b": 12, "w": 3}
+    assert found["splits"]["test"] == {"b": 3, "w": 0}
+    assert found["one_split_only"] == {"train": ["w"], "test": []}
+    data = load(main.read(["--config", "c.py"])[0].data)
+    assert (len(data.train.label), len(data.test.label)) == (12, 3)
+
+
+@pytest.mark.parametrize("with_test", [False, True])
+def test_an_npz(desk, capsys, with_test):
+    label = np.repeat([0, 1, 2], [20, 8, 4])
+    image = np.random.default_rng(0).integers(0, 256, (32, 8, 8, 1), dtype=np.uint8)
+    image[31] = image[0]
+    np.savez("my_train.npz", image=image, label=label)
+    np.savez("my_test.npz", image=image[:3], label=label[:3])
+    arguments = ["my_train.npz", "--json", "found.json", "--config-out", "c.py"]
+    assert inspect.main(arguments + ["--test", "my_test.npz"] * with_test) == 0
+    found = json.loads(Path("found.json").read_text())
+    assert (found["name"], found["undecodable"]) == ("my", [])
+    first = ["my_train.npz[0]", "my_train.npz[31]"]
+    if with_test:
+        assert sorted([*first, "my_test.npz[0]"]) in found["duplicates_across_splits"]
+        assert found["counts"] == {"0": 23, "1": 8, "2": 4}
+    else:
+        assert found["duplicates"] == [first]
+        assert found["counts"] == {"0": 20, "1": 8, "2": 4}
+    data = load(main.read(["--config", "c.py"])[0].data)
+    assert found["proposal"]["test"] == dict(
+        zip("012", np.bincount(data.test.label, minlength=3).tolist())
+    )
+
+
+def test_flags_of_the_split_and_the_size(desk):
+    flags = ["--size", "12", "--test-per-class", "4", "--config-out", "c.py"]
+    assert inspect.main(["zoo", *flags]) == 0
+    data = main.read(["--config", "c.py"])[0].data
+    assert (data.size, data.test_per_class) == (12, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("zo", "zo does not exist; did you mean zoo?"),
+        ("a/b", "a/b does not exist, nor does its folder"),
+        (
+            "zoo/b",
+            "zoo/b has no images, wanted CLASS/*.jpg or train/CLASS/*.jpg in it ",
+        ),
+        ("empty", "empty has no images, wanted CLASS/*.jpg or train/CLASS/*.jpg in it"),
+        ("one", "one has one class, 'b'; it takes 2 to tell apart"),
+        ("notes.txt", "notes.txt is a file, wanted a folder with"),
+        ("zoo --test zoo", "--test zoo goes with an .npz; PATH is zoo"),
+        ("x.npz", "x.npz does not exist"),
+        ("notes.npz", "notes.npz is not an .npz file, or it is cut short"),
+        ("notes.npz --size 8", "--size is 8; images of an .npz keep their size"),
+        ("notes.csv", "notes.csv has the columns text; wanted path, label and"),
+        ("zoo --json a/b.json", "--json a/b.json: the folder a does not exist"),
+        ("zoo --json zoo", "--json zoo is a folder, wanted a file"),
+        ("zoo --config-out notes.txt", "--config-out notes.txt exists; remove it or"),
+        ("zoo --test-per-class 0", "data.test_per_class is 0; it must be at least 1"),
+        ("zoo --size 3", "data.size is 3; it must be in 8..4096"),
+        ("bad", "none of the 2 images can be read; the first is bad/a/1.jpg: no bytes"),
+    ],
+)
+def test_what_cannot_be_inspected(desk, capsys, arguments, message):
+    Path("empty").mkdir()
+    paint(Path("one/b/1.png"), 0)
+    for name in ("notes.txt", "notes.npz", "notes.csv"):
+        Path(name).write_text("text")
+    for name in "ab":
+        Path("bad", name).mkdir(parents=True)
+        Path("bad", name, "1.jpg").touch()
+    assert refuse(desk, capsys, *arguments.split()).startswith(message)
+
+
+def test_too_few_to_split(desk, capsys):
+    for name in "ab":
+        paint(Path("few") / name / "1.png", 0)
+    assert "few leaves no images to test on" in refuse(desk, capsys, "few")
+
+
+def test_help_reads_well_and_needs_no_jax(desk):
+    code = """if True:
+        import sys
+        from ltjax.inspect import main
+        try:
+            main(sys.argv[1:])
+        except SystemExit as end:
+            print("code", end.code, "jax" in sys.modules)
+        """
+    ended = subprocess.run(
+        (sys.executable, "-c", code, "--help"), capture_output=True, text=True
+    )
+    lines = ended.stdout.splitlines()
+    assert lines[-1] == "code 0 False"
+    assert max(map(len, lines)) <= 100
+    for flag in ("PATH", "--json", "--config-out", "--test", "--size"):
+        assert flag in ended.stdout
+
+
+def test_ctrl_c_is_told_in_one_line(desk, capsys, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspect, "inspect", interrupted)
+    assert inspect.main(["zoo"]) == 130
+    assert capsys.readouterr().err == "ltjax: stopped\n"
