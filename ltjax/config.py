@@ -85,8 +85,8 @@ class Model:
     """Weights in torchvision's layout to begin with, .safetensors or .npz; the head is
     always new."""
     frozen: int = 0
-    """Parts of a pretrained network that stay as they are, batch norm included: 1 is
-    the stem, 4 the stem and three of the four stages."""
+    """Parts of a pretrained network that stay as they are: 1 is the stem, 4 the stem
+    and three of the four stages."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type; statistics and losses are float32 either way."""
 

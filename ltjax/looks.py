@@ -60,7 +60,7 @@ def take(session, name, weights):
     everywhere = devices.everywhere()
     frozen = jax.device_put(session.pretrained.frozen, everywhere)
     refresh, features = (
-        partial(jax.jit(compute, out_shardings=everywhere), frozen)
+        jax.jit(compute, out_shardings=everywhere)
         for compute in (refresh_of, features_of)
     )
     augmented = jax.jit(
@@ -83,9 +83,9 @@ def take(session, name, weights):
             done()
             return tree
 
-        stats = kept("batch_stats", refresh, weights, members, images)
-        everyone = (weights, members, stats)
-        mean = (weights, extractor.first(members), extractor.first(stats))
+        stats = kept("batch_stats", refresh, frozen, weights, members, images)
+        everyone = (frozen, weights, members, stats)
+        mean = (frozen, weights, extractor.first(members), extractor.first(stats))
         plain = devices.local(kept("plain", features, *mean, images))[0]
         test = devices.local(kept("test", features, *everyone, test_images))
         bank = [
