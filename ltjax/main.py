@@ -33,8 +33,13 @@ class Command:
     settings: Annotated[Config, tyro.conf.arg(name="")]
 
 
+# Flags that mean True when they stand alone.
+_SWITCHES = ("--data.strict",)
+
+
 def read(args):
     """The config and the output folder of a command line."""
+    args = list(_spelled_out(args))
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path, nargs="?")
     path = parser.parse_known_args(args)[0].config
@@ -52,6 +57,13 @@ def read(args):
     if config.name is None:
         config = dataclasses.replace(config, name=path.stem)
     return config, command.out or Path("runs") / f"{config.name}-seed{config.seed}"
+
+
+def _spelled_out(args):
+    for word, following in zip(args, [*args[1:], None]):
+        yield word
+        if word in _SWITCHES and following not in ("True", "False"):
+            yield "True"
 
 
 def read_file(path):
