@@ -35,8 +35,13 @@ class Command:
     settings: Annotated[Config, tyro.conf.arg(name="")]
 
 
+# Flags that mean True when they stand alone.
+_SWITCHES = ("--data.strict",)
+
+
 def read(args):
     """The config, the output folder and `--stage-one` of a command line."""
+    args = list(_spelled_out(args))
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path, nargs="?")
     path = parser.parse_known_args(args)[0].config
@@ -55,6 +60,13 @@ def read(args):
         config = dataclasses.replace(config, name=path.stem)
     out = command.out or Path("runs") / f"{config.name}-seed{config.seed}"
     return config, out, command.stage_one
+
+
+def _spelled_out(args):
+    for word, following in zip(args, [*args[1:], None]):
+        yield word
+        if word in _SWITCHES and following not in ("True", "False"):
+            yield "True"
 
 
 def read_file(path):

@@ -105,7 +105,7 @@ def test_a_class_that_is_only_tested_is_told(desk):
         ("--data.path empty", "empty has no images, wanted CLASS/*.jpg or train/CLASS"),
         ("--data.path one", "one has one class, 'b'; it takes 2 to tell apart"),
         ("--data.path mine.py", "mine.py is a file, wanted a folder with CLASS"),
-        ("--data.strict True", "zoo/b/03.png cannot be read: no bytes; mend or remove"),
+        ("--data.strict", "zoo/b/03.png cannot be read: no bytes; mend or remove"),
         ("--data.source csv", "zoo is a folder, wanted a .csv file"),
         ("--data.source csv --data.path bad.csv", "bad.csv has the columns a, b; want"),
         (

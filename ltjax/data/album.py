@@ -73,8 +73,8 @@ def dataset(
         place = shown(listing.root / first.path)
         if strict:
             raise Mistake(
-                f"{place} cannot be read: {first.reason}; mend or remove it, or skip "
-                "such files with --data.strict False"
+                f"{place} cannot be read: {first.reason}; mend or remove it, or let "
+                "it be skipped: --data.strict False"
             )
         raise Mistake(
             f"none of the {len(results)} images can be read; the first is {place}: "
