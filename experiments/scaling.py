@@ -36,11 +36,10 @@ CLASSES = 10
 NOTE = """
 Real: the same batches in the same order and, up to rounding, the same weights and
 statistics on any number of devices; the images each device holds of a batch.
-Not shown: any speed-up. Virtual devices share the cores of one machine and its memory,
-so the times say what splitting costs there. On a CPU each device moreover gathers the
-whole batch for the gradients of the kernels, a loop that only a CPU takes
-(models/convolution.py). How time falls with the number of devices, and what their links
-cost, needs real ones.
+Not shown: how time falls with the number of devices, and what their links cost; that
+needs real ones. Virtual devices share the cores of one machine and its memory: up to
+one per core they may use the cores better than one device does, beyond that the times
+say what splitting costs.
 """
 
 

@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and docs/decisions.md from the result files.
+"""Writes the tables of README.md and of two pages of docs/ from the result files.
 
 python experiments/tables.py
 """
@@ -6,6 +6,7 @@ python experiments/tables.py
 import io
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -19,7 +20,7 @@ SWEEPS = {
     "sweep_cifar100": "sweep_cifar100_lt100_cpu.jsonl",
     "sweep_digits": "sweep_digits_lt.jsonl",
 }
-BENCH = "bench_cpu.json"
+BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 DOCUMENTS = ("README.md", "docs/decisions.md", "docs/performance.md")
 
 
@@ -60,35 +61,121 @@ def _named(line):
     return f"{name} | {line['samples']} | {line['views']}"
 
 
-def of_bench(path):
-    """A Markdown table of what `bench.py` timed by turns."""
-    rows = ["| part | ltjax | other | ratio | quartiles |", "| --- |" + " --- |" * 4]
-    for pair in json.loads(path.read_text())["detail"]["pairs"].values():
+def of_bench(figures):
+    """What `bench.py` timed by turns."""
+    rows = []
+    for pair in figures["detail"]["pairs"].values():
         ours = pair["sides"]["ltjax"]["per_second"]
         for name, ratio in pair["ratios"].items():
-            other = pair["sides"][name]["per_second"]
             low, high = ratio["quartiles"]
             rows.append(
-                f"| {pair['what'].rstrip('.')}, {pair['unit']} | {ours:,.0f} "
-                f"| {other:,.0f} ({name}) | {ratio['median']:.2f} "
-                f"| {low:.2f} to {high:.2f} |"
+                (
+                    f"{pair['what'].rstrip('.')}, {pair['unit']}",
+                    f"{ours:,.0f}",
+                    f"{pair['sides'][name]['per_second']:,.0f} ({name})",
+                    f"{ratio['median']:.2f}",
+                    f"{low:.2f} to {high:.2f}",
+                )
             )
-    return "\n".join(rows)
+    return _markdown(("part", "ltjax", "other", "ratio", "quartiles"), rows)
+
+
+def of_first_calls(figures):
+    """Seconds of first calls, which compile, and of later ones."""
+    rows = []
+    for name, pair in figures["detail"]["pairs"].items():
+        for side, times in pair["sides"].items():
+            first, later = times["first_seconds"], times["median_seconds"]
+            rows.append((name, side, f"{first:.2f}", f"{later:.2f}"))
+    return _markdown(("part", "side", "first call, s", "later calls, s"), rows)
+
+
+def of_growth(figures):
+    """The slopes of what `growth.py` measured, log over log."""
+    names = ("seconds", "temporary_bytes", "output_bytes", "compile_seconds")
+    rows = []
+    for name, axis in figures["detail"]["growth"].items():
+        sizes = ", ".join(f"{point['size']:,}" for point in axis["points"])
+        slopes = (axis["slopes"][quantity] for quantity in names)
+        cells = ("–" if s is None else f"{s:.2f}".replace("-", "−") for s in slopes)
+        rows.append((name, sizes, *cells))
+    heads = ("time", "temporary memory", "output memory", "compile time")
+    return _markdown(("what over what", "sizes", *heads), rows)
+
+
+def of_peaks(figures):
+    """Peak memory of whole processes."""
+    rows = [
+        (name, *(f"{peaks[side]:,.0f}" for side in ("neither", "ltjax", "torch")))
+        for name, peaks in figures["detail"]["peak_mebibytes"].items()
+    ]
+    return _markdown(("part", "libraries only", "ltjax", "torch"), rows)
+
+
+def of_digits(figures):
+    """Whole runs on the digits."""
+    rows = [
+        (
+            name,
+            f"{run['seconds']:.1f}",
+            f"{run['seconds_to_first_epoch']:.1f}",
+            f"{run['peak_mebibytes']:,.0f}",
+        )
+        for name, run in figures["detail"]["digits"].items()
+    ]
+    heads = ("compilation cache", "whole run, s", "to the first epoch's end, s")
+    return _markdown((*heads, "peak memory, MiB"), rows)
+
+
+def of_scaling(figures):
+    """The rows of `scaling.py`."""
+    rows = [
+        (
+            row["devices"],
+            row["images_per_device"],
+            "yes" if row["same_order"] else "no",
+            *(f"{row[part]:.1e}" for part in ("weights", "statistics", "loss")),
+            f"{row['seconds_per_step']:.3f}",
+        )
+        for row in figures["rows"]
+    ]
+    heads = ("devices", "images each", "same order", "weights", "statistics", "loss")
+    return _markdown((*heads, "s per step"), rows)
+
+
+def _markdown(heads, rows):
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def tables():
-    """Every table by the name of its place in the documents."""
-    runs = {name: of_run(RESULTS / file) for name, file in RUNS.items()}
-    sweeps = {name: of_sweep(RESULTS / file) for name, file in SWEEPS.items()}
-    return {**runs, **sweeps, "bench": of_bench(RESULTS / BENCH)}
+    """What makes every table, by the name of its place in the documents."""
+
+    def runs(make, files):
+        return {name: partial(make, RESULTS / file) for name, file in files.items()}
+
+    def figures(make, file):
+        return lambda: make(json.loads((RESULTS / file).read_text()))
+
+    return {
+        **runs(of_run, RUNS),
+        **runs(of_sweep, SWEEPS),
+        "bench": figures(of_bench, BENCH),
+        "first_calls": figures(of_first_calls, BENCH),
+        "growth": figures(of_growth, BENCH),
+        "peaks": figures(of_peaks, BENCH),
+        "digits_runs": figures(of_digits, BENCH),
+        "scaling": figures(of_scaling, SCALING),
+    }
 
 
 def filled(text):
     """A document's text with every table in it made anew."""
-    for name, rows in tables().items():
-        block = f"<!-- {name} -->\n{rows}\n<!-- /{name} -->"
-        pattern = f"<!-- {name} -->.*<!-- /{name} -->"
-        text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
+    for name, make in tables().items():
+        if f"<!-- {name} -->" in text:
+            block = f"<!-- {name} -->\n{make()}\n<!-- /{name} -->"
+            pattern = f"<!-- {name} -->.*<!-- /{name} -->"
+            text = re.sub(pattern, lambda _, block=block: block, text, flags=re.DOTALL)
     return text
 
 

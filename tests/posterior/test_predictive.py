@@ -58,6 +58,23 @@ def test_features_do_not_depend_on_the_batches(looped, batch_size):
     np.testing.assert_allclose(run(members(), images), looped, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("backend", "sizes"), [("cpu", {75}), ("gpu", {150})])
+def test_batches_suit_the_backend(monkeypatch, backend, sizes):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    seen = set()
+
+    def apply(variables, x):
+        seen.add(len(x))
+        return variables["params"] * x
+
+    pixels = np.arange(150, dtype=np.float32).reshape(150, 1)
+    found = predictive.features(
+        jnp.array([3.0]), lambda factor: {"params": factor}, apply, pixels
+    )
+    assert seen == sizes
+    np.testing.assert_array_equal(found[0], 3 * pixels)
+
+
 def test_the_same_keys_serve_twice(looped):
     keys = members()
     run = jax.jit(lambda keys: predictive.features(keys, draw, net.apply, images))
