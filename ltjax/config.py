@@ -49,8 +49,8 @@ class Data:
     flip: bool = False
     """Random horizontal flips."""
     manifest: str | None = None
-    """Known set that the data claim to be, checked image by image count: `cifar10_lt`,
-    `cifar100_lt`, `imagenet_lt`, `places_lt` or `inaturalist2018`."""
+    """Known set that the data must be: `cifar10_lt`, `cifar100_lt`, `imagenet_lt`,
+    `places_lt` or `inaturalist2018`; None: any."""
     allow_mismatch: bool = False
     """Go on, and say so in the results, where the data are not what `manifest` says."""
 
@@ -70,8 +70,8 @@ class Model:
     """Weights in torchvision's layout to begin with, .safetensors or .npz; the head is
     always new."""
     frozen: int = 0
-    """Parts of a pretrained network that stay as they are, batch norm included: 1 is
-    the stem, 4 the stem and three of the four stages."""
+    """Parts of a pretrained network that stay as they are: 1 is the stem, 4 the stem
+    and three of four stages."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type; statistics and losses are float32 either way."""
 

@@ -8,6 +8,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 from rich.console import Console
 
 from ltjax import backbone, checkpoint, pretrained
@@ -96,11 +97,21 @@ def test_grey_images_do_not_fit(file):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def hastily():
-    """Compiling takes most of the time."""
-    jax.config.update("jax_disable_most_optimizations", True)
+def compiled_once(tmp_path_factory):
+    """Compiling takes most of the time: do it hastily, and once for equal programs."""
+    settings = (  # with their defaults
+        ("jax_disable_most_optimizations", True, False),
+        ("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("cache")), None),
+        ("jax_persistent_cache_min_compile_time_secs", 0, 1.0),
+        ("jax_persistent_cache_min_entry_size_bytes", -1, 0),
+    )
+    compilation_cache.reset_cache()
+    for name, value, _ in settings:
+        jax.config.update(name, value)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    for name, _, default in settings:
+        jax.config.update(name, default)
+    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +150,7 @@ def timeless(results):
 
 @pytest.mark.parametrize("name", backbone.NAMES)
 def test_the_frozen_part_is_not_trained_and_the_rest_is(done, file, name):
-    config, out, _, _ = done
+    _, out, _, _ = done
     state, posterior = checkpoint.load_as_saved(out / "checkpoints" / name / "3")
     begin = pretrained.read(file, WHOLE, 4).features
     trained = state["params"]["features"]

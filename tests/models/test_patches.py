@@ -30,17 +30,17 @@ def reference(x, kernel, stride):
 @pytest.mark.parametrize("convolve", [convolve_first, convolve_tiny])
 @pytest.mark.parametrize(
     ("height", "width", "size", "stride"),
-    [(1, 1, 3, 1), (2, 2, 3, 2), (5, 4, 3, 2), (9, 8, 7, 2), (7, 7, 7, 1)],
+    [(1, 1, 3, 1), (2, 2, 3, 2), (5, 4, 3, 2), (6, 8, 5, 2)],
 )
 def test_convolutions_and_their_gradients(convolve, height, width, size, stride):
     x, kernel = draw(3, height, width, 2), draw(size, size, 2, 4)
     wanted = reference(x, kernel, stride)
-    got = convolve(x, kernel, stride)
+    got, pull = jax.vjp(jax.jit(lambda x, k: convolve(x, k, stride)), x, kernel)
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
 
     # Linear in either argument: its gradient is what an inner product says it is.
     dy, dx, dk = draw(*wanted.shape), draw(*x.shape), draw(*kernel.shape)
-    got_x, got_k = jax.vjp(lambda x, k: convolve(x, k, stride), x, kernel)[1](dy)
+    got_x, got_k = jax.jit(pull)(dy)
     for got, move, change in (
         (got_x, dx, reference(dx, kernel, stride)),
         (got_k, dk, reference(x, dk, stride)),
@@ -95,6 +95,6 @@ def test_gradient_of_max_pool_equals_pytorch_with_ties():
     torch.nn.functional.max_pool2d(leaf, 3, 2, 1).backward(
         torch.tensor(dy.transpose(0, 3, 1, 2))
     )
-    (got,) = jax.vjp(max_pool, x)[1](dy)
+    (got,) = jax.vjp(jax.jit(max_pool), x)[1](dy)
     wanted = leaf.grad.numpy().transpose(0, 2, 3, 1)
     np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6)

@@ -131,10 +131,8 @@ def test_names_and_shapes_are_those_of_a_state_dict(name):
     with torch.device("meta"):
         state = peer(torch, *LAYOUTS[name], 7).state_dict()
     wanted = {k: tuple(v.shape) for k, v in state.items() if "num_batches" not in k}
-    zeros = jax.tree.map(
-        lambda leaf: np.broadcast_to(np.float32(0), leaf.shape),
-        shapes_of(ours(name, 7)),
-    )
+    zero, like = np.float32(0), shapes_of(ours(name, 7))
+    zeros = jax.tree.map(lambda leaf: np.broadcast_to(zero, leaf.shape), like)
     got = {k: v.shape for k, v in weights.to_tensors(zeros).items()}
     assert got == wanted
 
@@ -142,7 +140,12 @@ def test_names_and_shapes_are_those_of_a_state_dict(name):
 @pytest.mark.parametrize(
     ("name", "train"),
     [
-        *((name, False) for name in LAYOUTS),
+        *((name, False) for name in ("resnet10", "resnet50", "resnet152", "resnext50")),
+        # The same blocks again.
+        *(
+            pytest.param(name, False, marks=pytest.mark.slow)
+            for name in ("resnet101", "resnext101")
+        ),
         # Not the deepest: 100 norms over 16 values each magnify PyTorch's float32
         # rounding just as far.
         *((name, True) for name in ("resnet10", "resnet50", "resnext50")),
@@ -176,6 +179,11 @@ TINY_VARIABLES = {
     kind: tree["features"]
     for kind, tree in random_variables(ours("resnet10", 2)).items()
 }
+STEM = resnet.resnet10(last=1)
+STEM_VARIABLES = {
+    kind: {name: leaf for name, leaf in tree.items() if resnet.part(name) < 1}
+    for kind, tree in TINY_VARIABLES.items()
+}
 
 
 def test_a_network_cut_in_two_is_the_whole():
@@ -199,32 +207,33 @@ def test_a_network_cut_in_two_is_the_whole():
 
 
 def test_a_mapped_axis_pools_batch_norm():
-    whole, wanted = TINY.apply(
-        TINY_VARIABLES, TINY_IMAGES, train=True, mutable=["batch_stats"]
+    whole, wanted = STEM.apply(
+        STEM_VARIABLES, TINY_IMAGES, train=True, mutable=["batch_stats"]
     )
-    model = resnet.resnet10(axis_name="devices")
+    model = STEM.copy(axis_name="devices")
 
     def features(images):
-        return model.apply(TINY_VARIABLES, images, train=True, mutable=["batch_stats"])
+        return model.apply(STEM_VARIABLES, images, train=True, mutable=["batch_stats"])
 
     halves = TINY_IMAGES.reshape(2, 2, 16, 16, 3)
-    got, new = jax.vmap(features, axis_name="devices")(halves)
-    np.testing.assert_allclose(got.reshape(4, 512), whole, rtol=1e-3, atol=1e-4)
+    got, new = jax.jit(jax.vmap(features, axis_name="devices"))(halves)
+    np.testing.assert_allclose(got.reshape(whole.shape), whole, rtol=1e-4, atol=1e-5)
     new = jax.tree.map(lambda leaf: leaf[1], new)
-    chex.assert_trees_all_close(new, wanted, rtol=1e-4, atol=1e-4)
+    chex.assert_trees_all_close(new, wanted, rtol=1e-5, atol=1e-5)
 
 
 def test_bfloat16_has_float32_parameters_statistics_and_features():
     model = resnet.resnet10(dtype=jnp.bfloat16)
     made = jax.eval_shape(model.init, jax.random.key(0), TINY_IMAGES)
     chex.assert_trees_all_equal_dtypes(made, TINY_VARIABLES)
-    got, new = model.apply(
-        TINY_VARIABLES, TINY_IMAGES, train=True, mutable=["batch_stats"]
+    features, new = jax.eval_shape(
+        lambda: model.apply(
+            TINY_VARIABLES, TINY_IMAGES, train=True, mutable=["batch_stats"]
+        )
     )
     chex.assert_trees_all_equal_dtypes(new["batch_stats"], made["batch_stats"])
-    assert got.dtype == jnp.float32
-    whole, _ = TINY.apply(
-        TINY_VARIABLES, TINY_IMAGES, train=True, mutable=["batch_stats"]
-    )
-    # 8 bits, through 12 layers normalised over as few as 4 values.
-    assert 0 < np.abs(got - whole).max() < 0.5
+    assert features.dtype == jnp.float32
+    got = STEM.copy(dtype=jnp.bfloat16).apply(STEM_VARIABLES, TINY_IMAGES)
+    assert got.dtype == jnp.bfloat16
+    whole = STEM.apply(STEM_VARIABLES, TINY_IMAGES)
+    np.testing.assert_allclose(np.float32(got), whole, rtol=0.03, atol=0.03)
