@@ -17,6 +17,7 @@ config = Config(
         train="cifar100_train.npz",
         test="cifar100_test.npz",
         imbalance_factor=100,
+        manifest="cifar100_lt",
         pad=4,
         flip=True,
     ),

@@ -64,8 +64,8 @@ class Data:
     flip: bool = False
     """Random horizontal flips."""
     manifest: str | None = None
-    """Known set that the data claim to be, checked image by image count: `cifar10_lt`,
-    `cifar100_lt`, `imagenet_lt`, `places_lt` or `inaturalist2018`."""
+    """Known set that the data must be: `cifar10_lt`, `cifar100_lt`, `imagenet_lt`,
+    `places_lt` or `inaturalist2018`; None: any."""
     allow_mismatch: bool = False
     """Go on, and say so in the results, where the data are not what `manifest` says."""
 

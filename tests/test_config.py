@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ltjax import config as configs
-from ltjax.config import Checkpoint, Classifier, Config, Data, Optim, Srepr, Swa
+from ltjax.config import Checkpoint, Classifier, Config, Data, Model, Optim, Srepr, Swa
 
 BASE = configs.identity(Config())
 
@@ -22,6 +22,8 @@ def changed(**more):
         Config(data=Data(train="a.npz", test="b.npz")),
         Config(data=Data(directory="elsewhere", download=True)),
         Config(data=Data(path="elsewhere", strict=True)),
+        Config(data=Data(manifest="cifar100_lt", allow_mismatch=True)),
+        Config(model=Model(pretrained="a.npz")),
     ],
 )
 def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):

@@ -70,6 +70,7 @@ def test_the_defaults_are_right():
         ("optim.momentum", (-0.1, 1, 1.5, NAN), (0, 0.99)),
         ("classifier.momentum", (-0.1, 1, NAN), (0,)),
         ("classifier.srepr.alpha", (-0.01, 1.01, NAN), (0, 1, 0.5)),
+        ("model.frozen", (-1, 5), (0,)),
         ("model.depth", (2, 7, 9, 18, 54, -4), (8, 14, 20, 32, 56)),
         ("seed", (-1, 2**32), (0, 2**32 - 1)),
         ("data.subset_seed", (-1, 2**32), (0, 5)),
@@ -112,6 +113,8 @@ def test_limits(name, wrong, right):
         Config(data=Data(imbalance_factor=100, largest=500)),
         Config(optim=Optim(epochs=2, warmup_epochs=0)),
         Config(classifier=Classifier(methods=())),
+        Config(model=Model(name="resnet50", dtype="bfloat16")),
+        Config(model=Model(name="resnet152", pretrained="a.npz", frozen=4)),
     ],
 )
 def test_settings_that_belong_together(config):
@@ -159,6 +162,21 @@ def test_settings_that_belong_together(config):
             Config(data=dataclasses.replace(NPZ, directory="x")),
             "data.directory is 'x', which only --data.source tfds reads; "
             "data.source is npz",
+        ),
+        (
+            Config(model=Model(name="resnet50", depth=56)),
+            "model.depth is 56, which only a CIFAR ResNet reads; "
+            "model.name is resnet50",
+        ),
+        (
+            Config(model=Model(pretrained="a.npz")),
+            "model.pretrained is 'a.npz', which no CIFAR ResNet reads; "
+            "model.name is cifar_resnet",
+        ),
+        (
+            Config(model=Model(name="resnet50", frozen=2)),
+            "model.frozen is 2 without model.pretrained; only weights that were "
+            "trained before can be frozen",
         ),
         (
             Config(data=Data(largest=500)),

@@ -6,7 +6,6 @@ of the kept images. None stands where no source tells: iNaturalist's counts per 
 and the lists that follow from no rule, or from labels that were not at hand (CIFAR-10).
 """
 
-import difflib
 import hashlib
 import json
 from pathlib import Path
@@ -39,10 +38,8 @@ def find(name, imbalance_factor=None):
     if name not in known and imbalance_factor is not None:
         name = f"{name}_if{imbalance_factor:g}"
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
         raise Mistake(
-            f"data.manifest: no {name} is known; {hint}there are {', '.join(known)}; "
+            f"data.manifest: no {name} is known, only {', '.join(known)}; "
             "None checks nothing"
         )
     return {"name": name, **json.loads((_FOLDER / f"{name}.json").read_text())}

@@ -87,7 +87,7 @@ def read(path):
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (*damage, AttributeError) as error:  # a lone array has no members
+    except (*damage, TypeError) as error:  # a lone array is no archive
         raise Mistake(f"{path} is not an .npz file of plain arrays: {error}") from error
 
 
