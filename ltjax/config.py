@@ -64,8 +64,7 @@ class Data:
     flip: bool = False
     """Random horizontal flips."""
     manifest: str | None = None
-    """Known set that the data must be: `cifar10_lt`, `cifar100_lt`, `imagenet_lt`,
-    `places_lt` or `inaturalist2018`; None: any."""
+    """Known set that the data must be, such as `cifar100_lt`; None: any."""
     allow_mismatch: bool = False
     """Go on, and say so in the results, where the data are not what `manifest` says."""
 
@@ -79,14 +78,11 @@ class Model:
     depth: int = 32
     """Of a CIFAR ResNet: 6n + 2 layers, 8, 20, 32, 44, 56."""
     width: int = 16
-    """Of a CIFAR ResNet: channels of the first stage; the second and third have twice
-    and four times."""
+    """Of a CIFAR ResNet: channels of the first stage, doubled in each of the next."""
     pretrained: str | None = None
-    """Weights in torchvision's layout to begin with, .safetensors or .npz; the head is
-    always new."""
+    """Weights to begin with, .safetensors or .npz (torchvision names); new head."""
     frozen: int = 0
-    """Parts of a pretrained network that stay as they are: 1 is the stem, 4 the stem
-    and three of the four stages."""
+    """Pretrained parts that stay as they are: 1 the stem, 4 also three of 4 stages."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type; statistics and losses are float32 either way."""
 

@@ -38,24 +38,17 @@ def load(settings, console=None):
         )
     if data.classes < 2:
         raise Mistake(f"{data.name} has {data.classes} class; it takes 2 to tell apart")
+    train = tailed(data.train, data.classes, settings)
+    # A manifest tells of the whole set, before anything is held out.
+    checked = manifest.check(
+        settings, data.train.label, train.label, data.test.label, data.classes
+    )
     if settings.holdout:
         rest, chosen = longtail.hold_out(
             data.train, data.classes, settings.holdout, settings.subset_seed
         )
-        data = dataclasses.replace(data, train=rest, test=chosen)
-    train = longtail.tailed(
-        data.train,
-        data.classes,
-        settings.imbalance_factor,
-        settings.largest,
-        settings.subset_seed,
-    )
-    # A manifest tells of the whole set, from which nothing is held out.
-    checked = None
-    if not settings.holdout:
-        checked = manifest.check(
-            settings, data.train.label, train.label, data.test.label, data.classes
-        )
+        train = tailed(rest, data.classes, settings)
+        data = dataclasses.replace(data, test=chosen)
     counts = longtail.class_counts(train.label, data.classes)
     if settings.imbalance_factor is not None and counts.min() < 1:
         raise Mistake(
@@ -63,6 +56,17 @@ def load(settings, console=None):
             f"most {counts.max()}, or class {counts.argmin()} has no training image"
         )
     return dataclasses.replace(data, train=train, manifest=checked)
+
+
+def tailed(split, classes, settings):
+    """The long-tailed part of a training split."""
+    return longtail.tailed(
+        split,
+        classes,
+        settings.imbalance_factor,
+        settings.largest,
+        settings.subset_seed,
+    )
 
 
 def held(files, settings, per_class, console):

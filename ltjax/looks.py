@@ -59,10 +59,8 @@ def take(session, name, weights):
 
     everywhere = devices.everywhere()
     frozen = jax.device_put(session.pretrained.frozen, everywhere)
-    refresh, features = (
-        jax.jit(compute, out_shardings=everywhere)
-        for compute in (refresh_of, features_of)
-    )
+    refresh = jax.jit(refresh_of, out_shardings=everywhere)
+    features = jax.jit(features_of, out_shardings=everywhere)
     augmented = jax.jit(
         lambda images, number: session.augment(
             jax.random.fold_in(session.keys.views, number), images
@@ -79,7 +77,7 @@ def take(session, name, weights):
     with progress.stage(session.console, f"features {name}", 3 + (views or 0)) as done:
 
         def kept(what, compute, *args):
-            tree = session.kept(f"features/{name}/{what}", compute, *args)
+            tree = session.kept(f"features/{name}/{what}", compute, frozen, *args)
             done()
             return tree
 
@@ -100,6 +98,6 @@ def take(session, name, weights):
             seen = bank[epoch % len(bank)]
             return seen if draws else seen[:1]
         who = everyone if draws else mean
-        return devices.local(features(*who, augmented(images, epoch)))
+        return devices.local(features(frozen, *who, augmented(images, epoch)))
 
     return Looks(plain, test, view)
