@@ -219,7 +219,7 @@ def bench(options, console):
             "pairs": found,
             **detail,
             "environment": before,
-            "options": dataclasses.asdict(options) | {"out": str(options.out)},
+            "options": dataclasses.asdict(options) | {"out": options.out.name},
             "seconds": time.monotonic() - started,
         },
     }

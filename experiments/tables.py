@@ -97,7 +97,8 @@ def of_growth(figures):
     for name, axis in figures["detail"]["growth"].items():
         sizes = ", ".join(f"{point['size']:,}" for point in axis["points"])
         slopes = (axis["slopes"][quantity] for quantity in names)
-        cells = ("–" if s is None else f"{s:.2f}".replace("-", "−") for s in slopes)
+        # Adding 0 takes the sign of a -0.
+        cells = ("–" if s is None else f"{round(s, 2) + 0:.2f}" for s in slopes)
         rows.append((name, sizes, *cells))
     heads = ("time", "temporary memory", "output memory", "compile time")
     return _markdown(("what over what", "sizes", *heads), rows)

@@ -73,19 +73,22 @@ def _kernel_gradient(x, dy):
 
     Three copies of x, shifted by r, beside each other, and three of dy, shifted by -s,
     make all nine a single matrix product. A few images at a time keep the copies in the
-    cache: one from each of eight parts of the batch, so that devices that hold parts of
-    it (up to eight) work on their own images and exchange only the sums.
+    cache. They come from one part of the batch for each device, so that devices which
+    share a batch look at their own images, and exchange only the sums.
     """
-    parts = math.gcd(len(x), 8)
-    whole = [a.reshape(parts, -1, *a.shape[1:]) for a in (x, dy)]
-    _, steps, height, width, channels = whole[0].shape
+    parts = math.gcd(len(x), jax.device_count())
+    images, height, width, channels = len(x) // parts, *x.shape[1:]
+    chunk = math.gcd(images, max(8 // parts, 1))
+    whole = [a.reshape(parts, images, *a.shape[1:]) for a in (x, dy)]
 
     def add(index, total):
-        x, dy = (jax.lax.dynamic_index_in_dim(a, index, 1, False) for a in whole)
-        x = jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0)))
-        dy = jnp.pad(dy, ((0, 0), (0, 0), (1, 1), (0, 0)))
-        rows = [x[:, r : r + height] for r in range(3)]
-        columns = [dy[:, :, 2 - s : 2 - s + width] for s in range(3)]
+        x, dy = (
+            jax.lax.dynamic_slice_in_dim(a, index * chunk, chunk, axis=1) for a in whole
+        )
+        x = jnp.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0), (0, 0)))
+        dy = jnp.pad(dy, ((0, 0), (0, 0), (0, 0), (1, 1), (0, 0)))
+        rows = [x[:, :, r : r + height] for r in range(3)]
+        columns = [dy[:, :, :, 2 - s : 2 - s + width] for s in range(3)]
         product = jnp.einsum(
             "pki,pkj->pij",
             jnp.concatenate(rows, -1).reshape(parts, -1, 3 * channels),
@@ -95,7 +98,7 @@ def _kernel_gradient(x, dy):
         return total + product
 
     zeros = jnp.zeros((parts, 3 * channels, 3 * dy.shape[-1]))
-    total = jax.lax.fori_loop(0, steps, add, zeros).sum(0)
+    total = jax.lax.fori_loop(0, images // chunk, add, zeros).sum(0)
     return total.reshape(3, channels, 3, -1).transpose(0, 2, 1, 3)
 
 
