@@ -26,5 +26,7 @@ config = Config(
     optim=Optim(epochs=16, warmup_epochs=1),
     swa=Swa(start=10, lr=0.02, rank=20),
     posterior=Posterior(samples=10),
-    classifier=Classifier(epochs=20, views=2, srepr=Srepr(alpha=0.5, temperature=2.0)),
+    classifier=Classifier(
+        epochs=20, views=2, srepr=Srepr(alpha=0.6, temperature=4.0, head="stage_one")
+    ),
 )

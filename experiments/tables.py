@@ -36,12 +36,13 @@ def of_sweep(path):
     """A Markdown table of the choices of `sweep.py`, lowest NLL first."""
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     rows = [
-        "| classifier | draws | views | all | NLL | ECE |",
-        "| --- | --: | --: | --: | --: | --: |",
+        "| classifier | draws | views | all | NLL | less the lowest | ECE |",
+        "| --- | --: | --: | --: | --: | --: | --: |",
     ]
     for line in sorted(lines, key=lambda line: line["nll"]):
-        figures = f"{line['acc']['all']:.2f} | {line['nll']:.3f} | {line['ece']:.3f} |"
-        rows.append(f"| {_named(line)} | {figures}")
+        gap = f"{line['gap']:.4f} ± {line['gap_se']:.4f}"
+        figures = f"{line['nll']:.4f} | {gap} | {line['ece']:.3f} |"
+        rows.append(f"| {_named(line)} | {line['acc']['all']:.2f} | {figures}")
     return "\n".join(rows)
 
 
@@ -56,8 +57,8 @@ def _named(line):
         if name == "mean":
             name += f", T = {choice['temperature']:g}"
         name += f", α = {choice['alpha']:g}, LA on {choice['on']}"
-    if line["head"] == "stage_one":
-        name += ", head of stage one"
+        if choice["head"] == "stage_one":
+            name += ", head of stage one"
     return f"{name} | {line['samples']} | {line['views']}"
 
 

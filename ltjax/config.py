@@ -150,6 +150,8 @@ class Srepr:
     """Distillation of the headline row; the other form is a variant beside it."""
     on: Literal["members", "mean", "both"] = "members"
     """Where the logit-adjusted loss is taken."""
+    head: Literal["new", "stage_one"] = "new"
+    """What re-training starts from: a new head, or that of stage one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -177,8 +179,6 @@ class Classifier:
     """Nesterov momentum."""
     weight_decay: float = 5e-4
     """Coupled L2 on the trained parameters."""
-    head: Literal["new", "stage_one"] = "new"
-    """What cRT, LA and SRepr start from: a new head, or that of stage one."""
     views: int | None = 4
     """Augmented views kept as a bank of features; None: fresh ones each epoch."""
     tau: float = 1.0

@@ -50,9 +50,7 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
     """
     dim, classes = head["kernel"].shape
 
-    def first_head():
-        if settings.head == "stage_one":
-            return head
+    def new_head():
         return linear.init(jax.random.clone(key), dim, classes)
 
     # The adjusted loss leaves a class without training images where it began, and its
@@ -66,7 +64,7 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
     for method in settings.methods:
         if method == "crt":
             recipe = Recipe(
-                first_head(),
+                new_head(),
                 crt.logits,
                 lambda params, z, y: crt.loss(params, z[0], y),
                 sampling="class",
@@ -91,7 +89,7 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
             )
         elif method == "la":
             recipe = Recipe(
-                first_head(),
+                new_head(),
                 seen_only(logit_adjustment.logits),
                 lambda params, z, y: logit_adjustment.loss(
                     params, z[0], y, counts, settings.tau
@@ -106,7 +104,8 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
                 ),
             )
         elif has_draws:
-            found |= _srepr(settings, first_head, seen_only(srepr.logits), counts)
+            first = head if settings.srepr.head == "stage_one" else new_head()
+            found |= _srepr(settings, first, seen_only(srepr.logits), counts)
             continue
         else:
             continue
@@ -114,7 +113,7 @@ def recipes(settings, key, head, features, labels, counts, has_draws):
     return found
 
 
-def _srepr(settings, first_head, logits, counts):
+def _srepr(settings, first, logits, counts):
     """SRepr's steps: (c) in the configured form, (b), and (c) in the other form."""
     chosen = settings.srepr
 
@@ -133,7 +132,7 @@ def _srepr(settings, first_head, logits, counts):
                 tau=settings.tau,
             )
 
-        return Recipe(first_head(), logits, loss, draws=True)
+        return Recipe(first, logits, loss, draws=True)
 
     other = "dirichlet" if chosen.form == "mean" else "mean"
     return {
