@@ -81,9 +81,9 @@ def take(session, name, weights):
             done()
             return tree
 
-        stats = kept("batch_stats", refresh, frozen, weights, members, images)
-        everyone = (frozen, weights, members, stats)
-        mean = (frozen, weights, extractor.first(members), extractor.first(stats))
+        stats = kept("batch_stats", refresh, weights, members, images)
+        everyone = (weights, members, stats)
+        mean = (weights, extractor.first(members), extractor.first(stats))
         plain = devices.local(kept("plain", features, *mean, images))[0]
         test = devices.local(kept("test", features, *everyone, test_images))
         bank = [
