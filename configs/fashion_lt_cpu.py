@@ -7,7 +7,8 @@ The files hold Fashion-MNIST in official order: `image` uint8 [N, 28, 28, 1] and
 `label`; a training file of a part of it needs `rank` besides. Fashion-MNIST has no
 customary long-tailed version: this is the rule and the draw of CIFAR-100-LT, 6,000
 images of class 0 down to 60 of class 9, 14,886 in all. SRepr's settings are those of
-configs/cifar100_lt_cpu.py.
+configs/cifar100_lt_cpu.py. Its validation runs, `--data.holdout 50`, take
+`--data.largest 5900` (`--holdout-largest 5900` of experiments/table2.py).
 """
 
 from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa

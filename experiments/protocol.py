@@ -64,6 +64,9 @@ def read(description, args):
         "less the images held out",
     )
     own, rest = parser.parse_known_args(args)
+    for flag in ("--seed", "--out", "--stage-one", "--data.holdout"):
+        if any(word.split("=")[0] == flag for word in rest):
+            raise Mistake(f"{flag} is the table's own to set; see --help")
     return Options(**vars(own), rest=rest)
 
 
@@ -81,8 +84,11 @@ def command(make, description):
                 print(f"{options.out} has seed {seed}")
                 continue
             text = "".join(json.dumps(line) + "\n" for line in make(options, seed))
-            with options.out.open("a", encoding="utf-8") as file:
-                file.write(text)
+            before = options.out.read_text() if options.out.exists() else ""
+            # Whole or not at all: a seed that is there has all its lines.
+            part = options.out.with_name(options.out.name + ".part")
+            part.write_text(before + text, encoding="utf-8")
+            part.replace(options.out)
     except Mistake as mistake:
         print(f"ltjax: {mistake}", file=sys.stderr)
         return 2
@@ -93,23 +99,27 @@ def seeds_done(options):
     """The seeds in the file, which must be of the same settings."""
     if not options.out.exists():
         return set()
-    settings = facts(config_of(options, 0))["settings"]
-    lines = [json.loads(line) for line in options.out.read_text().splitlines()]
-    for line in lines:
-        if line["settings"] != settings:
-            raise Mistake(
-                f"--out {options.out} holds lines of {line['config']} with other "
-                f"settings ({line['settings']}, now {settings}); give a new file"
-            )
-    return {line["seed"] for line in lines}
+    ours = facts(config_of(options, 0))["settings"], options.holdout
+    try:
+        lines = [json.loads(line) for line in options.out.read_text().splitlines()]
+        found = {(line["settings"], line["holdout"]) for line in lines}
+        seeds = {line["seed"] for line in lines}
+    except (ValueError, KeyError, TypeError) as error:
+        raise Mistake(
+            f"--out {options.out} holds other lines; give a new file"
+        ) from error
+    for theirs in found - {ours}:
+        raise Mistake(
+            f"--out {options.out} holds lines of other settings or another --holdout "
+            f"({theirs}, now {ours}); give a new file"
+        )
+    return seeds
 
 
 def config_of(options, seed, holdout=0):
     """The config of one of a seed's runs."""
     args = ["--config", str(options.config), "--seed", str(seed), *options.rest]
     config, *_ = main.read(args)
-    if config.data.holdout:
-        raise Mistake("--data.holdout is the table's own to set; give --holdout")
     data = config.data
     if holdout:
         largest = options.holdout_largest
@@ -157,6 +167,7 @@ def finished(options, config):
         "dataset": data["name"],
         "imbalance_factor": data["imbalance_factor"],
         **facts(config),
+        "holdout": options.holdout,
         "seed": config.seed,
         "commit": last["commit"],
         "device": last["devices"][0],

@@ -4,6 +4,7 @@ python experiments/results_page.py
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -85,7 +86,10 @@ def lines_of(file, seeds):
     path = RESULTS / file
     if not path.exists():
         raise Mistake(f"{path.name} does not exist in {RESULTS}; make it first")
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+    except ValueError as error:
+        raise Mistake(f"{path.name} is cut or damaged: {error}") from error
     kinds = sorted({(line["config"], line["settings"]) for line in lines})
     if len(kinds) > 1:
         names = ", ".join(f"{config} ({digest})" for config, digest in kinds)
@@ -93,6 +97,9 @@ def lines_of(file, seeds):
     found = {}
     for line in lines:
         found.setdefault(line["seed"], []).append(line)
+    more = sorted(found.keys() - set(seeds))
+    if more:
+        raise Mistake(f"{path.name} has seed {more[0]}, which the page leaves out")
     missing = [seed for seed in seeds if seed not in found]
     if missing:
         listed = ", ".join(map(str, missing))
@@ -183,7 +190,8 @@ def p_value(gaps):
     """Two-sided p of a paired t-test that the mean gap over seeds is 0."""
     if len(gaps) < 2 or np.ptp(gaps) == 0:
         return "–"
-    return f"{stats.ttest_1samp(gaps, 0).pvalue:.3f}"
+    p = stats.ttest_1samp(gaps, 0).pvalue
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def pattern(rows, spearman):
@@ -256,7 +264,10 @@ def mean_spearman(by_seed):
 def provenance(by_seed):
     """Which commits and devices made the lines."""
     lines = [line for lines in by_seed.values() for line in lines]
-    commits = sorted({str(line["commit"])[:7] for line in lines})
+    # A dirty tree is told, too.
+    commits = sorted(
+        {re.sub(r"(\w{7})\w*", r"\1", str(line["commit"])) for line in lines}
+    )
     devices = sorted({line["device"] for line in lines})
     seeds = "Seed" if len(by_seed) == 1 else "Seeds"
     return (
@@ -271,6 +282,14 @@ def section(about):
         lines_of(f"{kind}_{about.name}.jsonl", about.seeds)
         for kind in ("table1", "table2", "figure3")
     )
+    kinds = {
+        (line["dataset"], line["settings"])
+        for table in (table1, table2, figure3)
+        for lines in table.values()
+        for line in lines
+    }
+    if len(kinds) > 1:
+        raise Mistake(f"the files of {about.name} are of several runs: {sorted(kinds)}")
     rows = of_rows(table2)
     steps = {row: lines[0]["step"] for row, lines in of_rows(table1).items()}
     parts = [
@@ -288,10 +307,12 @@ def section(about):
             f"t-test over {len(about.seeds)} seeds (few: read it as a hint):",
             against(rows),
         ]
+    fitted = all(line["holdout"] for lines in table2.values() for line in lines)
     parts += [
         "ECE per group; NLL and ECE after a temperature T fitted on the validation "
-        "run of the same seed; and the accuracy that the head's best epoch on the test "
-        "set would have claimed, for comparison with work that reports it:",
+        f"run of the same seed{'' if fitted else ' (not run yet)'}; and the accuracy "
+        "that the head's best epoch on the test set would have claimed, for comparison "
+        "with work that reports it:",
         table(rows, BESIDE),
         "Spread of the draws per class, head classes at the left (the paper's "
         "Figure 3):",

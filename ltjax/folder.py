@@ -50,40 +50,58 @@ def claim(path, config, data, pretrained=None):
         write_json(record, whole)
 
 
-def adopt(path, other, config, data, names):
+def adopt(path, other, config, data, names, pretrained=None):
     """Copies the trained backbones `names` of the run in `other` into the run's folder.
 
     Their features too, if those would be the same. What the run has begun itself is
-    left as it is. Raises `Mistake`, with nothing copied, unless `other` has finished
-    stage one on these data under the same settings of it.
+    left as it is. `pretrained` is the digest of the weights it begins with. Raises
+    `Mistake`, with nothing copied, unless `other` has finished stage one on these data
+    under the same settings of it.
     """
-    record = other / "config.json"
-    if not record.exists():
-        raise Mistake(f"--stage-one {other} holds no run; give the folder of one")
-    found = read_json(record)["run"]
-    theirs = configs.completed(found["config"])
-    ours = configs.identity(config)
-    difference = configs.first_difference(
-        configs.stage_one(theirs), configs.stage_one(ours)
-    )
-    if not difference and found["data"] != fingerprint(data):
-        difference = "its images or labels were others"
+    difference = backbone_difference(other, config, data, pretrained)
     if difference:
         raise Mistake(f"--stage-one {other} was trained otherwise: {difference}")
+    last = str(config.optim.epochs)
     for name in names:
         done = checkpoint.latest_step(other / "checkpoints" / name)
-        if done != config.optim.epochs:
+        if str(done) != last:
             raise Mistake(
                 f"--stage-one {other} has {done} epochs of {name}; it must have "
-                f"finished the {config.optim.epochs} of optim.epochs"
+                f"finished the {last} of optim.epochs"
             )
-    wanted = {name: str(config.optim.epochs) for name in names}
-    if _looks(theirs) == _looks(ours) and (other / "results.json").exists():
-        wanted |= {f"features/{name}": "." for name in names}
-    for name, part in wanted.items():
-        name = Path("checkpoints") / name
-        if not (path / name).exists():
-            _copy(other, path, name / part)
+    theirs = configs.completed(read_json(other / "config.json")["run"]["config"])
+    finished = (other / "results.json").exists()
+    same_looks = _looks(theirs) == _looks(configs.identity(config))
+    for name in names:
+        if (path / "checkpoints" / name).exists():
+            continue
+        # Before the backbone, whose folder says that both are there.
+        if finished and same_looks:
+            shutil.rmtree(path / "checkpoints" / "features" / name, ignore_errors=True)
+            _copy(other, path, f"checkpoints/features/{name}")
+        _copy(other, path, f"checkpoints/{name}/{last}")
+
+
+def backbone_difference(path, config, data, pretrained=None):
+    """In what the backbones of the run in `path` differ from the config's, or None.
+
+    Raises `Mistake` if `path` holds no run.
+    """
+    record = path / "config.json"
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))["run"]
+        theirs = configs.stage_one(configs.completed(found["config"]))
+        ours = configs.stage_one(configs.identity(config))
+        difference = configs.first_difference(theirs, ours)
+        same_data = found["data"] == fingerprint(data)
+        same_weights = found.get("pretrained") == pretrained
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise Mistake(f"{path} holds no run; give the folder of one") from None
+    if not same_data:
+        difference = difference or "its images or labels were others"
+    if not same_weights:
+        difference = difference or "its pretrained weights were others"
+    return difference
 
 
 def _looks(identity):

@@ -48,7 +48,8 @@ def run(config, out, console=None, stage_one=None):
         console.print(table(results))
         return results
     if stage_one is not None:
-        folder.adopt(out, Path(stage_one), config, data, backbone.NAMES)
+        other = Path(stage_one)
+        folder.adopt(out, other, config, data, backbone.NAMES, start.digest)
     folder.record_versions(out)
     folder.record_skipped(out, data, console)
     index = order.class_index(data.train.label, data.classes)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 
-from ltjax import checkpoint, retraining, streams
+from ltjax import checkpoint, folder, retraining, streams
 from ltjax.config import Config
 from ltjax.data import order
 from ltjax.data.dataset import Dataset
@@ -31,8 +31,11 @@ class Backbone(NamedTuple):
 def backbone(out, name, config, data):
     """Opens what the finished run of `config` in `out` keeps of the backbone `name`.
 
-    Raises `Mistake` for what is not there.
+    Raises `Mistake` for what is not there, or comes from another backbone.
     """
+    difference = folder.backbone_difference(out, config, data)
+    if difference:
+        raise Mistake(f"{out} holds another run: {difference}")
     return Backbone(
         out=out,
         name=name,
@@ -71,10 +74,10 @@ def views(stored):
     Features [M + 1, N, D], or [1, N, D] without draws. Raises `Mistake` where none is
     kept.
     """
-    folder = stored.out / "checkpoints" / "features" / stored.name
-    count = len(list(folder.glob("view*")))
+    place = stored.out / "checkpoints" / "features" / stored.name
+    count = len(list(place.glob("view*")))
     if not count:
-        raise Mistake(f"{folder} keeps no views; classifier.views must not be None")
+        raise Mistake(f"{place} keeps no views; classifier.views must not be None")
     bank = [_features(stored.out, stored.name, f"view{n}") for n in range(count)]
 
     def view(epoch, draws):

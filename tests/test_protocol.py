@@ -97,13 +97,20 @@ def test_a_finished_seed_is_not_made_again_and_settings_do_not_mix(
     code, lines = table("table2", "--classifier.lr", 0.01)
     assert code == 2
     assert lines == table2
-    assert "holds lines of tiny with other settings" in capsys.readouterr().err
+    assert "holds lines of other settings" in capsys.readouterr().err
     code, _ = table("table2", "--out", table.folder / "no" / "x.jsonl")
     assert code == 2
     assert "is not a file in an existing folder" in capsys.readouterr().err
     code, _ = table("table2", "--data.holdout", 4)
     assert code == 2
-    assert "give --holdout" in capsys.readouterr().err
+    assert "--data.holdout is the table's own to set" in capsys.readouterr().err
+    code, _ = table("table2", "--seed", 3)
+    assert code == 2
+    assert "--seed is the table's own to set" in capsys.readouterr().err
+    code, lines = table("table2", "--holdout", 0)
+    assert code == 2
+    assert lines == table2
+    assert "another --holdout" in capsys.readouterr().err
 
 
 def test_table1_takes_its_rows_from_the_same_runs(table, table2):

@@ -43,6 +43,8 @@ def line(seed, row, **changes):
         "settings": "abc",
         "seed": seed,
         "commit": "0123456789",
+        "dataset": "set",
+        "holdout": 5,
         "device": "cpu",
         **dict(zip(("backbone", "classifier", "variant"), row)),
         "acc": acc,

@@ -59,10 +59,16 @@ def test_a_head_trained_again_on_the_kept_views_is_the_same(place):
 
 def test_what_is_not_there_is_named(place, tmp_path):
     data = load(place.config.data)
-    with pytest.raises(Mistake, match="sgd-none does not exist; finish the run first"):
+    with pytest.raises(Mistake, match="holds no run"):
         trained.backbone(tmp_path, "sgd", place.config, data)
     out = tmp_path / "x"
     shutil.copytree(place.out, out)
+    other = dataclasses.replace(place.config, seed=1)
+    with pytest.raises(Mistake, match="holds another run: seed was 0, now 1"):
+        trained.backbone(out, "sgd", other, data)
+    shutil.rmtree(out / "checkpoints" / "heads" / "sgd-none")
+    with pytest.raises(Mistake, match="sgd-none does not exist; finish the run first"):
+        trained.backbone(out, "sgd", place.config, data)
     for view in (out / "checkpoints" / "features" / "swa").glob("view*"):
         shutil.rmtree(view)
     stored = trained.backbone(out, "swa", place.config, data)
@@ -121,7 +127,17 @@ def test_another_stage_one_is_refused(place, tmp_path):
     message = refused(place, config, place.out, out / "data")
     assert message.endswith("its images or labels were others")
     message = refused(place, place.config, tmp_path, out / "none")
-    assert message == f"--stage-one {tmp_path} holds no run; give the folder of one"
+    assert message == f"{tmp_path} holds no run; give the folder of one"
+    (tmp_path / "config.json").write_text("[]")
+    message = refused(place, place.config, tmp_path, out / "list")
+    assert message == f"{tmp_path} holds no run; give the folder of one"
+    weights = tmp_path / "weights"
+    shutil.copytree(place.out, weights)
+    record = json.loads((weights / "config.json").read_text())
+    record["run"]["pretrained"] = "feedbeef"
+    (weights / "config.json").write_text(json.dumps(record))
+    message = refused(place, place.config, weights, out / "weights")
+    assert message.endswith("its pretrained weights were others")
     half = tmp_path / "half"
     shutil.copytree(place.out, half)
     shutil.rmtree(half / "checkpoints" / "swa" / "4")

@@ -115,6 +115,8 @@ def _divided(whole, classes, test_per_class, seed):
     classes = classes or int(whole.label.max()) + 1
     copies = partition.repeated(partition.digests(whole.image))
     test = partition.stratified(whole.label, classes, test_per_class, seed, copies)
+    # A draw of the part that is left is its own.
+    whole = whole._replace(rank=None)
     return tuple(taken(whole, np.flatnonzero(rows)) for rows in (~test, test))
 
 
