@@ -138,9 +138,14 @@ def test_the_pattern_is_judged_by_the_figures(page):
             "table2_x.jsonl mixes configs: tiny (abc), tiny (other)",
         ),
         (
-            [line(0, ROWS[0]), line(3, ROWS[0])],
+            [line(0, ROWS[0])],
             (0, 1, 2),
             "table2_x.jsonl lacks seed 1, 2 of the 3 asked for",
+        ),
+        (
+            [line(0, ROWS[0]), line(3, ROWS[0])],
+            (0,),
+            "table2_x.jsonl has seed 3, which the page leaves out",
         ),
     ],
 )
