@@ -78,6 +78,17 @@ def tfds(name, data_dir=None, download=False):
     default TFDS's own. A set that is not there is downloaded only if `download`.
     Examples with an `id` are sorted by it: CIFAR then has its official order.
     """
+    builder, test_name, classes = opened_tfds(name, data_dir, download)
+    paths = [f"TFDS {name} split {split!r}" for split in ("train", test_name)]
+    train, test = (
+        checked(path, *_read_tfds(path, builder, split), classes)
+        for path, split in zip(paths, ("train", test_name))
+    )
+    return paired(name, paths[0], train, paths[1], test, classes)
+
+
+def opened_tfds(name, data_dir=None, download=False):
+    """The builder of such a set, the split that tests, and the classes, or None."""
     import tensorflow_datasets
 
     if importlib.util.find_spec("array_record") is None:
@@ -102,12 +113,7 @@ def tfds(name, data_dir=None, download=False):
             "wanted 'image' and 'label'"
         )
     classes = getattr(features["label"], "num_classes", None)
-    paths = [f"TFDS {name} split {split!r}" for split in ("train", test_name)]
-    train, test = (
-        checked(path, *_read_tfds(path, builder, split), classes)
-        for path, split in zip(paths, ("train", test_name))
-    )
-    return paired(name, paths[0], train, paths[1], test, classes)
+    return builder, test_name, classes
 
 
 def _divided(whole, classes, test_per_class, seed):
