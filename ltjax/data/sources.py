@@ -74,9 +74,10 @@ def npz_split(path, classes=None):
 def tfds(name, data_dir=None, download=False):
     """A TFDS image classification set, stored as array_record; TensorFlow is not used.
 
-    The test split is `test`, or `validation` where there is none. `data_dir` is by
-    default TFDS's own. A set that is not there is downloaded only if `download`.
-    Examples with an `id` are sorted by it: CIFAR then has its official order.
+    The test split is `test`, or `validation` where there is none or its labels were
+    never published. `data_dir` is by default TFDS's own. A set that is not there is
+    downloaded only if `download`. Examples with an `id` are sorted by it: CIFAR then
+    has its official order.
     """
     builder, test_name, classes = opened_tfds(name, data_dir, download)
     paths = [f"TFDS {name} split {split!r}" for split in ("train", test_name)]
@@ -101,6 +102,8 @@ def opened_tfds(name, data_dir=None, download=False):
     builder = _tfds_builder(tensorflow_datasets, name, data_dir, download)
     splits = list(builder.info.splits)
     test_name = "test" if "test" in splits else "validation"
+    if {"test", "validation"} <= set(splits) and _unlabelled(builder, "test"):
+        test_name = "validation"
     if "train" not in splits or test_name not in splits:
         raise Mistake(
             f"TFDS {name} has the splits {_listed(splits)}, "
@@ -200,6 +203,12 @@ def _tfds_builder(tensorflow_datasets, name, data_dir, download):
             "wanted array_record; name another folder with --data.directory"
         )
     return builder
+
+
+def _unlabelled(builder, split):
+    """Whether the labels of a split were kept back: TFDS then has -1 in their place."""
+    source = builder.as_data_source(split)
+    return len(source) > 0 and int(source[0].get("label", 0)) < 0
 
 
 def _read_tfds(path, builder, split):
