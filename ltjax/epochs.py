@@ -52,11 +52,11 @@ def streamed(session, rows, frozen, step, prepare, collect):
     def run(number, carry):
         who = np.asarray(rows(jax.random.fold_in(keys.order, number), number))
         words = words_of(keys.prepare, number)
-        columns = devices_columns(who.shape[1])
+        columns = columns_here(who.shape[1])
         batches = stream.of_epoch(pictures, who, words, columns)
         with stream.Reader(batches, session.config.data.workers) as reader:
             pairs = zip(reader, labels[who[:, columns]])
-            sent = (split_over_devices(*pair) for pair in pairs)
+            sent = (_sent(*pair) for pair in pairs)
             carry, history, seconds = epoch.over(turn, carry, sent)
             pace = {
                 "input_images_per_second": reader.rate(),
@@ -81,13 +81,13 @@ def in_words(pace):
     return f", input {given:.0f} images/s, step {taken:.0f} images/s"
 
 
-def devices_columns(batch_size):
+def columns_here(batch_size):
     """The columns of a batch that the devices of this process hold, ascending."""
     parts = devices.split().addressable_devices_indices_map((batch_size,)).values()
     return np.unique(np.concatenate([np.arange(batch_size)[part] for part in parts]))
 
 
-def split_over_devices(images, labels):
+def _sent(images, labels):
     """A batch on its way to the devices, from the parts of it that this process has."""
     send = partial(jax.make_array_from_process_local_data, devices.split())
     return {"image": send(images), "label": send(labels)}

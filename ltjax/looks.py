@@ -41,9 +41,8 @@ def take(session, name, weights):
     refresh, features = kind(session, draw)
     images, test_images = session.train["image"], session.test["image"]
     # What is streamed stays on the host, in features too.
-    here = np.asarray
+    here, everywhere = np.asarray, devices.everywhere()
     if not session.streams:
-        everywhere = devices.everywhere()
         images, test_images = jax.device_put((images, test_images), everywhere)
         here = devices.local
     some = images
@@ -63,6 +62,7 @@ def take(session, name, weights):
             return tree
 
         stats = kept("batch_stats", refresh, weights, members, some)
+        stats = jax.device_put(stats, everywhere)  # what was saved lies on one device
         everyone = (weights, members, stats)
         mean = (weights, extractor.first(members), extractor.first(stats))
         plain = here(kept("plain", features, *mean, images))[0]

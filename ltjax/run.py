@@ -72,7 +72,7 @@ def run(config, out, console=None, stage_one=None):
             train=on_device(data.train),
             test=on_device(data.test),
             index=index,
-            augment=backbone.augmentation(config.data.pad, config.data.flip),
+            augment=_augmentation(config.data),
             normalise=lambda images: augment.normalise(images, mean, std),
             pretrained=start,
             writer=writer,
@@ -121,6 +121,13 @@ def stages(session):
         # The SWA backbone is the last, and the one with draws.
         "dispersion": dispersion_per_class(head, seen.test[1:], session.data),
     }
+
+
+def _augmentation(data):
+    """What the device does to images in training: nothing to streamed ones."""
+    if data.stream:  # they come augmented
+        return backbone.augmentation(0, False)
+    return backbone.augmentation(data.pad, data.flip)
 
 
 def on_device(split):

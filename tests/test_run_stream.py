@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from ltjax import checkpoint, folder, loading
+from ltjax import checkpoint, epochs, folder, loading
+from ltjax import run as story
 from ltjax.config import (
     Classifier,
     Config,
@@ -19,6 +20,7 @@ from ltjax.config import (
     Posterior,
     Swa,
 )
+from ltjax.data.crops import Recipe
 from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
 from ltjax.run import run
@@ -104,6 +106,30 @@ def test_a_broken_run_goes_on_exactly(zoo, tmp_path, monkeypatch):
     found = run(config, out, quiet())
     assert saved == [1, 2, 1, 2]
     assert timeless(found) == timeless(whole)
+
+
+def test_streamed_images_are_not_augmented_again(zoo, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        story, "stages", lambda session: seen.append(session) or ([], {})
+    )
+    for stream in (True, False):
+        config = config_of(zoo, stream=stream, pad=2, flip=True)
+        run(config, tmp_path / str(stream), quiet())
+    streamed, there = seen
+    images = there.data.train.image[:8]
+    key = jax.random.key(0)
+    np.testing.assert_array_equal(streamed.augment(key, images), images)
+    assert (np.asarray(there.augment(jax.random.clone(key), images)) != images).any()
+    assert streamed.data.train.image.recipe == Recipe(8, None, 2, True, 0.0)
+    # Taken over all images of a set this small.
+    np.testing.assert_array_equal(
+        streamed.normalise(images), there.normalise(images), strict=True
+    )
+
+
+def test_a_process_has_all_columns_of_a_batch():
+    assert epochs.columns_here(6).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_what_is_too_large_is_streamed_without_being_told(zoo, monkeypatch):
