@@ -37,8 +37,8 @@ class Data:
     """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
     label and, optionally, split."""
     size: int | None = None
-    """Pixels a side of a folder's, CSV's or streamed set's images: the shorter side
-    scaled to it, the longer one cut. None: a TFDS set's own, or 64."""
+    """Pixels a side of images from files: the shorter side scaled to it, the longer
+    one cut. None: a TFDS set's own, or 64."""
     test_per_class: int | None = None
     """Test images of each class that keeps as many, where a folder, CSV or npz has no
     test split. None: 10."""
@@ -69,11 +69,11 @@ class Data:
     workers: int = 0
     """Processes that decode streamed images; 0: threads of this one."""
     crop_area: float | None = None
-    """Random resized crops, streamed, of at least this share of the area: 0.08 for
+    """Random resized crops of at least this share of a streamed image: 0.08 for
     ImageNet. Tests then see the middle, 224 of 256 pixels."""
     jitter: float = 0.0
-    """Random brightness, contrast and saturation, streamed: up to so much more or less
-    of each; 0.4 for ImageNet-LT."""
+    """Random brightness, contrast and saturation of streamed images: up to so much
+    more or less; 0.4 for ImageNet-LT."""
     manifest: str | None = None
     """Known set that the data must be: `cifar10_lt`, `cifar100_lt`, `imagenet_lt`,
     `places_lt` or `inaturalist2018`; None: any."""
