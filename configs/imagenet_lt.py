@@ -3,9 +3,9 @@
     python -m ltjax.main --config configs/imagenet_lt.py --data.directory TFDS_FOLDER
 
 Not run yet. TFDS prepares `imagenet_lt` from ImageNet's own archives, which have to be
-fetched by hand. Its pictures are of many sizes and do not fit in memory as they are:
-the run needs a source that streams them, with random resized crops to 224 pixels, which
-`ltjax` has not yet; until then this command ends with one line that says so.
+fetched by hand. Its pictures are streamed: random resized crops to 224 pixels, flips
+and colours on the host, in `data.workers` processes. Give as many as there are cores to
+spare: each epoch's line tells the input's and the step's images a second.
 
 Expected, accuracy in % (many / medium / few / all, NLL, ECE) from SRepr's own table:
 
@@ -30,7 +30,16 @@ kept per backbone. Time: not measured.
 from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa
 
 config = Config(
-    data=Data(source="tfds:imagenet_lt", manifest="imagenet_lt", flip=True),
+    data=Data(
+        source="tfds:imagenet_lt",
+        manifest="imagenet_lt",
+        size=224,
+        stream=True,
+        workers=8,
+        crop_area=0.08,
+        flip=True,
+        jitter=0.4,
+    ),
     model=Model(name="resnet50", dtype="bfloat16"),
     optim=Optim(lr=0.1, epochs=90, warmup_epochs=5, batch_size=256, weight_decay=5e-4),
     swa=Swa(lr=0.02, rank=20),

@@ -13,8 +13,9 @@ posterior. The weights, with torchvision installed:
         'resnet152.safetensors')"
 
 The images are those of the published list (Places365-Standard, small, 256 x 256), cut
-to 224 x 224 in two `.npz` files of 9.4 and 5.5 GB; a source that streams them from a
-folder, with random resized crops, `ltjax` has not yet.
+to 224 x 224 in two `.npz` files of 9.4 and 5.5 GB. From a CSV of the list they can be
+streamed with random resized crops: `--data.source csv --data.path LIST.csv --data.train
+None --data.test None --data.size 224 --data.stream True --data.crop-area 0.08`.
 
 Expected, accuracy in % from the literature: MiSLAS 40.4 (ECE 0.034), SADE 40.9, SHIKE
 41.9; of SRepr no figure is known.

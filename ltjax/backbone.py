@@ -1,13 +1,12 @@
 """Stage one of a run: the network, and its training under a schedule."""
 
 import time
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import checkpoint, devices, pretrained
+from ltjax import checkpoint, devices, epochs, pretrained
 from ltjax import config as configs
 from ltjax.data import augment, sampling
 from ltjax.losses import cross_entropy
@@ -113,13 +112,6 @@ def train(session, name):
         images = devices.spread(session.normalise(session.augment(key, images)))
         return session.pretrained.trunk(frozen, images)
 
-    def epoch_of(frozen, *args):
-        return epoch.make_epoch(
-            step.make_step(net.apply, cross_entropy, tx),
-            partial(prepare, frozen),
-            collect,
-        )(*args)
-
     @jax.jit
     def begin(variables):
         state = step.init(variables, tx)
@@ -128,14 +120,22 @@ def train(session, name):
     # Not compiled as a whole: a generator takes a second to compile, and one by one
     # those of equal shape, and of the other backbone, are compiled once.
     frozen = session.pretrained.frozen
-    image = session.normalise(session.train["image"][:1])
+    shape = session.data.train.image.shape[1:]
+    image = session.normalise(np.zeros((1, *shape), np.uint8))
     variables = net.init(
         jax.random.clone(keys.init), session.pretrained.trunk(frozen, image)
     )
     carry = begin(pretrained.begin(variables, session.pretrained))
-    everywhere = devices.everywhere()
-    data, carry, frozen = jax.device_put((session.train, carry, frozen), everywhere)
-    run_epoch = jax.jit(epoch_of, donate_argnums=2, out_shardings=everywhere)
+    carry, frozen = jax.device_put((carry, frozen), devices.everywhere())
+    kind = epochs.streamed if session.streams else epochs.resident
+    run_epoch = kind(
+        session,
+        rows,
+        frozen,
+        step.make_step(net.apply, cross_entropy, tx),
+        prepare,
+        collect,
+    )
     folder = session.out / "checkpoints" / name
     with checkpoint.keeper(folder, config.checkpoint.keep) as keeper:
         restored = checkpoint.restore_latest(keeper, carry)
@@ -145,13 +145,7 @@ def train(session, name):
         ) as advance:
             for number in range(done, optim.epochs):
                 started = time.monotonic()
-                carry, history = run_epoch(
-                    frozen,
-                    (keys.prepare, keys.step),
-                    carry,
-                    data,
-                    rows(jax.random.fold_in(keys.order, number), number),
-                )
+                carry, history, pace = run_epoch(number, carry)
                 history = jax.tree.map(np.asarray, history)
                 first = number * steps
                 _refuse_divergence(name, history["loss"], first, rate)
@@ -167,11 +161,15 @@ def train(session, name):
                         "lr": float(rate(first + steps - 1)),
                         "stage": "representation",
                         "seconds": time.monotonic() - started,
+                        **pace,
                     }
                 )
                 # Told before it is saved: a kill in between repeats the event.
                 checkpoint.save_step(keeper, number + 1, carry)
-                advance(f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %")
+                advance(
+                    f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %"
+                    + epochs.in_words(pace)
+                )
     return carry
 
 

@@ -37,8 +37,8 @@ class Data:
     """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
     label and, optionally, split."""
     size: int | None = None
-    """Pixels a side of a folder's or CSV's images: the shorter side scaled to it, the
-    longer one cut. None: 64."""
+    """Pixels a side of images from files: the shorter side scaled to it, the longer
+    one cut. None: a TFDS set's own, or 64."""
     test_per_class: int | None = None
     """Test images of each class that keeps as many, where a folder, CSV or npz has no
     test split. None: 10."""
@@ -63,6 +63,17 @@ class Data:
     """Random crops after padding by so many pixels on each side."""
     flip: bool = False
     """Random horizontal flips."""
+    stream: bool | None = None
+    """Decode a folder, CSV or TFDS set as it is trained on; None: if it does not fit in
+    a third of the memory."""
+    workers: int = 0
+    """Processes that decode streamed images; 0: threads of this one."""
+    crop_area: float | None = None
+    """Random resized crops of at least this share of a streamed image: 0.08 for
+    ImageNet. Tests then see the middle, 224 of 256 pixels."""
+    jitter: float = 0.0
+    """Random brightness, contrast and saturation of streamed images: up to so much
+    more or less; 0.4 for ImageNet-LT."""
     manifest: str | None = None
     """Known set that the data must be, such as `cifar100_lt`; None: any."""
     allow_mismatch: bool = False
@@ -136,6 +147,8 @@ class Posterior:
     batch_size: int = 1000
     """Images per batch of the batch-norm pass, whose statistics depend on it a
     little."""
+    images: int | None = None
+    """Training images of the batch-norm pass, evenly spaced; None: all."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -229,8 +242,10 @@ def identity(config):
     """
     fields = json.loads(json.dumps(dataclasses.asdict(config)))
     del fields["checkpoint"]
-    for place in ("train", "test", "path", "strict", "directory", "download"):
+    places = ("train", "test", "path", "strict", "directory", "download", "workers")
+    for place in places:
         del fields["data"][place]
+    fields["data"]["stream"] = bool(config.data.stream)
     # What the data are checked against does not change them.
     del fields["data"]["manifest"], fields["data"]["allow_mismatch"]
     del fields["model"]["pretrained"]

@@ -43,22 +43,47 @@ def make_refresh(draw, net, prepare, batch_size, chunk):
     uint8 into what the network takes.
     """
 
-    def apply(variables, images, train, mutable):
-        return net.features.apply(
-            variables, prepare(images), train=train, mutable=mutable
-        )
-
     def refresh(weights, members, images):
         return batch_norm.refresh(
             lambda member: {"params": draw(weights, member)},
             members,
-            apply,
+            _trained(net, prepare),
             images,
             batch_size,
             chunk,
         )
 
     return refresh
+
+
+def make_fold(draw, net, prepare, chunk):
+    """Builds `fold(weights, members, carry, images) -> carry`: `refresh` in batches.
+
+    The first carry is None; the last one's second part are the statistics.
+    """
+
+    def fold(weights, members, carry, images):
+        empty, update = batch_norm.accumulator(
+            lambda member: {"params": draw(weights, member)},
+            members,
+            _trained(net, prepare),
+            images[:2],
+            chunk,
+        )
+        return update(empty if carry is None else carry, images)
+
+    return fold
+
+
+def _trained(net, prepare):
+    """The extractor on prepared images, its batch norm in training mode."""
+
+    def apply(variables, images, train, mutable):
+        return net.features.apply(
+            variables, prepare(images), train=train, mutable=mutable
+        )
+
+    return apply
 
 
 def make_features(draw, net, prepare, chunk):

@@ -17,6 +17,7 @@ import numpy as np
 import ltjax
 from ltjax import checkpoint
 from ltjax import config as configs
+from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
 from ltjax.report.writer import unfinished, write_json
 
@@ -148,10 +149,15 @@ def _writable(path):
 
 
 def fingerprint(data):
-    """A hash of all images and labels of a data set, in their order."""
+    """A hash of all images and labels of a data set, in their order.
+
+    Of images that are streamed, the hashes of their files stand for the pixels.
+    """
     seen = hashlib.sha256()
     splits = data.train, data.test
     for array in (array for split in splits for array in (split.image, split.label)):
+        if isinstance(array, Pictures):
+            array = array.digests
         seen.update(f"{array.dtype} {array.shape} ".encode())
         seen.update(np.ascontiguousarray(array).data)
     return seen.hexdigest()[:16]

@@ -30,15 +30,18 @@ _LIMITS = (
             "checkpoint.keep",
             "data.largest",
             "data.test_per_class",
+            "posterior.images",
         ),
         lambda value: value >= 1,
         "at least 1",
     ),
     (("data.size",), lambda value: 8 <= value <= 4096, "in 8..4096"),
+    (("data.crop_area",), lambda value: 0 < value <= 1, "above 0 and at most 1"),
+    (("data.jitter",), lambda value: 0 <= value < 1, "0 or more, and below 1"),
     (("data.classes", "swa.rank"), lambda value: value >= 2, "at least 2"),
     (("model.frozen",), lambda value: 0 <= value <= 4, "in 0..4"),
     (
-        ("optim.warmup_epochs", "data.pad", "data.holdout"),
+        ("optim.warmup_epochs", "data.pad", "data.holdout", "data.workers"),
         lambda value: value >= 0,
         "0 or more",
     ),
@@ -88,12 +91,19 @@ _LIMITS = (
     ),
 )
 
+# The sources of encoded images.
+_FILES = ("folder", "csv", "tfds")
+
 # What is told to these sources only; to the others it would mean nothing.
 _PLACES = {
     "train": ("npz",),
     "test": ("npz",),
     "path": ("folder", "csv"),
-    "size": ("folder", "csv"),
+    "size": _FILES,
+    "stream": _FILES,
+    "workers": _FILES,
+    "crop_area": _FILES,
+    "jitter": _FILES,
     "strict": ("folder", "csv"),
     "test_per_class": ("folder", "csv", "npz"),
     "directory": ("tfds",),
@@ -137,6 +147,7 @@ def _check_data(data):
                 f"data.{place} is {value!r}, which only --data.source "
                 f"{' or '.join(owners)} reads; data.source is {data.source}"
             )
+    _check_stream(kind, data)
     if kind in ("folder", "csv") and not data.path:
         raise Mistake(f"data.path is {data.path!r}; it must name a {_PATHS[kind]}")
     if kind == "npz":
@@ -150,6 +161,27 @@ def _check_data(data):
         raise Mistake(
             f"data.largest is {data.largest} without data.imbalance_factor; "
             "the profile needs both"
+        )
+
+
+def _check_stream(kind, data):
+    streamed = (
+        "workers",
+        "crop_area",
+        "jitter",
+        *(("size",) if kind == "tfds" else ()),
+    )
+    for name in streamed:
+        value = getattr(data, name)
+        if value and data.stream is False:
+            raise Mistake(
+                f"data.{name} is {value!r}, which only a streamed set reads; "
+                "data.stream is False"
+            )
+    if data.pad and data.crop_area:
+        raise Mistake(
+            f"data.pad is {data.pad} and data.crop_area is {data.crop_area}; images "
+            "are cropped in one of these ways"
         )
 
 

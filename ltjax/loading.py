@@ -2,9 +2,20 @@
 
 import dataclasses
 
+import jax
+import numpy as np
 from rich.console import Console
 
-from ltjax.data import album, listing, longtail, manifest, sources
+from ltjax.data import (
+    album,
+    crops,
+    listing,
+    longtail,
+    manifest,
+    pictures,
+    sources,
+    stream,
+)
 from ltjax.mistake import Mistake
 from ltjax.report import progress
 
@@ -14,13 +25,17 @@ TEST_PER_CLASS = 10
 
 
 def load(settings, console=None):
-    """The data set of a run's `data` settings, its training split made long-tailed."""
+    """The data set of a run's `data` settings, its training split made long-tailed.
+
+    Its images are arrays, or `pictures.Pictures` where they are to be streamed.
+    """
+    console = console or Console()
     per_class = settings.test_per_class or TEST_PER_CLASS
     if settings.source == "digits":
         data = sources.digits()
     elif settings.source in ("folder", "csv"):
         read = listing.folder if settings.source == "folder" else listing.table
-        data = held(read(settings.path), settings, per_class, console or Console())
+        data = listed(read(settings.path), settings, per_class, console)
     elif settings.source == "npz":
         data = sources.npz(
             settings.train,
@@ -30,8 +45,7 @@ def load(settings, console=None):
             settings.subset_seed,
         )
     else:
-        name = settings.source.removeprefix("tfds:")
-        data = sources.tfds(name, settings.directory, settings.download)
+        data = of_tfds(settings, console)
     if settings.classes not in (None, data.classes):
         raise Mistake(
             f"data.classes is {settings.classes}; {settings.source} has {data.classes}"
@@ -69,20 +83,66 @@ def tailed(split, classes, settings):
     )
 
 
-def held(files, settings, per_class, console):
-    """The images of a `listing.Listing`, decoded and held in memory."""
-    with progress.stage(console, "read images", len(files.paths)) as advance:
-        data = album.dataset(
-            files,
-            settings.size or SIZE,
-            per_class,
-            settings.subset_seed,
-            settings.strict,
-            advance,
-        )
+def listed(files, settings, per_class, console):
+    """The images of a `listing.Listing`, decoded and held in memory, or streamed."""
+    size = settings.size or SIZE
+    drawn = per_class, settings.subset_seed, settings.strict
+    if streams(settings, (len(files.paths), size, size, 3)):
+        stream.check_installed()
+        with progress.stage(console, "check images", len(files.paths)) as advance:
+            recipe = recipe_of(settings, size)
+            data = pictures.of_listing(files, recipe, *drawn, advance)
+    else:
+        with progress.stage(console, "read images", len(files.paths)) as advance:
+            data = album.dataset(files, size, *drawn, advance)
     known, tested = (set(split.label.tolist()) for split in (data.train, data.test))
     if tested - known:
         names = (listing.shown(data.class_names[at]) for at in sorted(tested - known))
         line = f"classes with test images but no training images: {', '.join(names)}"
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     return data
+
+
+def of_tfds(settings, console):
+    """A TFDS set, decoded and held in memory, or streamed."""
+    name = settings.source.removeprefix("tfds:")
+    place = name, settings.directory, settings.download
+    builder, test_name, classes = sources.opened_tfds(*place)
+    names = "train", test_name
+    count = sum(builder.info.splits[split].num_examples for split in names)
+    height, width, channels = builder.info.features["image"].shape
+    # Only streamed images are brought to one shape.
+    varies = None in (height, width, channels)
+    if not streams(settings, (count, height, width, channels), settings.size or varies):
+        return sources.tfds(*place)
+    stream.check_installed()
+    own = height if height == width else None
+    recipe = recipe_of(settings, settings.size or own or SIZE)
+    with progress.stage(console, "check images", count) as advance:
+        return pictures.of_tfds(name, builder, names, classes, recipe, advance)
+
+
+def recipe_of(settings, size):
+    """How streamed pictures become images."""
+    return crops.Recipe(
+        size, settings.crop_area, settings.pad, settings.flip, settings.jitter
+    )
+
+
+def streams(settings, shape, must=False):
+    """Whether images of this shape [N, H, W, ch] are streamed.
+
+    They are where it is asked for, where only streamed images can be what is asked for
+    (`must`, crops, colours), and where they do not fit in a third of the memory.
+    """
+    if settings.stream is not None:
+        return settings.stream
+    if must or settings.crop_area or settings.jitter:
+        return True
+    return np.prod(shape, dtype=float) > memory() / 3
+
+
+def memory():
+    """Bytes of the machine's memory or, if that is less, of a device's."""
+    device = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    return min(filter(None, (album.memory(), device)))

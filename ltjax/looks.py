@@ -1,19 +1,20 @@
 """How a backbone sees the images: features under its mean weights and every draw."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
-from ltjax import devices, extractor
+from ltjax import devices, extractor, passes
+from ltjax.data import pictures
 from ltjax.report import progress
 
 
 class Looks(NamedTuple):
     """Features of one backbone; member 0 is the mean, the others are draws.
 
-    All on one device: heads are small.
+    All on one device, as heads are small; of streamed images in the host's memory.
     """
 
     plain: jax.Array  # [N, D], training images without augmentation, mean weights
@@ -36,60 +37,38 @@ def take(session, name, weights):
         jax.random.clone(session.keys.members), samples, posterior.scale
     )
 
-    def prepare(frozen, images):
-        images = devices.spread(session.normalise(images))
-        return session.pretrained.trunk(frozen, images)
-
-    def refresh_of(frozen, *args):
-        return extractor.make_refresh(
-            draw,
-            session.net,
-            partial(prepare, frozen),
-            posterior.batch_size,
-            posterior.chunk,
-        )(*args)
-
-    def features_of(frozen, *args):
-        return extractor.make_features(
-            draw,
-            session.net,
-            partial(prepare, frozen),
-            posterior.chunk,
-        )(*args)
-
-    everywhere = devices.everywhere()
-    frozen = jax.device_put(session.pretrained.frozen, everywhere)
-    refresh = jax.jit(refresh_of, out_shardings=everywhere)
-    features = jax.jit(features_of, out_shardings=everywhere)
-    augmented = jax.jit(
-        lambda images, number: session.augment(
-            jax.random.fold_in(session.keys.views, number), images
-        )
-    )
-    images, test_images = jax.device_put(
-        (session.train["image"], session.test["image"]), everywhere
-    )
+    kind = passes.streamed if session.streams else passes.resident
+    refresh, features = kind(session, draw)
+    images, test_images = session.train["image"], session.test["image"]
+    # What is streamed stays on the host, in features too.
+    here, everywhere = np.asarray, devices.everywhere()
+    if not session.streams:
+        images, test_images = jax.device_put((images, test_images), everywhere)
+        here = devices.local
+    some = images
+    if posterior.images is not None:
+        some = images[pictures.spaced(len(images), posterior.images)]
     views = session.config.classifier.views
     if views is not None:
         # More would be the same again.
-        augments = session.config.data.pad > 0 or session.config.data.flip
+        data = session.config.data
+        augments = data.pad or data.flip or data.crop_area or data.jitter
         views = min(views, session.config.classifier.epochs) if augments else 1
     with progress.stage(session.console, f"features {name}", 3 + (views or 0)) as done:
 
         def kept(what, compute, *args):
-            tree = session.kept(f"features/{name}/{what}", compute, frozen, *args)
+            tree = session.kept(f"features/{name}/{what}", compute, *args)
             done()
             return tree
 
-        stats = kept("batch_stats", refresh, weights, members, images)
+        stats = kept("batch_stats", refresh, weights, members, some)
+        stats = jax.device_put(stats, everywhere)  # what was saved lies on one device
         everyone = (weights, members, stats)
         mean = (weights, extractor.first(members), extractor.first(stats))
-        plain = devices.local(kept("plain", features, *mean, images))[0]
-        test = devices.local(kept("test", features, *everyone, test_images))
+        plain = here(kept("plain", features, *mean, images))[0]
+        test = here(kept("test", features, *everyone, test_images))
         bank = [
-            devices.local(
-                kept(f"view{number}", features, *everyone, augmented(images, number))
-            )
+            here(kept(f"view{number}", features, *everyone, images, number))
             for number in range(views or 0)
         ]
 
@@ -98,6 +77,6 @@ def take(session, name, weights):
             seen = bank[epoch % len(bank)]
             return seen if draws else seen[:1]
         who = everyone if draws else mean
-        return devices.local(features(frozen, *who, augmented(images, epoch)))
+        return here(features(*who, images, epoch))
 
     return Looks(plain, test, view)

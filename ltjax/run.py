@@ -3,6 +3,7 @@
 data -> representation -> posterior -> classifier -> evaluation -> report
 """
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -12,7 +13,8 @@ from rich.console import Console
 from ltjax import backbone, devices, folder, limits, loading, looks, retraining
 from ltjax import config as configs
 from ltjax.classifier import linear
-from ltjax.data import augment, order
+from ltjax.data import augment, order, pictures
+from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.report.table import table
@@ -32,6 +34,11 @@ def run(config, out, console=None, stage_one=None):
     out, console = Path(out), console or Console()
     limits.check(config)
     data = loading.load(config.data, console)
+    streamed = isinstance(data.train.image, Pictures)
+    # As it came out, so that a run does not go on in the other way.
+    config = dataclasses.replace(
+        config, data=dataclasses.replace(config.data, stream=streamed or None)
+    )
     check_steps(config, len(data.train.label))
     if data.manifest and data.manifest["difference"]:
         console.print(
@@ -53,7 +60,9 @@ def run(config, out, console=None, stage_one=None):
     folder.record_versions(out)
     folder.record_skipped(out, data, console)
     index = order.class_index(data.train.label, data.classes)
-    mean, std = start.moments or augment.moments(data.train.image)
+    mean, std = start.moments or augment.moments(
+        pictures.sample(data.train.image) if streamed else data.train.image
+    )
     with Writer(out / "metrics.jsonl") as writer:
         session = Session(
             config=config,
@@ -64,7 +73,7 @@ def run(config, out, console=None, stage_one=None):
             train=on_device(data.train),
             test=on_device(data.test),
             index=index,
-            augment=backbone.augmentation(config.data.pad, config.data.flip),
+            augment=_augmentation(config.data),
             normalise=lambda images: augment.normalise(images, mean, std),
             pretrained=start,
             writer=writer,
@@ -115,8 +124,17 @@ def stages(session):
     }
 
 
+def _augmentation(data):
+    """What the device does to images in training: nothing to streamed ones."""
+    if data.stream:  # they come augmented
+        return backbone.augmentation(0, False)
+    return backbone.augmentation(data.pad, data.flip)
+
+
 def on_device(split):
-    """The images and labels of a split as device arrays."""
+    """The images and labels of a split as device arrays; streamed images stay away."""
+    if isinstance(split.image, Pictures):
+        return {"image": split.image, "label": jax.device_put(split.label)}
     return jax.device_put({"image": split.image, "label": split.label})
 
 

@@ -12,6 +12,7 @@ from ltjax import checkpoint
 from ltjax.config import Config
 from ltjax.data.dataset import Dataset
 from ltjax.data.order import ClassIndex
+from ltjax.data.pictures import Pictures
 from ltjax.models.network import Network
 from ltjax.pretrained import Pretrained
 from ltjax.report.writer import Writer
@@ -27,7 +28,7 @@ class Session:
     keys: Keys
     net: Network
     data: Dataset
-    train: dict  # `image` and `label` of the training split, on the device
+    train: dict  # `image` and `label` of the training split, on the device if resident
     test: dict  # the same of the test split
     index: ClassIndex
     augment: Callable  # (key, images uint8) -> images uint8
@@ -36,10 +37,17 @@ class Session:
     writer: Writer
     console: Console
 
+    @property
+    def streams(self):
+        """Whether images are `pictures.Pictures`, decoded when they are needed."""
+        return isinstance(self.data.train.image, Pictures)
+
     def kept(self, name, compute, *args):
         """The tree `compute(*args)`, or the same as an earlier process saved it."""
         path = self.out / "checkpoints" / name
         if path.exists():
+            if self.streams:  # a loop over batches, which no shapes can be run through
+                return checkpoint.load_as_saved(path)
             return checkpoint.load(path, jax.eval_shape(compute, *args))
         begin = time.monotonic()
         tree = jax.block_until_ready(compute(*args))

@@ -22,6 +22,7 @@ def changed(**more):
         Config(data=Data(train="a.npz", test="b.npz")),
         Config(data=Data(directory="elsewhere", download=True)),
         Config(data=Data(path="elsewhere", strict=True)),
+        Config(data=Data(workers=4, stream=False)),
         Config(data=Data(manifest="cifar100_lt", allow_mismatch=True)),
         Config(model=Model(pretrained="a.npz")),
     ],
@@ -48,6 +49,7 @@ def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):
             Config(classifier=Classifier(views=None)),
             "classifier.views was 4, now None",
         ),
+        (Config(data=Data(stream=True)), "data.stream was False, now True"),
         # Two differ: the first in the order of names is told.
         (
             Config(seed=1, optim=Optim(lr=0.2, epochs=3)),

@@ -43,7 +43,7 @@ ONLY = {
     "orbax": {"checkpoint"},
     "sys.argv": DOORS,
 }
-LATE = ("tensorflow_datasets", "tensorflow")  # imported only inside functions
+LATE = ("tensorflow_datasets", "tensorflow", "grain")  # imported only inside functions
 
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -39,6 +39,7 @@ def test_the_defaults_are_right():
                 "classifier.batch_size",
                 "classifier.views",
                 "checkpoint.keep",
+                "posterior.images",
             )
         ),
         ("optim.epochs", (0, -3), (300,)),
@@ -86,6 +87,10 @@ def test_the_defaults_are_right():
         ("data.size", (64,), (None,)),
         ("data.strict", (True,), (False,)),
         ("data.test_per_class", (5,), (None,)),
+        ("data.stream", (True,), (None, False)),
+        ("data.workers", (-1, 2), (0,)),
+        ("data.crop_area", (0, -0.1, 1.01, NAN, 0.08), (None,)),
+        ("data.jitter", (-0.1, 1, NAN, 0.4), (0, 0.0)),
     ],
 )
 def test_limits(name, wrong, right):
@@ -110,6 +115,9 @@ def test_limits(name, wrong, right):
             data=Data(source="csv", path="x", size=8, strict=True, test_per_class=1)
         ),
         Config(data=Data(source="tfds:cifar100", directory="x", download=True)),
+        Config(data=Data(source="tfds:imagenet_lt", size=224, crop_area=0.08)),
+        Config(data=Data(source="folder", path="x", stream=False, size=8, pad=4)),
+        Config(data=Data(source="csv", path="x", stream=True, workers=4, jitter=0.4)),
         Config(data=Data(imbalance_factor=100, largest=500)),
         Config(optim=Optim(epochs=2, warmup_epochs=0)),
         Config(classifier=Classifier(methods=())),
@@ -143,8 +151,27 @@ def test_settings_that_belong_together(config):
         ),
         (
             Config(data=Data(size=64)),
-            "data.size is 64, which only --data.source folder or csv reads; "
+            "data.size is 64, which only --data.source folder or csv or tfds reads; "
             "data.source is digits",
+        ),
+        (
+            Config(data=Data(source="digits", stream=True)),
+            "data.stream is True, which only --data.source folder or csv or tfds "
+            "reads; data.source is digits",
+        ),
+        (
+            Config(data=Data(source="tfds:cifar10", size=8, stream=False)),
+            "data.size is 8, which only a streamed set reads; data.stream is False",
+        ),
+        (
+            Config(data=Data(source="folder", path="x", crop_area=0.1, stream=False)),
+            "data.crop_area is 0.1, which only a streamed set reads; "
+            "data.stream is False",
+        ),
+        (
+            Config(data=Data(source="folder", path="x", crop_area=0.1, pad=4)),
+            "data.pad is 4 and data.crop_area is 0.1; images are cropped in one of "
+            "these ways",
         ),
         (
             Config(data=Data(source="folder", path="x", size=7)),

@@ -51,7 +51,7 @@ def dataset(
     Raises `Mistake` if the pixels need more than `most_bytes`, by default a third of
     the machine's memory.
     """
-    most_bytes = _memory() // 3 if most_bytes is None else most_bytes
+    most_bytes = memory() // 3 if most_bytes is None else most_bytes
     check_fits(len(listing.paths), size, most_bytes)
     images = np.empty((len(listing.paths), size, size, 3), np.uint8)
 
@@ -66,9 +66,19 @@ def dataset(
             return Skipped(listing.paths[row], error.kind, error.reason)
         return hashlib.sha256(data).digest()
 
-    results = each(work, range(len(images)), advance)
-    skipped = tuple(result for result in results if isinstance(result, Skipped))
-    if skipped and (strict or len(skipped) == len(results)):
+    looks = each(work, range(len(images)), advance)
+    return assembled(listing, images, looks, per_class, seed, strict)
+
+
+def assembled(listing, images, looks, per_class, seed=0, strict=False):
+    """The `Dataset` of a listing's images [N], of which `looks` [N] tell.
+
+    A look is the hash of the file's bytes, or the `Skipped` that says why there is no
+    image. Raises `Mistake` where nothing is left, and, if `strict`, for the first
+    skipped.
+    """
+    skipped = tuple(seen for seen in looks if isinstance(seen, Skipped))
+    if skipped and (strict or len(skipped) == len(looks)):
         first = skipped[0]
         place = shown(listing.root / first.path)
         if strict:
@@ -77,11 +87,11 @@ def dataset(
                 "it be skipped: --data.strict False"
             )
         raise Mistake(
-            f"none of the {len(results)} images can be read; the first is {place}: "
+            f"none of the {len(looks)} images can be read; the first is {place}: "
             f"{first.reason}"
         )
-    good = np.array([not isinstance(result, Skipped) for result in results])
-    digests = [result for result in results if not isinstance(result, Skipped)]
+    good = np.array([not isinstance(seen, Skipped) for seen in looks])
+    digests = [seen for seen in looks if not isinstance(seen, Skipped)]
     train, test = divided(listing, good, digests, per_class, seed)
     for name, rows in (("training", train), ("test", test)):
         if not len(rows):
@@ -123,7 +133,8 @@ def check_fits(images, size, most_bytes):
         )
 
 
-def _memory():
+def memory():
+    """Bytes of the machine's memory; 16 GiB where it does not tell."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

@@ -74,10 +74,22 @@ def npz_split(path, classes=None):
 def tfds(name, data_dir=None, download=False):
     """A TFDS image classification set, stored as array_record; TensorFlow is not used.
 
-    The test split is `test`, or `validation` where there is none. `data_dir` is by
-    default TFDS's own. A set that is not there is downloaded only if `download`.
-    Examples with an `id` are sorted by it: CIFAR then has its official order.
+    The test split is `test`, or `validation` where there is none or its labels were
+    never published. `data_dir` is by default TFDS's own. A set that is not there is
+    downloaded only if `download`. Examples with an `id` are sorted by it: CIFAR then
+    has its official order.
     """
+    builder, test_name, classes = opened_tfds(name, data_dir, download)
+    paths = [f"TFDS {name} split {split!r}" for split in ("train", test_name)]
+    train, test = (
+        checked(path, *_read_tfds(path, builder, split), classes)
+        for path, split in zip(paths, ("train", test_name))
+    )
+    return paired(name, paths[0], train, paths[1], test, classes)
+
+
+def opened_tfds(name, data_dir=None, download=False):
+    """The builder of such a set, the split that tests, and the classes, or None."""
     import tensorflow_datasets
 
     if importlib.util.find_spec("array_record") is None:
@@ -90,6 +102,8 @@ def tfds(name, data_dir=None, download=False):
     builder = _tfds_builder(tensorflow_datasets, name, data_dir, download)
     splits = list(builder.info.splits)
     test_name = "test" if "test" in splits else "validation"
+    if {"test", "validation"} <= set(splits) and _unlabelled(builder, "test"):
+        test_name = "validation"
     if "train" not in splits or test_name not in splits:
         raise Mistake(
             f"TFDS {name} has the splits {_listed(splits)}, "
@@ -102,12 +116,7 @@ def tfds(name, data_dir=None, download=False):
             "wanted 'image' and 'label'"
         )
     classes = getattr(features["label"], "num_classes", None)
-    paths = [f"TFDS {name} split {split!r}" for split in ("train", test_name)]
-    train, test = (
-        checked(path, *_read_tfds(path, builder, split), classes)
-        for path, split in zip(paths, ("train", test_name))
-    )
-    return paired(name, paths[0], train, paths[1], test, classes)
+    return builder, test_name, classes
 
 
 def _divided(whole, classes, test_per_class, seed):
@@ -196,6 +205,12 @@ def _tfds_builder(tensorflow_datasets, name, data_dir, download):
             "wanted array_record; name another folder with --data.directory"
         )
     return builder
+
+
+def _unlabelled(builder, split):
+    """Whether the labels of a split were kept back: TFDS then has -1 in their place."""
+    source = builder.as_data_source(split)
+    return len(source) > 0 and int(source[0].get("label", 0)) < 0
 
 
 def _read_tfds(path, builder, split):

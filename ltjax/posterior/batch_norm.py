@@ -32,9 +32,25 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
     how the layers below normalised. Returns batch_stats with leading axis M, float32;
     {} for a model without batch norm.
     """
-    count = _loops.members(keys)
     images = jnp.asarray(images)
+    _loops.members(keys)
     _loops.spans(len(images), batch_size)  # refuses an empty set before tracing
+    empty, fold = accumulator(draw, keys, apply, images[:2], chunk)
+    if not jax.tree.leaves(empty[1]):
+        return {}
+    (_, pooled), _ = _loops.over_batches(
+        lambda carry, x: (fold(carry, x), None), empty, images, batch_size
+    )
+    return pooled
+
+
+def accumulator(draw, keys, apply, few, chunk=1):
+    """What `refresh` is made of, for images that come batch by batch.
+
+    Returns (empty, fold): `fold(carry, batch) -> carry` from `empty` on, the pair
+    (number of images, pooled statistics). `few` are one or two images, of any content.
+    """
+    count = _loops.members(keys)
 
     def run(key, x, stats=None):
         variables = draw(key)
@@ -44,11 +60,9 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
         return updated.get("batch_stats", {})
 
     keys = _loops.clone(keys)
-    first_key, few = jax.tree.map(lambda leaf: leaf[0], keys), images[:2]
+    first_key = jax.tree.map(lambda leaf: leaf[0], keys)
     layout = jax.eval_shape(run, first_key, few)
     _check(layout)
-    if not jax.tree.leaves(layout):
-        return {}
     zeros = _full(layout, 0.0)
     fresh = jax.tree.map(_fresh, run(first_key, few, _full(layout, _LARGE)))
 
@@ -58,7 +72,7 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
             lambda new, part: new.astype(jnp.float32) / part, run(key, x, zeros), fresh
         )
 
-    def step(carry, x):
+    def fold(carry, x):
         seen, pooled = carry
         batch = _loops.over_members(lambda key: moments(key, x), keys, chunk)
         seen = seen + len(x)
@@ -66,15 +80,12 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
         pooled = jax.tree.map(
             lambda old, new: _pool(old, new, share), pooled, batch, is_leaf=_is_layer
         )
-        return (seen, pooled), None
+        return seen, pooled
 
     empty = jax.tree.map(
         lambda leaf: jnp.zeros((count, *leaf.shape), jnp.float32), layout
     )
-    (_, pooled), _ = _loops.over_batches(
-        step, (jnp.float32(0), empty), images, batch_size
-    )
-    return pooled
+    return (jnp.float32(0), empty), fold
 
 
 def _pool(old, new, share):

@@ -1,39 +1,78 @@
-"""An epoch as one scan over its steps."""
+"""An epoch of steps: one scan over images on the device, or batches as they come."""
+
+import concurrent.futures
+import time
 
 import jax
 import jax.numpy as jnp
 
 
-def make_epoch(step, prepare, collect):
-    """Builds a pure `epoch(keys, carry, data, rows) -> (carry, history)`.
+def make_turn(step, prepare, collect):
+    """Builds a pure `turn(keys, carry, batch) -> (carry, metrics)`: one step of all.
 
     `keys` is the pair (key of `prepare`, key of `step`); every step folds its own
     number into both, so a resumed run draws what an unbroken one draws. `carry` is the
-    pair (state, posterior). `data` holds all images and labels on the device, `rows`
-    [steps, B] says who is in which batch; pixels are gathered last.
+    pair (state, posterior). `batch` holds images and labels as they are stored.
     `prepare(key, images)` augments and normalises a batch, `collect(posterior, state)`
-    folds the state into the posterior where a snapshot is due. `history` holds the
-    step's metrics with leading axis `steps`.
+    folds the state into the posterior where a snapshot is due.
     """
 
-    def epoch(keys, carry, data, rows):
+    def turn(keys, carry, batch):
         prepare_key, step_key = keys
+        state, posterior = carry
+        key = jax.random.fold_in(prepare_key, state.step)
+        batch = {**batch, "image": prepare(key, batch["image"])}
+        state, metrics = step(step_key, state, batch)
+        return (state, collect(posterior, state)), metrics
+
+    return turn
+
+
+def make_epoch(step, prepare, collect):
+    """Builds a pure `epoch(keys, carry, data, rows) -> (carry, history)`.
+
+    A scan over the turns of `make_turn`. `data` holds all images and labels on the
+    device, `rows` [steps, B] says who is in which batch; pixels are gathered last.
+    `history` holds the step's metrics with leading axis `steps`.
+    """
+    turn = make_turn(step, prepare, collect)
+
+    def epoch(keys, carry, data, rows):
         # Traced rows cannot index NumPy arrays.
         images, labels = jnp.asarray(data["image"]), jnp.asarray(data["label"])
 
         def body(carry, rows):
-            state, posterior = carry
-            key = jax.random.fold_in(prepare_key, state.step)
-            batch = {
-                "image": prepare(key, images[rows]),
-                "label": labels[rows],
-            }
-            state, metrics = step(step_key, state, batch)
-            return (state, collect(posterior, state)), metrics
+            batch = {"image": images[rows], "label": labels[rows]}
+            return turn(keys, carry, batch)
 
         return jax.lax.scan(body, carry, rows)
 
     return epoch
+
+
+def over(turn, carry, batches):
+    """The same epoch over an iterator of batches: (carry, history, seconds [steps]).
+
+    `turn(carry, batch)` is compiled. While the device takes a step, the next batch is
+    fetched and sent to it; two batches are on the device at a time. `seconds` are those
+    of each step alone, without any wait for its batch.
+    """
+    history, seconds = [], []
+
+    def ended(metrics):
+        jax.block_until_ready(metrics)
+        return time.monotonic()
+
+    with concurrent.futures.ThreadPoolExecutor(1) as watch:
+        batch = next(batches, None)
+        while batch is not None:
+            begin = time.monotonic()
+            carry, metrics = turn(carry, batch)
+            end = watch.submit(ended, metrics)
+            batch = next(batches, None)
+            seconds.append(end.result() - begin)
+            history.append(metrics)
+    return carry, jax.tree.map(lambda *steps: jnp.stack(steps), *history), seconds
 
 
 def every(update, start, interval):

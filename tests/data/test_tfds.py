@@ -1,5 +1,6 @@
 """Genuine TFDS sets are written to a folder, without a network, and read back."""
 
+import dataclasses
 import importlib.util
 import io
 import json
@@ -9,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from ltjax.data import sources
+from ltjax import loading
+from ltjax.config import Data
+from ltjax.data import pictures, sources
 from ltjax.mistake import Mistake
 
 tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
@@ -253,3 +257,32 @@ def test_a_set_that_does_not_fit(tmp_path, monkeypatch, settings, words):
     message = refused(lambda: sources.tfds("own_tails", tmp_path))
     for word in words:
         assert word in message
+
+
+def test_streamed_it_is_the_same_set(cifar100):
+    pytest.importorskip("grain")
+    settings = Data(source="tfds:cifar100", directory=str(cifar100), stream=True)
+    data = loading.load(settings, Console(quiet=True))
+    assert (data.name, data.classes) == ("cifar100", 100)
+    assert data.train.image.shape == (30, 32, 32, 3)
+    np.testing.assert_array_equal(pictures.sample(data.train.image), CIFAR_IMAGE[:30])
+    np.testing.assert_array_equal(data.train.label, CIFAR_LABEL[:30])
+    np.testing.assert_array_equal(pictures.sample(data.test.image), CIFAR_IMAGE[30:])
+    np.testing.assert_array_equal(data.test.label, CIFAR_LABEL[30:])
+    # Another size than its own is streamed without being told.
+    settings = dataclasses.replace(settings, stream=None, size=8)
+    data = loading.load(settings, Console(quiet=True))
+    assert data.train.image.shape == (30, 8, 8, 3)
+
+
+def test_images_of_several_shapes_are_streamed(tmp_path, monkeypatch):
+    pytest.importorskip("grain")
+    # The builder's own name for the registry is that of its class.
+    prepare_own(tmp_path, monkeypatch, heights=(8, 16))
+    settings = Data(source="tfds:own_tails", directory=str(tmp_path), size=8)
+    data = loading.load(settings, Console(quiet=True))
+    assert (data.classes, len(data.train.label), len(data.test.label)) == (3, 6, 2)
+    assert data.train.image.shape == (6, 8, 8, 3)
+    greys = pictures.sample(data.train.image)[:, 0, 0, 0]
+    assert sorted(greys.tolist()) == [0, 10, 20, 30, 40, 50]
+    assert (greys // 10 % 3 == data.train.label).all()
