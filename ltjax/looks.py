@@ -5,6 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from ltjax import devices, extractor
 from ltjax.report import progress
@@ -58,19 +59,22 @@ def take(session, name, weights):
         )(*args)
 
     everywhere = devices.everywhere()
-    frozen = jax.device_put(session.pretrained.frozen, everywhere)
+    frozen = devices.whole(session.pretrained.frozen)
     refresh, features = (
         jax.jit(compute, out_shardings=everywhere)
         for compute in (refresh_of, features_of)
     )
+    if name == "swa" and session.config.swa.place == "host":
+        draw = extractor.of_parts
+        members = extractor.parts(weights, members)
+        weights = weights.replace(deviations=())
+        refresh, features = one_by_one(refresh), one_by_one(features)
     augmented = jax.jit(
         lambda images, number: session.augment(
             jax.random.fold_in(session.keys.views, number), images
         )
     )
-    images, test_images = jax.device_put(
-        (session.train["image"], session.test["image"]), everywhere
-    )
+    images, test_images = devices.whole((session.train["image"], session.test["image"]))
     views = session.config.classifier.views
     if views is not None:
         # More would be the same again.
@@ -103,3 +107,24 @@ def take(session, name, weights):
         return devices.local(features(*who, augmented(images, epoch)))
 
     return Looks(plain, test, view)
+
+
+def one_by_one(compute):
+    """`compute` of many members, which come from the host's memory one after another.
+
+    `compute(frozen, weights, *members, images)`; members and all it returns have a
+    leading axis M.
+    """
+
+    def each(frozen, weights, *rest):
+        *members, images = rest
+
+        def of(number):
+            member = jax.tree.map(lambda leaf: leaf[number : number + 1], members)
+            return compute(frozen, weights, *member, images)
+
+        count = len(jax.tree.leaves(members)[0])
+        found = [of(number) for number in range(count)]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
+
+    return each
