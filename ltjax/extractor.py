@@ -26,7 +26,18 @@ def members(key, samples, scale):
 
 def first(members):
     """Only the mean, with leading axis 1."""
-    return jax.tree.map(lambda leaf: leaf[:1], members)
+    return at(members, 0)
+
+
+def at(members, number):
+    """Only one member, with leading axis 1."""
+
+    def only(leaf):
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.clone(leaf)  # another member's is taken from it, too
+        return leaf[number : number + 1]
+
+    return jax.tree.map(only, members)
 
 
 def of_point(params, member):

@@ -120,8 +120,7 @@ def one_by_one(compute):
         *members, images = rest
 
         def of(number):
-            member = jax.tree.map(lambda leaf: leaf[number : number + 1], members)
-            return compute(frozen, weights, *member, images)
+            return compute(frozen, weights, *extractor.at(members, number), images)
 
         count = len(jax.tree.leaves(members)[0])
         found = [of(number) for number in range(count)]

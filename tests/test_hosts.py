@@ -28,6 +28,13 @@ def free_port():
         return taken.getsockname()[1]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def light():
+    with pytest.MonkeyPatch.context() as patch:
+        hosts_worker.lighten(patch.setattr)
+        yield
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, compiled_once):
     """A folder in which two processes ran, told of below."""
@@ -62,7 +69,11 @@ def place(tmp_path_factory, compiled_once):
         )
         for index in range(2)
     ]
-    said = [process.communicate()[0] for process in processes]
+    try:
+        said = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
     return place
 
@@ -119,7 +130,7 @@ def test_the_order_of_an_epoch_is_that_of_one_process_exactly(place, rule):
 
 def test_two_processes_have_the_losses_and_rows_of_one(place, told, alone):
     found, wanted = losses(place / "pair"), losses(alone)
-    assert len(found) == len(wanted) == 10  # written by one process only
+    assert len(found) == len(wanted) == 5  # written by one process only
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
     results = json.loads((place / "pair" / "results.json").read_text())
     assert_same_rows(
@@ -144,7 +155,7 @@ def test_one_process_goes_on_with_a_run_of_two(place, alone, told):
     )
     lines = (out / "metrics.jsonl").read_text().splitlines()
     epochs = [json.loads(line).get("epoch") for line in lines if '"epoch": 4' in line]
-    assert len(epochs) == 3  # the last one of the SWA backbone again
+    assert len(epochs) == 2  # before, and again
 
 
 def test_a_mistake_of_one_process_is_told_by_all(told):
