@@ -5,6 +5,7 @@ devices of all. The first one alone writes files; checkpoints are written togeth
 """
 
 import hashlib
+import socket
 
 import jax
 import numpy as np
@@ -37,13 +38,31 @@ def join(coordinator=None, count=None, index=None, detect=False):
         raise Mistake(f"hosts.count is {count}; it must be at least 1")
     if index is not None and not 0 <= index < (count or index + 1):
         raise Mistake(f"hosts.index is {index}; it must be in 0..hosts.count - 1")
-    if coordinator is not None and not coordinator.rpartition(":")[2].isdigit():
-        raise Mistake(f"hosts.coordinator is {coordinator!r}; it must be HOST:PORT")
+    if coordinator is not None:
+        port = coordinator.rpartition(":")[2]
+        if not port.isdigit() or not 0 < int(port) < 2**16:
+            raise Mistake(f"hosts.coordinator is {coordinator!r}; it must be HOST:PORT")
+        if index == 0:
+            _check_free(int(port))
+    # With it SIGTERM would be noted and not end the process; every epoch is saved.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(coordinator, count, index)
     except (RuntimeError, ValueError, OSError) as error:
         line = str(error).splitlines()[0]
         raise Mistake(f"the hosts of the run do not meet: {line}") from error
+
+
+def _check_free(port):
+    # JAX would end the process with a segmentation fault.
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("", port))
+        except OSError as error:
+            raise Mistake(
+                f"hosts.coordinator names port {port}: {error.strerror}; give another"
+            ) from error
 
 
 def first():

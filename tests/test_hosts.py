@@ -194,11 +194,23 @@ def test_half_an_address_is_refused(given, message):
     assert refusal(lambda: hosts.join(**given)).startswith(message)
 
 
+def test_a_port_in_use_is_refused():
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = refusal(lambda: hosts.join(f"127.0.0.1:{port}", 2, 0))
+    assert said.startswith(
+        f"hosts.coordinator names port {port}: Address already in use"
+    )
+
+
 def test_hosts_that_do_not_meet_are_a_mistake(monkeypatch):
     def fail(*args):
         raise ValueError("coordinator_address should be defined.\nmore")
 
     monkeypatch.setattr(jax.distributed, "initialize", fail)
+    monkeypatch.setattr(jax.config, "update", lambda *setting: None)
     message = "the hosts of the run do not meet: coordinator_address should be defined."
     assert refusal(lambda: hosts.join(detect=True)) == message
 
