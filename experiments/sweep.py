@@ -143,7 +143,7 @@ if __name__ == "__main__":
     parser.add_argument("--to", type=Path, default=Path("sweep.jsonl"))
     own, rest = parser.parse_known_args()
     try:
-        config, out, _ = main.read(rest)
+        config, out, *_ = main.read(rest)
         sweep(config, out, own.to)
     except Mistake as mistake:
         print(f"sweep: {mistake}", file=sys.stderr)

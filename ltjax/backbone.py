@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import checkpoint, devices, epochs, pretrained
+from ltjax import checkpoint, deviations, devices, epochs, pretrained
 from ltjax import config as configs
 from ltjax.data import augment, sampling
 from ltjax.losses import cross_entropy
@@ -58,6 +58,17 @@ def start(model, channels):
     return pretrained.read(model.pretrained, whole(model), model.frozen, channels)
 
 
+def parameters(model, classes, start, image):
+    """The shapes of the network's parameters for images of the shape [H, W, ch]."""
+    net = network(model, classes)
+    images = jax.ShapeDtypeStruct((1, *image), jnp.float32)
+
+    def init(frozen, images):
+        return net.init(jax.random.key(0), start.trunk(frozen, images))["params"]
+
+    return jax.eval_shape(init, start.frozen, images)
+
+
 def augmentation(pad, flip):
     """Builds `augment(key, images)`, uint8 to uint8: random crops, random flips."""
 
@@ -79,7 +90,7 @@ def train(session, name):
     constant rate after `swa.start` and folds its snapshots into a `swag.State`. Both
     see the same initial weights, batches and augmentations. Every epoch is saved, and
     an unfinished training goes on from the newest one, on any number of devices. What
-    is returned lies whole on each of them.
+    is returned lies whole on each of them, the deviations where `swa.place` says.
 
     Raises `Mistake` if the loss is not finite; that epoch is not saved.
     """
@@ -96,10 +107,12 @@ def train(session, name):
     )
     steps = len(jax.eval_shape(rows, keys.order, 0))
     warmup = optim.warmup_epochs * steps
+    interval = swa.every_steps or steps
+    store = deviations.placed(swa.place, swa.rank, -(-steps // interval))
     if name == "swa":
         start = configs.swa_start(config) * steps
         rate = schedule.to_constant(optim.lr, swa.lr, start, warmup)
-        collect = epoch.every(swag.update, start, swa.every_steps or steps)
+        collect = epoch.every(swag.update, start, interval)
     else:
         rate = schedule.to_zero(optim.lr, optim.epochs * steps, warmup)
 
@@ -112,10 +125,11 @@ def train(session, name):
         images = devices.spread(session.normalise(session.augment(key, images)))
         return session.pretrained.trunk(frozen, images)
 
-    @jax.jit
     def begin(variables):
         state = step.init(variables, tx)
-        return state, swag.init(state.params, swa.rank) if name == "swa" else ()
+        if name != "swa":
+            return state, ()
+        return state, swag.init(state.params, store.rank, swa.dtype)
 
     # Not compiled as a whole: a generator takes a second to compile, and one by one
     # those of equal shape, and of the other backbone, are compiled once.
@@ -125,21 +139,26 @@ def train(session, name):
     variables = net.init(
         jax.random.clone(keys.init), session.pretrained.trunk(frozen, image)
     )
-    carry = begin(pretrained.begin(variables, session.pretrained))
-    carry, frozen = jax.device_put((carry, frozen), devices.everywhere())
+    variables = pretrained.begin(variables, session.pretrained)
+    shapes = jax.eval_shape(begin, variables)
+    placed = store.shardings(shapes)
     kind = epochs.streamed if session.streams else epochs.resident
     run_epoch = kind(
         session,
         rows,
-        frozen,
+        devices.whole(frozen),
         step.make_step(net.apply, cross_entropy, tx),
         prepare,
         collect,
+        placed,
     )
     folder = session.out / "checkpoints" / name
     with checkpoint.keeper(folder, config.checkpoint.keep) as keeper:
-        restored = checkpoint.restore_latest(keeper, carry)
-        done, carry = restored if restored else (0, carry)
+        restored = checkpoint.restore_latest(keeper, store.like(shapes))
+        if restored:
+            done, carry = restored[0], store.resumed(restored[1])
+        else:
+            done, carry = 0, jax.jit(begin, out_shardings=placed)(variables)
         with progress.stage(
             session.console, f"train {name}", optim.epochs, done
         ) as advance:
@@ -165,12 +184,12 @@ def train(session, name):
                     }
                 )
                 # Told before it is saved: a kill in between repeats the event.
-                checkpoint.save_step(keeper, number + 1, carry)
+                checkpoint.save_step(keeper, number + 1, store.whole(carry))
                 advance(
                     f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %"
                     + epochs.in_words(pace)
                 )
-    return carry
+    return store.whole(carry)
 
 
 def _refuse_divergence(name, losses, first_step, rate):

@@ -4,6 +4,7 @@ Every save is atomic: orbax writes into a temporary folder and renames it.
 """
 
 import jax
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 
@@ -71,15 +72,17 @@ def note(path):
 def _abstract(like):
     """Shapes, types, shardings: without shardings orbax would restore the saved ones.
 
-    A leaf that has none yet goes to the default device.
+    A leaf that has none yet goes to the default device, a NumPy array stays one.
     """
-    default = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(
-            leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or default
-        ),
-        like,
-    )
+    default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+
+    def abstract(leaf):
+        if isinstance(leaf, np.ndarray):
+            return leaf
+        sharding = getattr(leaf, "sharding", None) or default
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    return jax.tree.map(abstract, like)
 
 
 def _refuse_difference(saved, like):

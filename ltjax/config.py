@@ -132,6 +132,11 @@ class Swa:
     """Steps between snapshots; None: one at each epoch's end."""
     rank: int = 20
     """Deviations kept for the low-rank part (K)."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the deviations; mean and scatter are float32 either way."""
+    place: Literal["device", "sharded", "host"] = "device"
+    """Where the deviations lie: whole on every device, cut over the devices, or in the
+    memory of the host."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -237,11 +242,11 @@ def swa_start(config):
 def identity(config):
     """What decides a run's numbers besides its data, as JSON-ready data.
 
-    Left out are `checkpoint`, and where and how the data and the pretrained weights are
-    read: what they are is told by their own fingerprints.
+    Left out are `checkpoint`, where the deviations lie, and where and how the data and
+    the pretrained weights are read: what they are is told by their own fingerprints.
     """
     fields = json.loads(json.dumps(dataclasses.asdict(config)))
-    del fields["checkpoint"]
+    del fields["checkpoint"], fields["swa"]["place"]
     places = ("train", "test", "path", "strict", "directory", "download", "workers")
     for place in places:
         del fields["data"][place]

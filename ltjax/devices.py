@@ -1,11 +1,12 @@
 """The devices of a run: all in one row, over which every batch of images is split.
 
-Weights, posteriors and data sets lie whole on each. The compiler splits the work and
-adds the sums, over the whole batch in batch norm too, so that a run differs from one on
-a single device by rounding only.
+Those of all processes, where a run has several. Weights, moments and data sets lie
+whole on each. The compiler splits the work and adds the sums, over the whole batch in
+batch norm too, so that a run differs from one on a single device by rounding only.
 """
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, NamedSharding
 
 from ltjax.mistake import Mistake
@@ -19,6 +20,34 @@ def mesh():
 def everywhere():
     """The sharding of arrays that lie whole on every device."""
     return NamedSharding(mesh(), jax.P())
+
+
+def whole(tree):
+    """The tree, the same in every process, to lie whole on every device of all."""
+    sharding = everywhere()
+    if sharding.is_fully_addressable:
+        return jax.device_put(tree, sharding)
+
+    # Not `device_put`, which would send everything to all processes to compare it.
+    def place(leaf):
+        values = np.asarray(leaf)
+        return jax.make_array_from_callback(
+            values.shape, sharding, lambda index: values[index]
+        )
+
+    return jax.tree.map(place, tree)
+
+
+def cut(leaf):
+    """The sharding that cuts an array along its last axis that the devices divide.
+
+    Whole on every device where there is none. The leading axis is left alone.
+    """
+    count = mesh().size
+    for axis in range(leaf.ndim - 1, 0, -1):
+        if leaf.shape[axis] % count == 0:
+            return NamedSharding(mesh(), jax.P(*[None] * axis, "data"))
+    return everywhere()
 
 
 def split():

@@ -2,7 +2,8 @@
 
 Each builds `run(number, carry) -> (carry, history, pace)` of the same parts: `rows(key,
 epoch)` says who is in which batch, `step`, `prepare(frozen, key, images)` and `collect`
-are those of `representation.epoch`. The same rows, keys and steps either way.
+are those of `representation.epoch`, `placed` the shardings of the carry. The same rows,
+keys and steps either way.
 """
 
 from functools import partial
@@ -15,15 +16,15 @@ from ltjax.data import stream
 from ltjax.representation import epoch
 
 
-def resident(session, rows, frozen, step, prepare, collect):
+def resident(session, rows, frozen, step, prepare, collect, placed):
     """Epochs of one compiled scan; they have no pace."""
-    keys, everywhere = session.keys, devices.everywhere()
-    data = jax.device_put(session.train, everywhere)
+    keys, data = session.keys, devices.whole(session.train)
+    placed = placed, devices.everywhere()
 
     def epoch_of(frozen, *args):
         return epoch.make_epoch(step, partial(prepare, frozen), collect)(*args)
 
-    run_epoch = jax.jit(epoch_of, donate_argnums=2, out_shardings=everywhere)
+    run_epoch = jax.jit(epoch_of, donate_argnums=2, out_shardings=placed)
 
     def run(number, carry):
         who = rows(jax.random.fold_in(keys.order, number), number)
@@ -33,18 +34,18 @@ def resident(session, rows, frozen, step, prepare, collect):
     return run
 
 
-def streamed(session, rows, frozen, step, prepare, collect):
+def streamed(session, rows, frozen, step, prepare, collect, placed):
     """Epochs of a loop over batches that workers decode and augment meanwhile.
 
     The pace holds the images a second that each side could do by itself.
     """
-    keys, everywhere = session.keys, devices.everywhere()
+    keys, placed = session.keys, (placed, devices.everywhere())
     pictures, labels = session.data.train.image, session.data.train.label
 
     def turn_of(frozen, *args):
         return epoch.make_turn(step, partial(prepare, frozen), collect)(*args)
 
-    compiled = jax.jit(turn_of, donate_argnums=2, out_shardings=everywhere)
+    compiled = jax.jit(turn_of, donate_argnums=2, out_shardings=placed)
 
     def turn(carry, batch):
         return compiled(frozen, (keys.prepare, keys.step), carry, batch)

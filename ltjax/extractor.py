@@ -1,7 +1,10 @@
 """Feature extractors of a backbone: its mean and its draws, with their statistics."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from ltjax.posterior import batch_norm, predictive, swag
@@ -23,7 +26,18 @@ def members(key, samples, scale):
 
 def first(members):
     """Only the mean, with leading axis 1."""
-    return jax.tree.map(lambda leaf: leaf[:1], members)
+    return at(members, 0)
+
+
+def at(members, number):
+    """Only one member, with leading axis 1."""
+
+    def only(leaf):
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.clone(leaf)  # another member's is taken from it, too
+        return leaf[number : number + 1]
+
+    return jax.tree.map(only, members)
 
 
 def of_point(params, member):
@@ -34,6 +48,32 @@ def of_point(params, member):
 def of_swag(posterior, member):
     """The feature extractor of one draw of a `swag.State`; its mean at scale 0."""
     return swag.sample(member.key, posterior, member.scale)["features"]
+
+
+@struct.dataclass
+class Parts:
+    """Members whose low-rank parts are known, in NumPy arrays."""
+
+    members: Members
+    low_ranks: Any  # [M + 1, ...], the tree of the weights
+
+
+def parts(posterior, members):
+    """The `Parts` of a `swag.State`, from one pass over its deviations."""
+
+    def low_ranks(deviations):
+        keys = jax.random.clone(members.key)
+        only = posterior.replace(deviations=deviations)
+        return np.asarray(swag.low_ranks(keys, only))
+
+    # Not the whole tree at once: the device holds one tensor's deviations.
+    return Parts(members, jax.tree.map(low_ranks, posterior.deviations))
+
+
+def of_parts(posterior, part):
+    """The feature extractor of one draw; the posterior's deviations are not read."""
+    key, scale = part.members.key, part.members.scale
+    return swag.assemble(key, posterior, scale, part.low_ranks)["features"]
 
 
 def make_refresh(draw, net, prepare, batch_size, chunk):

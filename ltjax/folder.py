@@ -32,11 +32,7 @@ def claim(path, config, data, pretrained=None):
     Raises `Mistake`, with nothing written, if it holds anything else.
     """
     record = path / "config.json"
-    run = {
-        "config": configs.identity(config),
-        "data": fingerprint(data),
-        "pretrained": pretrained,
-    }
+    run = identity(config, data, pretrained)
     if path.exists() and not path.is_dir():
         raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
     if record.exists():
@@ -49,6 +45,15 @@ def claim(path, config, data, pretrained=None):
     with _writable(path):
         path.mkdir(parents=True, exist_ok=True)
         write_json(record, whole)
+
+
+def identity(config, data, pretrained=None):
+    """What decides a run's numbers, as JSON-ready data."""
+    return {
+        "config": configs.identity(config),
+        "data": fingerprint(data),
+        "pretrained": pretrained,
+    }
 
 
 def adopt(path, other, config, data, names, pretrained=None):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ltjax import devices, extractor, passes
@@ -38,13 +39,17 @@ def take(session, name, weights):
     )
 
     kind = passes.streamed if session.streams else passes.resident
-    refresh, features = kind(session, draw)
+    on_host = name == "swa" and session.config.swa.place == "host"
+    refresh, features = kind(session, extractor.of_parts if on_host else draw)
+    if on_host:
+        members = extractor.parts(weights, members)
+        weights = weights.replace(deviations=())
+        refresh, features = one_by_one(refresh, 1), one_by_one(features, 2)
     images, test_images = session.train["image"], session.test["image"]
     # What is streamed stays on the host, in features too.
-    here, everywhere = np.asarray, devices.everywhere()
+    here = np.asarray if session.streams else devices.local
     if not session.streams:
-        images, test_images = jax.device_put((images, test_images), everywhere)
-        here = devices.local
+        images, test_images = devices.whole((images, test_images))
     some = images
     if posterior.images is not None:
         some = images[pictures.spaced(len(images), posterior.images)]
@@ -62,7 +67,8 @@ def take(session, name, weights):
             return tree
 
         stats = kept("batch_stats", refresh, weights, members, some)
-        stats = jax.device_put(stats, everywhere)  # what was saved lies on one device
+        if session.streams:  # what was saved lies on one device
+            stats = devices.whole(stats)
         everyone = (weights, members, stats)
         mean = (weights, extractor.first(members), extractor.first(stats))
         plain = here(kept("plain", features, *mean, images))[0]
@@ -80,3 +86,23 @@ def take(session, name, weights):
         return here(features(*who, images, epoch))
 
     return Looks(plain, test, view)
+
+
+def one_by_one(compute, leading):
+    """`compute` of many members, which come from the host's memory one after another.
+
+    Of the arguments of `compute(weights, *of_members, *others)` the `leading` ones
+    after the weights, and all it returns, have a leading axis M.
+    """
+
+    def each(weights, *rest):
+        members, others = rest[:leading], rest[leading:]
+
+        def of(number):
+            return compute(weights, *extractor.at(members, number), *others)
+
+        count = len(jax.tree.leaves(members)[0])
+        found = [of(number) for number in range(count)]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
+
+    return each

@@ -18,6 +18,20 @@ from ltjax.mistake import Mistake
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Hosts:
+    """The processes that do one run together, one per host; none of it for one."""
+
+    coordinator: str | None = None
+    """HOST:PORT at which the others reach process 0."""
+    count: int | None = None
+    """How many processes there are."""
+    index: int | None = None
+    """Which of them this is, from 0."""
+    detect: bool = False
+    """Let JAX find out: under Slurm and Open MPI, on Cloud TPUs, on Kubernetes."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
     """Trains the SGD and SWA backbones, re-trains every classifier, prints one table.
 
@@ -33,14 +47,15 @@ class Command:
     stage_one: Path | None = None
     """Folder of a run that has trained the same backbones; they are taken over."""
     settings: Annotated[Config, tyro.conf.arg(name="")]
+    hosts: Hosts = Hosts()
 
 
 # Flags that mean True when they stand alone.
-_SWITCHES = ("--data.strict",)
+_SWITCHES = ("--data.strict", "--hosts.detect")
 
 
 def read(args):
-    """The config, the output folder and `--stage-one` of a command line."""
+    """The config, the output folder, `--stage-one` and `Hosts` of a command line."""
     args = list(_spelled_out(args))
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path, nargs="?")
@@ -59,7 +74,7 @@ def read(args):
     if config.name is None:
         config = dataclasses.replace(config, name=path.stem)
     out = command.out or Path("runs") / f"{config.name}-seed{config.seed}"
-    return config, out, command.stage_one
+    return config, out, command.stage_one, command.hosts
 
 
 def _spelled_out(args):
@@ -113,9 +128,12 @@ def main(args):
     Flags that tyro refuses, and `--help`, leave by its own `SystemExit`.
     """
     try:
-        config, out, stage_one = read(args)
+        config, out, stage_one, others = read(args)
         # Imported late: --help and a typo need no JAX.
+        from ltjax import hosts
         from ltjax.run import run
+
+        hosts.join(**dataclasses.asdict(others))
 
         run(config, out, stage_one=stage_one)
     except Mistake as mistake:

@@ -27,7 +27,7 @@ class Passes(NamedTuple):
 def resident(session, draw):
     """Passes of one compiled scan each, whose features stay on the device."""
     posterior, everywhere = session.config.posterior, devices.everywhere()
-    frozen = jax.device_put(session.pretrained.frozen, everywhere)
+    frozen = devices.whole(session.pretrained.frozen)
 
     def refresh_of(frozen, *args):
         prepare = partial(_prepare, session, frozen)
@@ -65,7 +65,7 @@ def streamed(session, draw):
     """Passes over batches as they are decoded; features go to the host's memory."""
     config, everywhere = session.config, devices.everywhere()
     posterior = config.posterior
-    frozen = jax.device_put(session.pretrained.frozen, everywhere)
+    frozen = devices.whole(session.pretrained.frozen)
 
     def fold_of(frozen, *args):
         prepare = partial(_prepare, session, frozen)

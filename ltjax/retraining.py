@@ -1,4 +1,8 @@
-"""Stage two of a run: every classifier of the table, on one backbone's features."""
+"""Stage two of a run: every classifier of the table, on one backbone's features.
+
+Heads are small: every process trains all of them on its first device, and the first
+one's are kept.
+"""
 
 import time
 from collections.abc import Callable
@@ -9,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from ltjax import checkpoint, scoring
+from ltjax import checkpoint, devices, scoring
 from ltjax.classifier import (
     crt,
     disalign,
@@ -211,7 +215,8 @@ def _kept_row(session, row, recipe, looks, batches):
     path = session.out / "checkpoints" / "heads" / row
     note = checkpoint.note(path)
     if note is not None:
-        return checkpoint.load(path, recipe.params), note
+        like = devices.whole(recipe.params)
+        return devices.local(checkpoint.load(path, like)), note
 
     def watch(epoch, losses, params):
         session.writer.write(
@@ -246,7 +251,7 @@ def _kept_row(session, row, recipe, looks, batches):
     note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
     # Told before it is saved: a kill in between repeats the event, and loses none.
     session.writer.write({"event": "row", "row": row, "stage": "classifier", **note})
-    checkpoint.save(path, params, note)
+    checkpoint.save(path, devices.whole(params), note)
     return params, note
 
 

@@ -4,13 +4,25 @@ data -> representation -> posterior -> classifier -> evaluation -> report
 """
 
 import dataclasses
+import json
+import os
 from pathlib import Path
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from ltjax import backbone, devices, folder, limits, loading, looks, retraining
+from ltjax import (
+    backbone,
+    devices,
+    folder,
+    hosts,
+    limits,
+    loading,
+    looks,
+    memory,
+    retraining,
+)
 from ltjax import config as configs
 from ltjax.classifier import linear
 from ltjax.data import augment, order, pictures
@@ -31,39 +43,56 @@ def run(config, out, console=None, stage_one=None):
     that decides the backbones, whose backbones are taken over. The results are those
     of `results.json`. Raises `Mistake` for whatever the user can put right.
     """
-    out, console = Path(out), console or Console()
-    limits.check(config)
-    data = loading.load(config.data, console)
+    # Of several processes the first one speaks, and writes all files but checkpoints.
+    out, console = Path(out), console or Console(quiet=not hosts.first())
+
+    def read():
+        limits.check(config)
+        data = loading.load(config.data, console)
+        steps = check_steps(config, len(data.train.label))
+        shape = data.train.image.shape[1:]
+        start = backbone.start(config.model, shape[-1])
+        params = backbone.parameters(config.model, data.classes, start, shape)
+        samples = config.posterior.samples
+        return data, start, memory.check(params, config.swa, samples, steps)
+
+    data, start, needed = hosts.together(read)
     streamed = isinstance(data.train.image, Pictures)
     # As it came out, so that a run does not go on in the other way.
     config = dataclasses.replace(
         config, data=dataclasses.replace(config.data, stream=streamed or None)
     )
-    check_steps(config, len(data.train.label))
     if data.manifest and data.manifest["difference"]:
         console.print(
             f"data.manifest {data.manifest['name']}, mismatch allowed: "
             f"{data.manifest['difference']}",
             soft_wrap=True,
         )
-    start = backbone.start(config.model, data.train.image.shape[-1])
-    folder.claim(out, config, data, start.digest)
+    identity = config, data, start.digest
+    hosts.agree("config or data", lambda: json.dumps(folder.identity(*identity)))
+    hosts.by_first(lambda: folder.claim(out, *identity))
     finished = out / "results.json"
     if finished.exists():
         results = folder.read_json(finished)
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
         console.print(table(results))
         return results
-    if stage_one is not None:
-        other = Path(stage_one)
-        folder.adopt(out, other, config, data, backbone.NAMES, start.digest)
-    folder.record_versions(out)
-    folder.record_skipped(out, data, console)
+
+    def record():
+        if stage_one is not None:
+            other = Path(stage_one)
+            folder.adopt(out, other, config, data, backbone.NAMES, start.digest)
+        folder.record_versions(out)
+        folder.record_skipped(out, data, console)
+
+    hosts.by_first(record)
+    console.print(needed, soft_wrap=True, highlight=False, markup=False)
     index = order.class_index(data.train.label, data.classes)
     mean, std = start.moments or augment.moments(
         pictures.sample(data.train.image) if streamed else data.train.image
     )
-    with Writer(out / "metrics.jsonl") as writer:
+    metrics = out / "metrics.jsonl" if hosts.first() else Path(os.devnull)
+    with Writer(metrics) as writer:
         session = Session(
             config=config,
             out=out,
@@ -96,8 +125,12 @@ def run(config, out, console=None, stage_one=None):
         "rows": rows,
         "seconds": folder.seconds_per_stage(out),
     }
-    write_json(out / "classes.json", per_class)
-    write_json(finished, results)
+
+    def conclude():
+        write_json(out / "classes.json", per_class)
+        write_json(finished, results)
+
+    hosts.by_first(conclude)
     console.print(table(results))
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
@@ -139,7 +172,10 @@ def on_device(split):
 
 
 def check_steps(config, images):
-    """Refuses settings that so many images, or the devices, cannot be stepped with."""
+    """The steps of an epoch.
+
+    Refuses settings that so many images, or the devices, cannot be stepped with.
+    """
     optim, swa = config.optim, config.swa
     if optim.batch_size > images:
         raise Mistake(
@@ -155,6 +191,7 @@ def check_steps(config, images):
             f"snapshots after swa.start are {snapshots}, in {epochs} epochs of {steps} "
             "steps; a posterior needs 2: lower swa.start or swa.every_steps"
         )
+    return steps
 
 
 def dispersion_per_class(head, features, data):

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
-from ltjax import checkpoint
+from ltjax import checkpoint, devices
 from ltjax.config import Config
 from ltjax.data.dataset import Dataset
 from ltjax.data.order import ClassIndex
@@ -48,7 +48,12 @@ class Session:
         if path.exists():
             if self.streams:  # a loop over batches, which no shapes can be run through
                 return checkpoint.load_as_saved(path)
-            return checkpoint.load(path, jax.eval_shape(compute, *args))
+            everywhere = devices.everywhere()
+            like = jax.tree.map(
+                lambda leaf: leaf.update(sharding=everywhere),
+                jax.eval_shape(compute, *args),
+            )
+            return checkpoint.load(path, like)
         begin = time.monotonic()
         tree = jax.block_until_ready(compute(*args))
         # Told before it is saved: a kill in between repeats the event, and loses none.

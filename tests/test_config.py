@@ -19,6 +19,7 @@ def changed(**more):
     "config",
     [
         Config(checkpoint=Checkpoint(keep=7)),
+        Config(swa=Swa(place="host")),
         Config(data=Data(train="a.npz", test="b.npz")),
         Config(data=Data(directory="elsewhere", download=True)),
         Config(data=Data(path="elsewhere", strict=True)),

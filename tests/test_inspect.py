@@ -93,7 +93,7 @@ def test_from_images_to_a_config(desk, capsys):
     assert found["duplicates"] == [["b/00.png", "白鳥 2/copy.png"]]
     assert found["proposal"]["test"] == {"Großer Käfer": 10, "b": 6, "白鳥 2": 2}
     # The run reads the same images and makes the split that was proposed.
-    config, out, _ = main.read(["--config", "my zoo.py"])
+    config, out, *_ = main.read(["--config", "my zoo.py"])
     assert out == Path("runs/my zoo-seed0")
     assert config.data == Data(
         source="folder", path="zoo", size=20, test_per_class=10, pad=2, flip=True

@@ -19,6 +19,9 @@ KNOWS = {
     "models": {"mistake"},
     "checkpoint": set(),
     "devices": {"mistake"},
+    "hosts": {"mistake"},
+    "deviations": {"devices", "posterior"},
+    "memory": {"deviations", "mistake", "posterior"},
     "streams": set(),
     "posterior": {"trees"},
     "extractor": {"trees", "posterior"},
@@ -32,7 +35,7 @@ KNOWS = {
     "inspection": {
         *("config", "data", "estimate", "limits", "mistake", "proposal", "report"),
     },
-    "main": {"run", "config", "limits", "mistake"},
+    "main": {"run", "config", "hosts", "limits", "mistake"},
     "inspect": {"inspection", "mistake"},
 }
 # Run as `python -m ltjax.main`; only they read the command line.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ltjax import main
-from ltjax.config import Classifier, Config, Data, Optim, Srepr
+from ltjax.config import Classifier, Config, Data, Optim, Srepr, Swa
 
 FILE = """
 from ltjax.config import Config, Data, Optim, Swa
@@ -71,7 +71,7 @@ def box(desk, capsys, *arguments):
 
 
 def test_the_file_gives_the_config(desk):
-    config, out, _ = main.read(["--config", "mine.py"])
+    config, out, *_ = main.read(["--config", "mine.py"])
     assert config.data == Data(
         source="npz", train="train.npz", test="test.npz", flip=True
     )
@@ -81,7 +81,7 @@ def test_the_file_gives_the_config(desk):
 
 
 def test_a_flag_wins_over_the_file(desk):
-    config, out, _ = main.read(
+    config, out, *_ = main.read(
         [
             "--config=mine.py",
             "--seed",
@@ -109,6 +109,10 @@ def test_a_flag_wins_over_the_file(desk):
         ("--data.strict True", Config(data=Data(strict=True))),
         ("--data.strict False", Config()),
         ("--optim.drop-last False", Config(optim=Optim(drop_last=False))),
+        (
+            "--swa.place host --swa.dtype bfloat16",
+            Config(swa=Swa(place="host", dtype="bfloat16")),
+        ),
         ("--optim.lr 1e-3", Config(optim=Optim(lr=0.001))),
         (
             "--classifier.methods la srepr",
@@ -133,6 +137,29 @@ def test_out_names_the_folder(desk):
         assert main.read(["--config", "mine.py", *arguments])[1] == Path("x/y")
     arguments = ["--config", "mine.py", "--out", "None", "--name", "n"]
     assert main.read(arguments)[1] == Path("runs/n-seed0")
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        ("", main.Hosts()),
+        (
+            "--hosts.coordinator 10.0.0.1:1234 --hosts.count 2 --hosts.index 1",
+            main.Hosts(coordinator="10.0.0.1:1234", count=2, index=1),
+        ),
+        ("--hosts.detect", main.Hosts(detect=True)),
+        ("--hosts.detect --seed 1", main.Hosts(detect=True)),
+    ],
+)
+def test_hosts_are_flags_and_no_part_of_the_config(desk, flags, found):
+    config, *_, others = main.read(["--config", "mine.py", *flags.split()])
+    assert others == found
+    assert not hasattr(config, "hosts")
+
+
+def test_half_an_address_of_hosts_is_one_line(desk, capsys):
+    said = refuse(desk, capsys, "--config", "mine.py", "--hosts.count", "2")
+    assert said.startswith("hosts.coordinator is None; give hosts.coordinator")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +193,7 @@ def test_help(desk, capsys, more):
     text = capsys.readouterr().out
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
-    assert len(lines) < 200
+    assert len(lines) < 220
     # What a user needs first comes first.
     assert text.index("--config PATH") < text.index("--out") < text.index("--seed")
     groups = ("data", "model", "optim", "swa", "posterior", "classifier", "checkpoint")
@@ -337,7 +364,7 @@ def test_another_tail_is_refused(desk, capsys):
 
 
 def test_ctrl_c_is_told_in_one_line(desk, capsys, monkeypatch):
-    def interrupted(config, out):
+    def interrupted(*arguments, **more):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("ltjax.run.run", interrupted)
@@ -347,7 +374,7 @@ def test_ctrl_c_is_told_in_one_line(desk, capsys, monkeypatch):
 
 
 def test_our_own_failure_keeps_its_traceback(desk, monkeypatch):
-    def broken(config, out):
+    def broken(*arguments, **more):
         raise ZeroDivisionError
 
     monkeypatch.setattr("ltjax.run.run", broken)

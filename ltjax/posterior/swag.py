@@ -15,7 +15,11 @@ from ltjax.posterior import swa
 
 @struct.dataclass
 class State:
-    """Moments of the snapshots so far. Float32, or wider where the weights are."""
+    """Moments of the snapshots so far. Float32, or wider where the weights are.
+
+    The deviations may have a type of their own, and may be NumPy arrays, outside the
+    device; a draw is computed in float32 either way.
+    """
 
     count: jax.Array  # snapshots so far, int32
     mean: Any  # the tree of the weights
@@ -23,18 +27,19 @@ class State:
     deviations: Any  # the last `rank` of (weights - mean then), a ring, leading axis
 
 
-def init(params, rank):
+def init(params, rank, dtype=None):
     """An empty posterior; of `params` only structure, shapes and dtypes are used.
 
     `rank` is the number of deviations kept, at least 2: the low-rank part divides by
-    the number of columns less one.
+    the number of columns less one. `dtype` is that of the deviations, None that of the
+    mean; bfloat16 halves them and rounds each by up to 2^-9 of itself.
     """
     if rank < 2:
         raise ValueError(f"rank is {rank}; a SWAG posterior needs a rank of at least 2")
     # Two trees of zeros, not one used twice: a buffer can be donated only once.
     empty, scatter = swa.init(params), swa.init(params).mean
     deviations = jax.tree.map(
-        lambda m: jnp.zeros((rank, *m.shape), m.dtype), empty.mean
+        lambda m: jnp.zeros((rank, *m.shape), dtype or m.dtype), empty.mean
     )
     return State(empty.count, empty.mean, scatter, deviations)
 
@@ -57,7 +62,10 @@ def update(state, params):
     )
     slot = state.count % _rank(state)
     deviations = jax.tree.map(
-        lambda d, p, m: d.at[slot].set(p - m), state.deviations, params, average.mean
+        lambda d, p, m: d.at[slot].set((p - m).astype(d.dtype)),
+        state.deviations,
+        params,
+        average.mean,
     )
     return State(average.count, average.mean, scatter, deviations)
 
@@ -77,7 +85,7 @@ def sample(key, state, scale=1.0):
         raise ValueError(f"scale is {scale}; a covariance needs at least 0")
     diagonal_key, rank_key = jax.random.split(key)
     z = jax.random.normal(rank_key, (_rank(state),))
-    columns = jnp.maximum(jnp.minimum(state.count, _rank(state)) - 1, 1)
+    columns = _columns(state)
     # Adding 0 would turn -0 into 0, and the root has no finite slope at 0.
     moves = (jnp.asarray(scale) != 0) & (state.count > 1)
     width = jnp.sqrt(jnp.where(moves, scale, 1.0) / 2)
@@ -96,6 +104,55 @@ def sample(key, state, scale=1.0):
         lambda: jax.tree.map(draw, state.mean, state.scatter, state.deviations, noise),
         lambda: state.mean,
     )
+
+
+def low_ranks(keys, state):
+    """The low-rank parts z D^T / sqrt(stored - 1) of M draws, leading axis M.
+
+    For each tensor one matrix product, Z [M, K] times D [K, P]: however many draws, the
+    deviations are read once. Not compiled as a whole, it takes one tensor at a time to
+    the device where they are NumPy arrays.
+    """
+
+    def normals(key):
+        return jax.random.normal(jax.random.split(key)[1], (_rank(state),))
+
+    z = jax.vmap(normals)(keys) / jnp.sqrt(_columns(state))
+    return jax.tree.map(
+        lambda d: jnp.tensordot(z, d, axes=1, precision="highest"), state.deviations
+    )
+
+
+def assemble(key, state, scale, low_rank):
+    """The draw of `sample` from its low-rank part; `state.deviations` is not read.
+
+    With scale 0, or with fewer than 2 snapshots, it is the mean bit for bit.
+    """
+    moves = (jnp.asarray(scale) != 0) & (state.count > 1)
+    width = jnp.sqrt(jnp.where(moves, scale, 0.0) / 2)
+    noise = trees.normal_like(jax.random.split(key)[0], state.mean)
+
+    def draw(mean, scatter, low_rank, noise):
+        diagonal = jnp.sqrt(scatter / jnp.maximum(state.count, 1)) * noise
+        # Adding 0 would turn -0 into 0.
+        drawn = (mean + width * (diagonal + low_rank)).astype(mean.dtype)
+        return jnp.where(moves, drawn, mean)
+
+    return jax.tree.map(draw, state.mean, state.scatter, low_rank, noise)
+
+
+def draws(keys, state, scales):
+    """`sample(key, state, scale)` for M keys and scales, as a tree with leading axis M.
+
+    The deviations are read once, by `low_ranks`. Differs from `sample` by the rounding
+    of sums of K numbers.
+    """
+    low_rank = low_ranks(jax.random.clone(keys), state)
+    return jax.vmap(assemble, (0, None, 0, 0))(keys, state, scales, low_rank)
+
+
+def _columns(state):
+    return jnp.maximum(jnp.minimum(state.count, _rank(state)) - 1, 1)
 
 
 def _rank(state):

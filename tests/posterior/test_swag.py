@@ -276,3 +276,53 @@ def test_devices_agree_with_one():
     chex.assert_trees_all_close(
         sample(jax.random.clone(key), state), sample(key, expected), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("dtype", [None, jnp.bfloat16])
+@pytest.mark.parametrize("host", [False, True])
+def test_many_draws_are_those_of_one_key_each(dtype, host):
+    xs = snapshots(6)
+    state = swag.init(at(xs, 0), 3, dtype)
+    for step in range(6):
+        state = update(state, at(xs, step))
+    keys, scales = jax.random.split(jax.random.key(0), 4), jnp.array([0.0, 1, 0.25, 4])
+    wanted = samples(jax.random.clone(keys), state, scales)
+    if host:
+        numpy = jax.tree.map(np.asarray, state.deviations)
+        state = state.replace(deviations=numpy)
+    found = swag.draws(keys, state, scales)
+    assert_same_bits(at(found, 0), state.mean)
+    # Sums of three numbers, in another order.
+    np.testing.assert_allclose(flat(found), flat(wanted), rtol=1e-5, atol=2e-6)
+
+
+def test_many_draws_of_few_snapshots_are_the_mean():
+    state = collected(snapshots(1), rank=3)
+    keys = jax.random.split(jax.random.key(0), 2)
+    found = jax.jit(swag.draws)(keys, state, jnp.ones(2))
+    for member in range(2):
+        assert_same_bits(at(found, member), state.mean)
+
+
+def test_many_draws_read_the_deviations_once():
+    state = collected(snapshots(6), rank=3)
+    keys = jax.random.split(jax.random.key(0), 7)
+    text = str(jax.make_jaxpr(swag.low_ranks)(keys, state))
+    assert text.count("dot_general") == len(jax.tree.leaves(state.mean)) == 2
+
+
+def test_deviations_in_bfloat16_are_rounded_and_nothing_else_is():
+    xs = snapshots(6)
+    wanted, state = collected(xs, rank=4), swag.init(at(xs, 0), 4, "bfloat16")
+    for step in range(6):
+        state = update(state, at(xs, step))
+    assert_same_bits((state.mean, state.scatter), (wanted.mean, wanted.scatter))
+    for leaf in jax.tree.leaves(state.deviations):
+        assert leaf.dtype == jnp.bfloat16
+    # Eight bits of mantissa.
+    np.testing.assert_allclose(
+        flat(state.deviations), flat(wanted.deviations), rtol=2.0**-8
+    )
+    draw = sample(jax.random.key(0), state)
+    for leaf in jax.tree.leaves(draw):
+        assert leaf.dtype == jnp.float32
