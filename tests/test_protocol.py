@@ -156,7 +156,7 @@ def test_a_sweep_tries_every_choice_once(table, table2, sweep, tmp_path, monkeyp
     out, to = folder / "runs" / "tiny-holdout4-seed0", tmp_path / "sweep.jsonl"
     sweep.sweep(config, out, to)
     lines = [json.loads(line) for line in to.read_text().splitlines()]
-    assert len(lines) == len(sweep.choices(config)) == 10
+    assert len(lines) == len(sweep.choices(config)) == 9
     by_choice = {
         (line["classifier"], line["variant"], line["views"]): line for line in lines
     }

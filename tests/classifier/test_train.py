@@ -70,7 +70,7 @@ def test_all_epochs_are_one_program(name):
         LABELS,
         lambda epoch: ROWS[epoch],
         3,
-        lambda epoch, losses: seen.append((epoch, losses.shape)),
+        lambda epoch, losses, params: seen.append((epoch, losses.shape)),
     )
     assert seen == [(0, (2,)), (1, (2,)), (2, (2,))]
     chex.assert_trees_all_equal_shapes_and_dtypes(trained, params)
