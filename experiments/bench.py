@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 import ltjax
-from ltjax import folder
+from ltjax import revision
 from ltjax.mistake import Mistake
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
@@ -141,7 +141,7 @@ def share_of_epoch(found, images):
 def environment(threads):
     """What the figures depend on besides the code."""
     return {
-        "commit": folder.commit(),
+        "commit": revision.commit(),
         "python": platform.python_version(),
         "packages": {
             "ltjax": ltjax.__version__,

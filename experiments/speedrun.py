@@ -28,7 +28,7 @@ import numpy as np
 import optax
 
 from ltjax import config as configs
-from ltjax import extractor, folder, limits, streams
+from ltjax import extractor, limits, revision, streams
 from ltjax.classifier import linear, logit_adjustment, srepr, train
 from ltjax.data import augment, longtail, order, sampling, sources
 from ltjax.evaluation import groups
@@ -118,7 +118,9 @@ def speedrun(config, seeds, at_once, clock):
     split = longtail.tailed(data.train, classes, config.data.imbalance_factor)
     index = order.class_index(split.label, classes)
     mean, std = augment.moments(split.image)
-    images, labels, test = jax.block_until_ready(jax.device_put((*split, data.test)))
+    images, labels, test = jax.block_until_ready(
+        jax.device_put((split.image, split.label, data.test))
+    )
     clock["seconds"]["data"] = time.perf_counter() - begin
     keys = jax.vmap(streams.keys)(jnp.arange(seeds))
     normalise = partial(augment.normalise, mean=mean, std=std)
@@ -188,12 +190,13 @@ def speedrun(config, seeds, at_once, clock):
     head_rate = optax.cosine_decay_schedule(heads.lr, head_steps)
     head_tx = schedule.sgd(head_rate, heads.momentum, heads.weight_decay)
     counts, form = index.counts, dataclasses.asdict(heads.srepr)
+    begins = form.pop("head")
     losses = {
         "srepr": lambda p, z, y: srepr.loss(p, z[0], z[1:], y, counts, **form),
         "la": lambda p, z, y: logit_adjustment.loss(p, z[0], y, counts, heads.tau),
     }
 
-    def fit(name, bank, keys, labels):
+    def fit(name, bank, keys, stage_one, labels):
         run_epoch = train.make_epoch(losses[name], head_tx)
 
         def one(carry, number):
@@ -203,12 +206,16 @@ def speedrun(config, seeds, at_once, clock):
             return (params, momentum), losses.mean()
 
         params = linear.init(keys.head, bank.shape[-1], classes)
+        if name == "srepr" and begins == "stage_one":
+            params = stage_one
         carry = params, head_tx.init(params)
         return jax.lax.scan(one, carry, jnp.arange(heads.epochs))[0][0]
 
-    found = {"srepr": run("head", partial(fit, "srepr"), (bank, keys), (labels,))}
-    bank = bank[:, :, :1]  # all that the reference looks at
-    found["la"] = run("reference", partial(fit, "la"), (bank, keys), (labels,))
+    head = average.mean["head"]
+    seen = bank, keys, head
+    found = {"srepr": run("head", partial(fit, "srepr"), seen, (labels,))}
+    seen = bank[:, :, :1], keys, head  # all that the reference looks at
+    found["la"] = run("reference", partial(fit, "la"), seen, (labels,))
 
     # One pass at test, with the mean.
     def evaluate(average, members, stats, found, test):
@@ -248,7 +255,7 @@ def main(args):
         "device": device.device_kind,
         "peak_bytes": (device.memory_stats() or {}).get("peak_bytes_in_use"),
         "versions": {"python": platform.python_version(), **packages},
-        "commit": folder.commit(),
+        "commit": revision.commit(),
         "config": configs.identity(config),
         "matmul_precision": jax.config.jax_default_matmul_precision or "default",
         "at_once": flags.at_once,

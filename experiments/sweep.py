@@ -20,7 +20,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ltjax import folder, main, retraining, scoring, trained
+from ltjax import main, retraining, revision, scoring, trained
 from ltjax.config import Srepr
 from ltjax.evaluation import nll
 from ltjax.loading import load
@@ -105,7 +105,7 @@ def sweep(config, out, to):
         "config": config.name,
         "seed": config.seed,
         "scale": config.posterior.scale,
-        "commit": folder.commit(),
+        "commit": revision.commit(),
     }
     with to.open("w") as file:
         for line, gap in zip(found, gaps):

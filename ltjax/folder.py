@@ -8,8 +8,6 @@ import importlib.metadata
 import json
 import platform
 import shutil
-import subprocess
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -20,6 +18,7 @@ from ltjax import config as configs
 from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
 from ltjax.report.writer import unfinished, write_json
+from ltjax.revision import commit
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -209,24 +208,6 @@ def read_json(file):
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise Mistake(f"{file} is damaged ({error}); delete it") from error
-
-
-def commit():
-    """The commit of the source in use, with "-dirty" after it; None outside git."""
-    here = Path(__file__).parent
-
-    def git(*words):
-        return subprocess.run(
-            ("git", *words), cwd=here, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
-    try:
-        # Installed elsewhere than in its own checkout, the package has no commit.
-        git("ls-files", "--error-unmatch", Path(__file__).name)
-        dirty = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "HEAD") + ("-dirty" if dirty else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 def events(path):

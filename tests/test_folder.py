@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import ltjax
-from ltjax import folder
+from ltjax import folder, revision
 from ltjax.config import Checkpoint, Config, Data, Optim
 from ltjax.data.dataset import Dataset, Split
 from ltjax.mistake import Mistake
@@ -211,29 +211,29 @@ def checkout(tmp_path, monkeypatch):
     who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "x")):
         subprocess.run(("git", *words), cwd=tmp_path, check=True)
-    monkeypatch.setattr(folder, "__file__", str(file))
+    monkeypatch.setattr(revision, "__file__", str(file))
     return file
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 def test_the_commit_says_whether_files_were_changed(checkout):
-    clean = folder.commit()
+    clean = revision.commit()
     assert len(clean) == 40
     (checkout.parent / "untracked").write_text("2\n")
-    assert folder.commit() == clean
+    assert revision.commit() == clean
     checkout.write_text("2\n")
-    assert folder.commit() == clean + "-dirty"
+    assert revision.commit() == clean + "-dirty"
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 def test_a_package_inside_another_checkout_has_no_commit(checkout, monkeypatch):
-    monkeypatch.setattr(folder, "__file__", str(checkout.parent / "installed.py"))
-    assert folder.commit() is None
+    monkeypatch.setattr(revision, "__file__", str(checkout.parent / "installed.py"))
+    assert revision.commit() is None
 
 
 def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert folder.commit() is None
+    assert revision.commit() is None
 
 
 def test_events_leave_out_torn_lines(tmp_path):
