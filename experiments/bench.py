@@ -6,11 +6,10 @@
 needs `pip install torch==2.13.0`, then the extra `[bench]`. Every part of a run
 (`pairs.py`, `posterior_pairs.py`) is timed in both libraries by turns, with the same
 data and threads; what is reported is the median over the turns of the ratio of speeds,
-with its quartiles. Batches are the same except in inference, where ltjax takes its own
-and the long bench tries three in PyTorch. The long one adds torch.compile, one virtual
-device per core, peak memory, growth with N, M, K, C and the model (`growth.py`), and
-whole runs on the digits with a cold and a warm compilation cache (`whole.py`). Run it
-on an idle machine.
+with its quartiles. Batches are the same; the long bench also tries others in PyTorch's
+inference. It adds torch.compile, peak memory, growth with N, M, K, C and the model
+(`growth.py`), and whole runs on the digits with a cold and a warm compilation cache
+(`whole.py`). Run it on an idle machine.
 """
 
 import dataclasses

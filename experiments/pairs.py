@@ -6,7 +6,7 @@ scaled on the way; the images are noise, which takes as long as any others.
 
 import os
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -15,10 +15,10 @@ import numpy as np
 import peer
 import torch
 
-from ltjax import backbone, config, devices, extractor, losses, scoring
+from ltjax import backbone, config, extractor, losses, scoring
 from ltjax.classifier import linear, logit_adjustment, train
 from ltjax.data import augment, longtail
-from ltjax.posterior import swag
+from ltjax.posterior import predictive, swag
 from ltjax.representation import epoch, schedule, step
 
 COUNT = 10_847  # training images of CIFAR-100-LT at factor 100
@@ -81,8 +81,6 @@ def use_cpu():
     # As XLA counts them: the cores that this process may use.
     own = getattr(os, "sched_getaffinity", None)
     threads = len(own(0)) if own else os.cpu_count()
-    # All but the sides named after them run on the first.
-    jax.config.update("jax_num_cpu_devices", threads)
     torch.set_num_threads(threads)
     return threads
 
@@ -97,11 +95,6 @@ def twin(channels_last=True):
     network = peer.load(peer.Network(32, 16, CLASSES, MEAN, STD), shared().variables)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return network.to(memory_format=layout)
-
-
-def on_all_devices():
-    """The name of a side that splits its batches over one device per core."""
-    return f"ltjax, {jax.device_count()} devices"
 
 
 def ready(function):
@@ -127,35 +120,24 @@ def train_step(scale):
             epoch.every(swag.update, 0, scale.steps),
             swag.init(at.variables["params"], RANK),
         )
-        sides[on_all_devices()] = stage_one(
-            at.net,
-            at.variables,
-            rows,
-            lambda posterior, state: (),
-            spread=devices.spread,
-            sharding=devices.everywhere(),
-        )
     return Pair(rows.size, "images", sides)
 
 
-def stage_one(
-    net, variables, rows, collect, posterior=(), spread=lambda x: x, sharding=None
-):
+def stage_one(net, variables, rows, collect, posterior=()):
     """A call that trains on the batches `rows` [steps, B] with ltjax."""
     at, tx = shared(), schedule.sgd(*SGD)
     run = jax.jit(
         epoch.make_epoch(
             step.make_step(net.apply, losses.cross_entropy, tx),
-            lambda key, images: spread(normalise(images)),
+            lambda _, images: normalise(images),
             collect,
         ),
         donate_argnums=1,
-        out_shardings=sharding,
     )
     # Copied, as the carry is donated.
     carry = jax.tree.map(jnp.copy, (step.init(variables, tx), posterior))
     data = {"image": at.images, "label": at.labels}
-    carry, data = jax.device_put((carry, data), sharding)
+    carry, data = jax.device_put((carry, data))
     keys, rows = tuple(jax.random.split(jax.random.key(1))), jnp.asarray(rows, int)
 
     def call():
@@ -185,22 +167,20 @@ def inference(scale):
     at = shared()
     images = at.images[: scale.test_images]
 
-    def ours(spread=lambda x: x, sharding=None):
-        features = extractor.make_features(
-            extractor.of_point, at.net, lambda x: spread(normalise(x)), chunk=1
-        )
+    features = extractor.make_features(
+        extractor.of_point, at.net, normalise, len(images), chunk=1
+    )
 
-        @partial(jax.jit, out_shardings=sharding)
-        def logits(variables, stats, images):
-            params = variables["params"]
-            z = features(params, jnp.arange(1), stats, images)[0]
-            return at.net.head.apply({"params": params["head"]}, z)
+    @jax.jit
+    def logits(variables, stats, images):
+        params = variables["params"]
+        z = features(params, jnp.arange(1), stats, images)[0]
+        return at.net.head.apply({"params": params["head"]}, z)
 
-        stats = jax.tree.map(lambda leaf: leaf[None], at.variables["batch_stats"])
-        args = jax.device_put((at.variables, stats["features"], images), sharding)
-        return ready(lambda: logits(*args))
+    stats = jax.tree.map(lambda leaf: leaf[None], at.variables["batch_stats"])
+    args = jax.device_put((at.variables, stats["features"], images))
 
-    def torch_side(model, size=BATCH):
+    def torch_side(model, size=predictive.CPU_BATCH):
         model.eval()
 
         @torch.inference_mode()
@@ -209,12 +189,11 @@ def inference(scale):
 
         return call
 
-    sides = {"ltjax": ours(), "torch": torch_side(twin())}
+    sides = {"ltjax": ready(lambda: logits(*args)), "torch": torch_side(twin())}
     if scale.whole:
-        for size in (50, 250):
+        for size in (50, 128, 250):
             sides[f"torch, {size} at a time"] = torch_side(twin(), size)
         sides[MAY_FAIL] = torch_side(torch.compile(twin()))
-        sides[on_all_devices()] = ours(devices.spread, devices.everywhere())
     return Pair(len(images), "images", sides)
 
 

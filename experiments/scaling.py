@@ -37,9 +37,10 @@ NOTE = """
 Real: the same batches in the same order and, up to rounding, the same weights and
 statistics on any number of devices; the images each device holds of a batch.
 Not shown: how time falls with the number of devices, and what their links cost; that
-needs real ones. Virtual devices share the cores of one machine and its memory: up to
-one per core they may use the cores better than one device does, beyond that the times
-say what splitting costs.
+needs real ones. The row "rev." is the first again, the images of every batch the other
+way round: what rounding alone does. Virtual devices share the cores of one machine and
+its memory: up to one per core they may use the cores better than one device does,
+beyond that the times say what splitting costs.
 """
 
 
@@ -57,6 +58,8 @@ def read(args):
     add("--out", type=Path, help="JSON file to write")
     # Where one of the processes puts its arrays.
     add("--worker", type=Path, help=argparse.SUPPRESS)
+    # The images of each batch the other way round: nothing but rounding differs.
+    add("--reversed", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(args)
 
 
@@ -94,8 +97,11 @@ def work(flags):
     advance = step.make_step(net.apply, loss, tx)
 
     def told(key, state, batch):
+        order = batch["label"]
+        if flags.reversed:
+            batch = jax.tree.map(lambda leaf: leaf[::-1], batch)
         state, metrics = advance(key, state, batch)
-        return state, {"loss": metrics["loss"], "order": batch["label"]}
+        return state, {"loss": metrics["loss"], "order": order}
 
     refresh = extractor.make_refresh(
         extractor.of_point, net, normalise, flags.batch_size, chunk=1
@@ -132,19 +138,22 @@ def work(flags):
     return {**named, "seconds": statistics.median(seconds)}
 
 
-def spawn(args, count):
+def spawn(args, count, *more):
     """The arrays of a process with so many virtual devices."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "arrays.npz"
         command = (sys.executable, __file__, *args, "--devices", str(count))
         here = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(count)}
-        subprocess.run((*command, "--worker", file), env=here, check=True)
+        subprocess.run((*command, "--worker", file, *more), env=here, check=True)
         with np.load(file) as arrays:
             return dict(arrays)
 
 
-def compare(found, wanted, count, batch_size):
-    """One row of the table: `found` on `count` devices, `wanted` on the first count."""
+def compare(found, wanted, count, batch_size, control=False):
+    """One row of the table: `found` on `count` devices, `wanted` on the first count.
+
+    A `control` has the images of each batch the other way round.
+    """
 
     def difference(part):
         names = [name for name in wanted if name.startswith(part)]
@@ -152,6 +161,7 @@ def compare(found, wanted, count, batch_size):
 
     return {
         "devices": count,
+        "control": control,
         "images_per_device": batch_size // count,
         "same_order": bool((found["order"] == wanted["order"]).all()),
         "weights": difference("weights"),
@@ -165,8 +175,9 @@ def table(rows):
     """The rows as text; d is the largest absolute difference to the first row."""
     lines = ["devices  images each  same order  d weights  d statistics  s per step"]
     for row in rows:
+        name = f"{row['devices']}{', rev.' if row['control'] else ''}"
         lines.append(
-            f"{row['devices']:7}{row['images_per_device']:13}"
+            f"{name:>7}{row['images_per_device']:13}"
             f"{'yes' if row['same_order'] else 'NO':>12}{row['weights']:11.1e}"
             f"{row['statistics']:14.1e}{row['seconds_per_step']:12.3f}"
         )
@@ -187,6 +198,9 @@ def main(args):
     runs = {count: spawn(args, count) for count in flags.devices}
     wanted = runs[flags.devices[0]]
     rows = [compare(run, wanted, n, flags.batch_size) for n, run in runs.items()]
+    first = flags.devices[0]
+    control = spawn(args, first, "--reversed")
+    rows.insert(1, compare(control, wanted, first, flags.batch_size, control=True))
     print(table(rows) + "\n" + NOTE.rstrip())
     if flags.out:
         settings = {

@@ -167,7 +167,7 @@ def speedrun(config, seeds, at_once, clock):
     parts = extractor.of_swag, net, normalise
     size, chunk = posterior.batch_size, posterior.chunk
     refresh = extractor.make_refresh(*parts, size, chunk)
-    features = extractor.make_features(*parts, chunk)
+    features = extractor.make_features(*parts, size, chunk)
     members = jax.vmap(
         lambda key: extractor.members(key, posterior.samples, posterior.scale)
     )(keys.members)

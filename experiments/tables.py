@@ -133,7 +133,7 @@ def of_scaling(figures):
     """The rows of `scaling.py`."""
     rows = [
         (
-            row["devices"],
+            f"{row['devices']}{', reversed' if row['control'] else ''}",
             row["images_per_device"],
             "yes" if row["same_order"] else "no",
             *(f"{row[part]:.1e}" for part in ("weights", "statistics", "loss")),

@@ -150,8 +150,8 @@ class Posterior:
     chunk: int = 1
     """Draws evaluated at once; on CPU one is fastest."""
     batch_size: int = 1000
-    """Images per batch of the batch-norm pass, whose statistics depend on it a
-    little."""
+    """Images per batch of the batch-norm pass, whose statistics depend on it a little,
+    and at most of the features' pass."""
     images: int | None = None
     """Training images of the batch-norm pass, evenly spaced; None: all."""
 

@@ -126,8 +126,11 @@ def _trained(net, prepare):
     return apply
 
 
-def make_features(draw, net, prepare, chunk):
-    """Builds `features(weights, members, batch_stats, images) -> [M + 1, N, D]`."""
+def make_features(draw, net, prepare, batch_size, chunk):
+    """Builds `features(weights, members, batch_stats, images) -> [M + 1, N, D]`.
+
+    `batch_size` is the most images at once; a CPU takes fewer.
+    """
 
     def apply(variables, images):
         return net.features.apply(variables, prepare(images))
@@ -138,7 +141,7 @@ def make_features(draw, net, prepare, chunk):
             return {"params": draw(weights, member), "batch_stats": stats}
 
         return predictive.features(
-            (members, batch_stats), variables, apply, images, chunk
+            (members, batch_stats), variables, apply, images, chunk, batch_size
         )
 
     return features

@@ -36,9 +36,8 @@ def resident(session, draw):
 
     def features_of(frozen, *args):
         prepare = partial(_prepare, session, frozen)
-        return extractor.make_features(draw, session.net, prepare, posterior.chunk)(
-            *args
-        )
+        parts = draw, session.net, prepare, posterior.batch_size, posterior.chunk
+        return extractor.make_features(*parts)(*args)
 
     refresh_all, features_all = (
         jax.jit(compute, out_shardings=everywhere)
@@ -73,9 +72,8 @@ def streamed(session, draw):
 
     def features_of(frozen, *args):
         prepare = partial(_prepare, session, frozen)
-        return extractor.make_features(draw, session.net, prepare, posterior.chunk)(
-            *args
-        )
+        parts = draw, session.net, prepare, posterior.batch_size, posterior.chunk
+        return extractor.make_features(*parts)(*args)
 
     fold_batch, features_batch = (
         jax.jit(compute, out_shardings=everywhere) for compute in (fold_of, features_of)

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from rich.console import Console
 
 from ltjax import backbone, devices, looks
@@ -16,6 +15,8 @@ from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
 from ltjax.mistake import Mistake
 from ltjax.report.writer import Writer
 from ltjax.run import run
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 def on(patch, count):
@@ -75,26 +76,6 @@ def test_a_batch_has_to_be_a_multiple_of_the_devices(monkeypatch, count, size, m
 
 
 # A run
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Compiling takes most of the time: do it hastily, and once for equal programs."""
-    cache = str(tmp_path_factory.mktemp("cache"))
-    settings = (  # with their defaults
-        ("jax_disable_most_optimizations", True, False),
-        ("jax_compilation_cache_dir", cache, None),
-        ("jax_persistent_cache_min_compile_time_secs", 0, 1.0),
-        ("jax_persistent_cache_min_entry_size_bytes", -1, 0),
-    )
-    # Whether there is a cache is otherwise settled by the first program of the process.
-    compilation_cache.reset_cache()
-    for name, value, _ in settings:
-        jax.config.update(name, value)
-    yield
-    for name, _, default in settings:
-        jax.config.update(name, default)
-    compilation_cache.reset_cache()
 
 
 def save(path, counts, seed):

@@ -66,7 +66,7 @@ def seen(posterior):
     """Statistics and features of every member."""
     parts = (extractor.of_swag, NET, prepare)
     refresh = jax.jit(extractor.make_refresh(*parts, batch_size=50, chunk=1))
-    features = jax.jit(extractor.make_features(*parts, chunk=2))
+    features = jax.jit(extractor.make_features(*parts, batch_size=50, chunk=2))
     stats = refresh(posterior, group(), IMAGES)
     return stats, features(posterior, group(), stats, IMAGES)
 
@@ -122,7 +122,7 @@ def test_a_point_has_the_mean_as_its_only_member(posterior, seen):
     everyone_stats, everyone = seen
     parts, alone = (extractor.of_point, NET, prepare), extractor.first(group())
     refresh = jax.jit(extractor.make_refresh(*parts, batch_size=50, chunk=1))
-    features = jax.jit(extractor.make_features(*parts, chunk=1))
+    features = jax.jit(extractor.make_features(*parts, batch_size=50, chunk=1))
     stats = refresh(posterior.mean, alone, IMAGES)
     chex.assert_trees_all_close(at(stats, 0), at(everyone_stats, 0), rtol=1e-6)
     found = features(posterior.mean, alone, stats, IMAGES)

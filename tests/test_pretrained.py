@@ -8,7 +8,6 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from rich.console import Console
 
 from ltjax import backbone, checkpoint, pretrained
@@ -16,6 +15,8 @@ from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
 from ltjax.mistake import Mistake
 from ltjax.models import resnet, weights
 from ltjax.run import run
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 RNG = np.random.default_rng(0)
 WHOLE = resnet.resnet10()
@@ -94,24 +95,6 @@ def test_grey_images_do_not_fit(file):
 
 
 # A run
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory):
-    """Compiling takes most of the time: do it hastily, and once for equal programs."""
-    settings = (  # with their defaults
-        ("jax_disable_most_optimizations", True, False),
-        ("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("cache")), None),
-        ("jax_persistent_cache_min_compile_time_secs", 0, 1.0),
-        ("jax_persistent_cache_min_entry_size_bytes", -1, 0),
-    )
-    compilation_cache.reset_cache()
-    for name, value, _ in settings:
-        jax.config.update(name, value)
-    yield
-    for name, _, default in settings:
-        jax.config.update(name, default)
-    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="module")

@@ -74,19 +74,21 @@ def test_the_table_and_the_file_tell_what_was_found(
     name = next(name for name in changed if name.startswith("statistics"))
     changed[name] = changed[name] + 0.25
     processes = {1: runs[1], 2: runs[2], 4: changed}
-    monkeypatch.setattr(scaling, "spawn", lambda args, count: processes[count])
+    monkeypatch.setattr(scaling, "spawn", lambda args, count, *_: processes[count])
     out = tmp_path / "scaling.json"
     assert scaling.main([*TINY, "--devices", "1", "2", "4", "--out", str(out)]) == 0
     text = capsys.readouterr().out
     lines = [line.split() for line in text.splitlines()]
-    assert [line[:3] for line in lines[1:4]] == [
+    assert [line[:3] for line in lines[1:5]] == [
         ["1", "8", "yes"],
+        ["1,", "rev.", "8"],
         ["2", "4", "yes"],
         ["4", "2", "NO"],
     ]
     assert "Virtual devices share the cores" in text
-    first, second, third = json.loads(out.read_text())["rows"]
+    first, control, second, third = json.loads(out.read_text())["rows"]
     assert first["weights"] == first["statistics"] == first["loss"] == 0
+    assert control == {**first, "control": True}
     assert 0 < second["weights"] < 1e-5
     assert second["same_order"]
     assert not third["same_order"]
@@ -112,7 +114,8 @@ def test_processes_of_their_own(tmp_path):
     ended = subprocess.run((*command, "--out", out), capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
     rows = json.loads(out.read_text())["rows"]
-    assert [row["devices"] for row in rows] == [1, 2, 4, 8]
+    assert [row["devices"] for row in rows] == [1, 1, 2, 4, 8]
+    assert 0 < rows[1]["weights"] < 1e-5
     assert all(row["same_order"] for row in rows)
     assert max(row["weights"] for row in rows) < 1e-5
     assert max(row["statistics"] for row in rows) < 1e-5

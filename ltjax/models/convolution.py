@@ -1,64 +1,19 @@
 """The 3 × 3 convolution of a CIFAR ResNet, with its own backward pass on a CPU."""
 
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-_BORDER = ((1, 1), (1, 1))
+from ltjax.models import gradient
 
 
-def plain(x, kernel, stride=1):
-    """The convolution that `convolve` computes, with the gradients that JAX derives."""
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(stride, stride),
-        padding=_BORDER,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve(x, kernel, stride=1):
-    """3 × 3 convolution, zeros for a border of one pixel, no bias.
-
-    x [B, H, W, in], kernel [3, 3, in, out] to [B, ceil(H / stride), ..., out].
-
-    XLA's CPU compiler puts the derived gradients into the layout of its fast kernels at
-    the top level only: inside a `scan` they run in a scalar loop, 50 times slower. On a
-    CPU they are therefore written out below; elsewhere they are the derived ones.
-    """
-    return plain(x, kernel, stride)
-
-
-def _forward(x, kernel, stride):
-    return plain(x, kernel, stride), (x, kernel)
-
-
-def _backward(stride, saved, dy):
-    return jax.lax.platform_dependent(
-        *saved,
-        dy,
-        cpu=partial(_written_gradients, stride),
-        default=partial(_derived_gradients, stride),
-    )
-
-
-convolve.defvjp(_forward, _backward)
-
-
-def _derived_gradients(stride, x, kernel, dy):
-    return jax.vjp(partial(plain, stride=stride), x, kernel)[1](dy)
-
-
-def _written_gradients(stride, x, kernel, dy):
+def _gradients(x, kernel, dy, stride):
     if stride > 1:
         dy = _spread(dy, stride, x.shape)
     turned = jnp.flip(kernel, (0, 1)).transpose(0, 1, 3, 2)
-    return plain(dy, turned), _kernel_gradient(x, dy).astype(kernel.dtype)
+    return gradient.plain(dy, turned), _kernel_gradient(x, dy).astype(kernel.dtype)
 
 
 def _spread(dy, stride, shape):
@@ -72,7 +27,7 @@ def _kernel_gradient(x, dy):
     """dK[r, s] = sum over pixels of x[h + r - 1, w + s - 1] dy[h, w]^T, float32.
 
     Three copies of x, shifted by r, beside each other, and three of dy, shifted by -s,
-    make all nine a single matrix product. A few images at a time keep the copies in the
+    make all nine a single matrix product. Eight images at a time keep the copies in the
     cache. They come from one part of the batch for each device, so that devices which
     share a batch look at their own images, and exchange only the sums.
     """
@@ -100,6 +55,19 @@ def _kernel_gradient(x, dy):
     zeros = jnp.zeros((parts, 3 * channels, 3 * dy.shape[-1]))
     total = jax.lax.fori_loop(0, images // chunk, add, zeros).sum(0)
     return total.reshape(3, channels, 3, -1).transpose(0, 2, 1, 3)
+
+
+_convolve = gradient.written_on_cpu(_gradients)
+
+
+def convolve(x, kernel, stride=1):
+    """3 × 3 convolution, zeros for a border of one pixel, no bias.
+
+    x [B, H, W, in], kernel [3, 3, in, out] to [B, ceil(H / stride), ..., out]. On a CPU
+    the input gradient is a convolution with the turned kernel, over an output spread
+    with zeros for a stride, and the kernel gradient a sum of matrix products.
+    """
+    return _convolve(x, kernel, stride)
 
 
 class Convolution(nn.Module):

@@ -4,10 +4,10 @@ For the shapes for which XLA's CPU compiler has no fast kernel, or no fast gradi
 inside a `scan`.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
+
+from ltjax.models import gradient
 
 
 def patches(x, size, stride=1):
@@ -35,50 +35,7 @@ def convolve_tiny(x, kernel, stride=1):
     return jnp.tensordot(patches(x, kernel.shape[0], stride), flat, axes=1)
 
 
-def plain(x, kernel, stride=1, groups=1):
-    """The convolution padded by half its size, with the gradients that JAX derives."""
-    half = (kernel.shape[0] // 2, kernel.shape[0] // 2)
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(stride, stride),
-        padding=(half, half),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
-    )
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve_first(x, kernel, stride=1):
-    """`plain`, for the first layer of a network: large kernel, few channels.
-
-    On a CPU the kernel's gradient is a sum of matrix products, one for each image; the
-    derived one is 40 times slower inside a `scan`.
-    """
-    return plain(x, kernel, stride)
-
-
-def _forward(x, kernel, stride):
-    return plain(x, kernel, stride), (x, kernel)
-
-
-def _backward(stride, saved, dy):
-    return jax.lax.platform_dependent(
-        *saved,
-        dy,
-        cpu=partial(_written_gradients, stride),
-        default=partial(_derived_gradients, stride),
-    )
-
-
-convolve_first.defvjp(_forward, _backward)
-
-
-def _derived_gradients(stride, x, kernel, dy):
-    return jax.vjp(partial(plain, stride=stride), x, kernel)[1](dy)
-
-
-def _written_gradients(stride, x, kernel, dy):
+def _gradients(x, kernel, dy, stride):
     def add(index, total):
         # One image at a time, so that its patches stay in the cache.
         image, slope = (jax.lax.dynamic_slice_in_dim(a, index, 1) for a in (x, dy))
@@ -90,8 +47,20 @@ def _written_gradients(stride, x, kernel, dy):
     zeros = jnp.zeros((kernel[..., 0].size, kernel.shape[-1]))
     total = jax.lax.fori_loop(0, len(x), add, zeros)
     # No one asks for the gradient of images: what computes it is then left out.
-    dx, _ = _derived_gradients(stride, x, kernel, dy)
+    dx, _ = gradient.derived(x, kernel, dy, stride)
     return dx, total.reshape(kernel.shape).astype(kernel.dtype)
+
+
+_convolve_first = gradient.written_on_cpu(_gradients)
+
+
+def convolve_first(x, kernel, stride=1):
+    """The convolution of a network's first layer: large kernel, few channels.
+
+    x [B, H, W, in], kernel [size, size, in, out], padded by half its size. On a CPU the
+    kernel's gradient is a sum of matrix products, one for each image.
+    """
+    return _convolve_first(x, kernel, stride)
 
 
 def max_pool(x):

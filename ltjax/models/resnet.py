@@ -11,7 +11,8 @@ from flax import linen as nn
 
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.convolution import convolve
-from ltjax.models.patches import convolve_first, convolve_tiny, max_pool, plain
+from ltjax.models.gradient import plain
+from ltjax.models.patches import convolve_first, convolve_tiny, max_pool
 
 PARTS = 5  # the stem and four stages
 _TINY = 4  # pixels; below, the 3 x 3 convolution is one matrix product

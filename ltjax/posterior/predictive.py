@@ -7,19 +7,20 @@ import jax.numpy as jnp
 
 from ltjax.posterior import _loops
 
+CPU_BATCH = 100
 
-def features(keys, draw, apply, images, chunk=1, batch_size=None):
+
+def features(keys, draw, apply, images, chunk=1, batch_size=1000):
     """Outputs of M members on N images, [M, N, D].
 
     `keys` is a pytree with leading axis M, `draw(key)` gives a member's variables and
     `apply(variables, x)` its outputs [n, D]. Members run `chunk` at a time, images
-    [N, ...] in ceil(N / batch_size) batches whose sizes differ by at most one. None
-    takes a batch size that suits the backend: a CPU's caches hold the activations of
-    about a hundred small images.
+    [N, ...] in ceil(N / batch_size) batches whose sizes differ by at most one. On a CPU
+    a batch has at most `CPU_BATCH`, as its caches hold no more images' activations.
     """
     _loops.members(keys)
-    if batch_size is None:
-        batch_size = 100 if jax.default_backend() == "cpu" else 1000
+    if jax.default_backend() == "cpu":
+        batch_size = min(batch_size, CPU_BATCH)
     images = jnp.asarray(images)
 
     def one(key):

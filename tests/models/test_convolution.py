@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ltjax import devices
-from ltjax.models.convolution import convolve, plain
+from ltjax.models.convolution import convolve
+from ltjax.models.gradient import plain
 
 SHAPES = [
     # images, height, width, in, out, stride
@@ -51,6 +52,17 @@ def test_value_and_gradients_are_the_sums(shape):
     y, pull = jax.vjp(partial(convolve, stride=stride), x, kernel)
     for ours, theirs in zip((y, *pull(dy)), reference(x, kernel, dy, stride)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("images", [24, 16, 10, 7])
+def test_kernel_gradient_by_as_many_parts_as_devices(monkeypatch, count, images):
+    """Several turns of the loop, parts of one or several images, and no parts."""
+    monkeypatch.setattr(jax, "device_count", lambda: count)
+    x, kernel, dy, _ = arrays((images, 4, 3, 2, 5, 1))
+    ours = jax.vjp(convolve, x, kernel)[1](dy)[1]
+    wanted = reference(x, kernel, dy, 1)[2]
+    np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=5e-5)
 
 
 @pytest.mark.parametrize("shape", SHAPES[:4])
