@@ -2,13 +2,16 @@ r"""Stage-two choices, compared on the held-out images of a seed's validation ru
 
     python experiments/sweep.py --config configs/cifar100_lt_cpu.py --seeds 0 \
         --out experiments/results/sweep_cifar100_lt100_cpu.jsonl \
-        --data.train cifar100_train.npz
+        --data.train cifar100_train.npz --data.test cifar100_test.npz
 
 appends one JSON line for each choice, fitted on the features that the validation run of
 table2.py keeps; nothing is chosen on the test set. LA is the one to compare with. The
-same command goes on where it stopped. More draws (M), another scale of the covariance,
-another SWA rate, start or rank are runs and files of their own, under another name:
-`--name rate_05 --swa.lr 0.05`.
+same command goes on where it stopped.
+
+What the features depend on is a run of its own, in another folder and file: more draws
+(M) or another scale of the covariance with `--runs OTHER --stage-one runs
+--posterior.samples 30`, another SWA rate, start or rank with `--runs OTHER --swa.lr
+0.05`.
 """
 
 import dataclasses
