@@ -13,12 +13,11 @@ import json
 import sys
 from pathlib import Path
 
-import jax
-import numpy as np
+import heads
 
 from ltjax import config as configs
-from ltjax import folder, main, retraining, scoring, trained
-from ltjax.evaluation import ece, nll, temperature
+from ltjax import folder, main, trained
+from ltjax.backbone import NAMES
 from ltjax.loading import load
 from ltjax.mistake import Mistake
 from ltjax.run import run
@@ -32,6 +31,7 @@ class Options:
     seeds: list
     out: Path
     runs: Path
+    stage_one: Path | None
     holdout: int
     holdout_largest: int | None
     rest: list  # flags of the run, as of `ltjax.main`
@@ -51,6 +51,12 @@ def read(description, args):
     add("--out", type=Path, required=True, help="file of JSON lines, appended to")
     add("--runs", type=Path, default=Path("runs"), help="folder of the runs")
     add(
+        "--stage-one",
+        type=Path,
+        help="folder of earlier runs of the same names, whose backbones serve these: "
+        "for other heads",
+    )
+    add(
         "--holdout",
         type=int,
         default=50,
@@ -64,23 +70,29 @@ def read(description, args):
         "less the images held out",
     )
     own, rest = parser.parse_known_args(args)
-    for flag in ("--seed", "--out", "--stage-one", "--data.holdout"):
+    for flag in ("--seed", "--data.holdout"):
         if any(word.split("=")[0] == flag for word in rest):
             raise Mistake(f"{flag} is the table's own to set; see --help")
     return Options(**vars(own), rest=rest)
 
 
-def command(make, description):
+def command(make, description, validation=False):
     """Runs `make(options, seed)` for each seed not in the file yet; the exit code.
 
-    `make` returns the lines of the seed, which are appended together.
+    `make` returns the lines of the seed, which are appended together. They tell of test
+    runs or, for `validation`, of validation runs.
     """
     try:
         options = read(description, sys.argv[1:])
         if not options.out.absolute().parent.is_dir() or options.out.is_dir():
             raise Mistake(f"--out {options.out} is not a file in an existing folder")
+        if validation and not options.holdout:
+            raise Mistake("--holdout is 0; choose on held-out images, --holdout 50")
+        config = config_of(options, 0, options.holdout if validation else 0)
+        # Data that are not what they should be are told before hours of training.
+        ours = facts(config, folder.fingerprint(load(config.data)))
         for seed in options.seeds:
-            if seed in seeds_done(options):
+            if seed in seeds_done(options, ours):
                 print(f"{options.out} has seed {seed}")
                 continue
             text = "".join(json.dumps(line) + "\n" for line in make(options, seed))
@@ -95,25 +107,36 @@ def command(make, description):
     return 0
 
 
-def seeds_done(options):
-    """The seeds in the file, which must be of the same settings."""
+def seeds_done(options, ours):
+    """The seeds in the file, whose lines must be of `ours`, the settings and data.
+
+    Seeds with a validation run may stand beside seeds without one.
+    """
     if not options.out.exists():
         return set()
-    ours = facts(config_of(options, 0))["settings"], options.holdout
     try:
         lines = [json.loads(line) for line in options.out.read_text().splitlines()]
-        found = {(line["settings"], line["holdout"]) for line in lines}
-        seeds = {line["seed"] for line in lines}
+        kinds = [{name: line[name] for name in ours} for line in lines]
+        holdouts = {line["seed"]: line["holdout"] for line in lines}
     except (ValueError, KeyError, TypeError) as error:
         raise Mistake(
             f"--out {options.out} holds other lines; give a new file"
         ) from error
-    for theirs in found - {ours}:
-        raise Mistake(
-            f"--out {options.out} holds lines of other settings or another --holdout "
-            f"({theirs}, now {ours}); give a new file"
-        )
-    return seeds
+    for theirs in kinds:
+        for name in ours:
+            if theirs[name] != ours[name]:
+                raise Mistake(
+                    f"--out {options.out} holds lines of other {name} "
+                    f"({theirs[name]}, now {ours[name]}); give a new file"
+                )
+    for seed, holdout in holdouts.items():
+        both = holdout and options.holdout
+        if holdout != options.holdout and (both or seed in options.seeds):
+            raise Mistake(
+                f"--out {options.out} holds seed {seed} with another --holdout "
+                f"({holdout}, now {options.holdout}); give a new file"
+            )
+    return set(holdouts)
 
 
 def config_of(options, seed, holdout=0):
@@ -125,23 +148,30 @@ def config_of(options, seed, holdout=0):
         largest = options.holdout_largest
         if largest is None and data.largest is not None:
             largest = data.largest - holdout
-        data = dataclasses.replace(data, holdout=holdout, largest=largest)
+        # What is left is not the set of a manifest, which the test run checks.
+        data = dataclasses.replace(
+            data, holdout=holdout, largest=largest, manifest=None
+        )
     return dataclasses.replace(config, data=data)
 
 
-def folder_of(options, config):
-    """Where the run of a config lies."""
+def folder_of(config):
+    """The name of a config's folder among the runs."""
     held = f"-holdout{config.data.holdout}" if config.data.holdout else ""
-    return options.runs / f"{config.name}{held}-seed{config.seed}"
+    return f"{config.name}{held}-seed{config.seed}"
 
 
-def facts(config):
-    """What tells the lines of one config from another's: its name, and a digest."""
+def facts(config, data):
+    """What tells the lines of one table from another's, which must not mix.
+
+    The config's name, a digest of it, and the fingerprint of the data.
+    """
     fields = _unusual(configs.identity(config), configs.identity(configs.Config()))
     text = json.dumps({**fields, "seed": 0, "name": config.name}, sort_keys=True)
     return {
         "config": config.name,
         "settings": hashlib.sha256(text.encode()).hexdigest()[:12],
+        "data": data,
     }
 
 
@@ -158,15 +188,15 @@ def _unusual(fields, defaults):
 
 def finished(options, config):
     """The results of a run, made or found."""
-    out = folder_of(options, config)
-    results = run(config, out)
+    out = options.runs / folder_of(config)
+    earlier = options.stage_one and options.stage_one / folder_of(config)
+    results = run(config, out, stage_one=earlier)
     # The last process is the one that finished it.
     last = folder.read_json(out / "versions.json")[-1]
-    data = results["dataset"]
     about = {
-        "dataset": data["name"],
-        "imbalance_factor": data["imbalance_factor"],
-        **facts(config),
+        "dataset": results["dataset"]["name"],
+        "imbalance_factor": results["dataset"]["imbalance_factor"],
+        **facts(config, folder.read_json(out / "config.json")["run"]["data"]),
         "holdout": options.holdout,
         "seed": config.seed,
         "commit": last["commit"],
@@ -177,112 +207,27 @@ def finished(options, config):
 
 def lines(options, seed):
     """A line for every row of a seed's test run, with what validation fitted for it."""
-    config = config_of(options, seed)
     fitted = {}
     if options.holdout:
-        fitted = temperatures(options, config_of(options, seed, options.holdout))
+        held = config_of(options, seed, options.holdout)
+        for stored in backbones(held, finished(options, held)[0]):
+            fitted |= heads.temperatures(stored)
+    config = config_of(options, seed)
     out, results, about = finished(options, config)
-    data = load(config.data)
-    made = {}
-    for name in ("sgd", "swa"):
-        stored = trained.backbone(out, name, config, data)
-        best = best_epochs(stored)
-        for row, logits in test_logits(stored).items():
-            made[row] = {
-                **scaled(logits, data.test.label, fitted.get(row)),
-                "best_epoch": best.get(row),
-            }
+    rows, beside = list(results["rows"]), {}
+    for stored in backbones(config, out):
+        extra = heads.same_start(stored)
+        if extra:  # after LA's own
+            names = [(row["backbone"], row["classifier"]) for row in rows]
+            rows.insert(names.index((stored.name, "la")) + 1, extra)
+        beside |= heads.beside(stored, fitted)
     return [
-        {**about, **row, **made[row["backbone"], row["classifier"], row["variant"]]}
-        for row in results["rows"]
+        {**about, **row, **beside[row["backbone"], row["classifier"], row["variant"]]}
+        for row in rows
     ]
 
 
-def temperatures(options, config):
-    """The temperature of every row, fitted on the run's held-out images."""
-    out, _, _ = finished(options, config)
+def backbones(config, out):
+    """The backbones of a finished run."""
     data = load(config.data)
-    fit = jax.jit(temperature)
-    return {
-        row: float(fit(logits, data.test.label))
-        for name in ("sgd", "swa")
-        for row, logits in test_logits(
-            trained.backbone(out, name, config, data)
-        ).items()
-    }
-
-
-def scaled(logits, labels, fitted):
-    """NLL and ECE of the logits over a fitted temperature; None without one."""
-    if fitted is None:
-        return {"temperature": None, "nll_scaled": None, "ece_scaled": None}
-    logits = logits / fitted
-    return {
-        "temperature": fitted,
-        "nll_scaled": float(nll(logits, labels).mean()),
-        "ece_scaled": float(ece(jax.nn.softmax(logits), labels)),
-    }
-
-
-def test_logits(stored):
-    """The logits [N, C] of every row on the test images; logs of a mean, for SWAG."""
-    headline = f"c-{stored.config.classifier.srepr.form}"
-    found = {}
-    for (classifier, variant), recipe in rows(stored):
-        params = trained.params(stored, classifier, variant)
-        logits = scoring.one_pass(recipe.logits, params)(stored.test[:1])
-        found[stored.name, classifier, variant] = logits
-        if variant == headline:
-            found[stored.name, classifier, ""] = logits
-        averaged = classifier in retraining.AVERAGED and variant in ("", headline)
-        if averaged and len(stored.test) > 1:
-            mean = scoring.every_draw(recipe.logits, params)(stored.test[1:])
-            found["swag", classifier, ""] = mean
-    return found
-
-
-def rows(stored):
-    """Every (classifier, variant) of a backbone and its recipe."""
-    return trained.recipes(stored, stored.config.classifier).items()
-
-
-def best_epochs(stored):
-    """What the best epoch on the test set would have claimed, per row re-trained.
-
-    Trains every head again and tests it after each epoch: {"epoch", "all"}, the first
-    epoch of the highest accuracy, in percent. For the record only; a figure that was
-    chosen on the test set is none.
-    """
-    settings = stored.config.classifier
-    view = trained.views(stored)
-    batches = {
-        rule: jax.jit(retraining.batches_of(rule, settings, stored.index))
-        for rule in ("instance", "class")
-    }
-    labels = stored.data.test.label
-    found = {}
-    for (classifier, variant), recipe in rows(stored):
-        if recipe.loss is None:
-            continue
-        accuracies = []
-
-        def watch(epoch, losses, params, recipe=recipe, accuracies=accuracies):
-            logits = recipe.logits(params, stored.test[0])
-            right = np.asarray(logits).argmax(-1) == labels
-            accuracies.append(100 * float(right.mean()))
-
-        retraining.fit(
-            recipe,
-            settings,
-            stored.keys.head_order,
-            view,
-            stored.data.train.label,
-            batches[recipe.sampling],
-            watch,
-        )
-        best = int(np.argmax(accuracies))
-        claim = {"epoch": best + 1, "all": accuracies[best]}
-        found[stored.name, classifier, variant] = claim
-        if variant == f"c-{settings.srepr.form}":
-            found[stored.name, classifier, ""] = claim
-    return found
+    return [trained.backbone(out, name, config, data) for name in NAMES]

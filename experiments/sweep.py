@@ -1,30 +1,34 @@
-"""Stage-two choices, compared on one finished validation run with a bank of views.
+r"""Stage-two choices, compared on the held-out images of a seed's validation run.
 
-    python experiments/sweep.py --config C --data.holdout 50 --out RUN --to FILE.jsonl
+    python experiments/sweep.py --config configs/cifar100_lt_cpu.py --seeds 0 \
+        --out experiments/results/sweep_cifar100_lt100_cpu.jsonl \
+        --data.train cifar100_train.npz --data.test cifar100_test.npz
 
-takes the command line of the run, which must hold out training images: nothing is
-chosen on the test set. Fits each choice on the features saved in RUN and writes one
-JSON line per choice to FILE. LA is the one to compare with. More draws (M), another
-scale of the covariance, another SWA rate or rank are runs of their own,
-`--posterior.samples 30 --stage-one OTHER_RUN` and so on, to sweep in their turn.
+appends one JSON line for each choice, fitted on the features that the validation run of
+table2.py keeps; nothing is chosen on the test set. LA is the one to compare with. The
+same command goes on where it stopped.
+
+What the features depend on is a run of its own, in another folder and file: more draws
+(M) or another scale of the covariance with `--runs OTHER --stage-one runs
+--posterior.samples 30`, another SWA rate, start or rank with `--runs OTHER --swa.lr
+0.05`.
 """
 
-import argparse
 import dataclasses
 import hashlib
 import itertools
 import json
 import sys
-from pathlib import Path
 
-import jax
+import heads
 import numpy as np
+import protocol
 
-from ltjax import main, retraining, revision, scoring, trained
+from ltjax import config as configs
+from ltjax import scoring, trained
 from ltjax.config import Srepr
 from ltjax.evaluation import nll
 from ltjax.loading import load
-from ltjax.mistake import Mistake
 
 FORMS = (("mean", 1.0), ("mean", 2.0), ("mean", 4.0), ("dirichlet", 1.0))
 HEADS = ("new", "stage_one")
@@ -34,7 +38,8 @@ WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
 def choices(base):
     """(classifier, variant, settings, samples) of every line, from a run's config."""
     settings, samples = base.classifier, base.posterior.samples
-    found = [("la", "", settings, samples), ("srepr", "b", settings, samples)]
+    rows = ("la", ""), heads.SAME_START, ("srepr", "b")
+    found = [(*row, settings, samples) for row in rows]
 
     def add(samples=samples, **changes):
         changed = dataclasses.replace(settings, **changes)
@@ -58,16 +63,22 @@ def choices(base):
     return found
 
 
-def sweep(config, out, to):
-    """Writes a line for each of `choices` to the file `to`.
+def sweep(options, seed):
+    """The lines of the `choices` on a seed's validation run."""
+    config = protocol.config_of(options, seed, options.holdout)
+    out, _, about = protocol.finished(options, config)
+    stored = trained.backbone(out, "swa", config, load(config.data))
+    return lines(stored, about)
+
+
+def lines(stored, about):
+    """A line for each of `choices`, beginning with `about`.
 
     Each has its NLL less the lowest of all, `gap`, with the standard error `gap_se` of
-    that mean over images, on which both were judged. What is fitted is kept in
-    `out`/sweep; a sweep that was stopped goes on from there.
+    that mean over images, on which both were judged. What is fitted is kept beside the
+    run; a sweep that was stopped goes on from there.
     """
-    if not config.data.holdout:
-        raise Mistake("data.holdout is 0; choose on held-out images, --data.holdout 50")
-    stored = trained.backbone(out, "swa", config, load(config.data))
+    config = stored.config
     bank = trained.views(stored)
     found, per_image = [], []
     wanted = choices(config)
@@ -80,7 +91,7 @@ def sweep(config, out, to):
             "srepr": dataclasses.asdict(settings.srepr),
         }
         name = hashlib.sha256(json.dumps(choice).encode()).hexdigest()[:12]
-        kept = out / "sweep" / f"{name}.npz"
+        kept = stored.out / "sweep" / f"{name}.npz"
         if not kept.exists():
             figures, losses = judged(
                 stored, bank, classifier, variant, settings, samples
@@ -101,37 +112,34 @@ def sweep(config, out, to):
             flush=True,
         )
     gaps = np.stack(per_image) - per_image[np.argmin(np.mean(per_image, axis=1))]
-    about = {
-        "config": config.name,
-        "seed": config.seed,
+    errors = gaps.std(axis=1, ddof=1) / np.sqrt(gaps.shape[1])
+    shared = {
+        **about,
+        "swa": configs.identity(config)["swa"],
         "scale": config.posterior.scale,
-        "commit": revision.commit(),
     }
-    with to.open("w") as file:
-        for line, gap in zip(found, gaps):
-            error = gap.std(ddof=1) / np.sqrt(len(gap))
-            line |= {"gap": float(gap.mean()), "gap_se": float(error)}
-            file.write(json.dumps({**about, **line}) + "\n")
+    return [
+        {**shared, **line, "gap": float(gap.mean()), "gap_se": float(error)}
+        for line, gap, error in zip(found, gaps, errors)
+    ]
 
 
 def judged(stored, bank, classifier, variant, settings, samples):
     """The figures of one choice, and the NLL of every held-out image."""
-    key = "" if classifier == "la" else variant or f"c-{settings.srepr.form}"
-    recipe = trained.recipes(stored, settings)[classifier, key]
+    both = dataclasses.replace(settings, methods=("la", "srepr"))
+    made = trained.recipes(stored, both)
+    made[heads.SAME_START] = heads.from_stage_one(stored, made["la", ""])
+    [recipe] = (
+        recipe
+        for (name, _), recipe in made.items()
+        if name == classifier and variant in recipe.variants
+    )
 
     def view(epoch, draws):
         # The first of the kept views and draws.
         return bank(epoch % settings.views, draws)[: samples + 1]
 
-    params = retraining.fit(
-        recipe,
-        settings,
-        stored.keys.head_order,
-        view,
-        stored.data.train.label,
-        jax.jit(retraining.batches_of("instance", settings, stored.index)),
-        lambda *_: None,
-    )
+    params = trained.fit(stored, recipe, settings, view)
     labels = stored.data.test.label
     log_probs = scoring.one_pass(recipe.logits, params)
     figures, _ = scoring.score(log_probs, stored.test[:1], labels, stored.index.counts)
@@ -139,12 +147,4 @@ def judged(stored, bank, classifier, variant, settings, samples):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--to", type=Path, default=Path("sweep.jsonl"))
-    own, rest = parser.parse_known_args()
-    try:
-        config, out, *_ = main.read(rest)
-        sweep(config, out, own.to)
-    except Mistake as mistake:
-        print(f"sweep: {mistake}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(protocol.command(sweep, __doc__, validation=True))

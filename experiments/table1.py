@@ -6,8 +6,8 @@ r"""The paper's Table 1: what each part of SRepr adds to SGD with re-training.
 
 appends four JSON lines for each seed: re-training is that with the logit-adjusted loss
 (LA), (a) takes the SWA backbone, (b) adds stochastic representations, (c) adds
-self-distillation. Runs are those of table2.py; the same command goes on where it
-stopped.
+self-distillation. Runs are those of table2.py, and so are the lines: after it nothing
+is trained. The same command goes on where it stopped.
 """
 
 import sys

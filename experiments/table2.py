@@ -6,7 +6,9 @@ r"""The paper's Table 2: every classifier on the SGD and the SWA backbone.
 
 appends one JSON line for every row of each seed, when the seed is finished; the same
 command goes on where it stopped. tau-norm, NCM, LA post-hoc and the SWAG rows are
-beside the paper's own.
+beside the paper's own. Where SRepr starts from the head of stage one, so does one more
+row of LA, to tell what the start alone gives. After a change of `classifier` settings
+give another `--runs`, and the former as `--stage-one`.
 """
 
 import sys

@@ -50,7 +50,7 @@ def _named(line):
     if line["variant"] == "b":
         name = "SRepr (b)"
     elif line["classifier"] == "la":
-        name = "LA"
+        name = "LA, head of stage one" if line["variant"] else "LA"
     else:
         choice = line["srepr"]
         name = choice["form"]

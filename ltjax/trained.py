@@ -1,5 +1,6 @@
 """A finished run, opened again: its features and its classifiers."""
 
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from ltjax.data import order
 from ltjax.data.dataset import Dataset
 from ltjax.data.order import ClassIndex
 from ltjax.mistake import Mistake
+from ltjax.recipes import label, of_classifiers
 from ltjax.streams import Keys
 
 
@@ -51,7 +53,7 @@ def backbone(out, name, config, data):
 
 def recipes(stored, settings):
     """The recipes of the backbone's rows under `settings`, a `classifier` config."""
-    return retraining.recipes(
+    return of_classifiers(
         settings,
         stored.keys.head,
         stored.head,
@@ -64,8 +66,29 @@ def recipes(stored, settings):
 
 def params(stored, classifier, variant):
     """The parameters of a row, as the run trained them."""
-    label = retraining.label(stored.name, classifier, variant)
-    return _saved(stored.out / "checkpoints" / "heads" / label)
+    return _saved(place(stored, classifier, variant))
+
+
+def place(stored, classifier, variant):
+    """Where the run keeps the parameters of a row, and its figures as their note."""
+    row = label(stored.name, classifier, variant)
+    return stored.out / "checkpoints" / "heads" / row
+
+
+def fit(stored, recipe, settings, view, watch=lambda *_: None):
+    """The recipe's parameters, trained again as a run of `settings` trains them.
+
+    `view` and `watch` are those of `retraining.fit`.
+    """
+    return retraining.fit(
+        recipe,
+        settings,
+        stored.keys.head_order,
+        view,
+        stored.data.train.label,
+        jax.jit(retraining.batches_of(recipe.sampling, settings, stored.index)),
+        watch,
+    )
 
 
 def views(stored):
@@ -74,14 +97,17 @@ def views(stored):
     Features [M + 1, N, D], or [1, N, D] without draws. Raises `Mistake` where none is
     kept.
     """
-    place = stored.out / "checkpoints" / "features" / stored.name
-    count = len(list(place.glob("view*")))
+    features = stored.out / "checkpoints" / "features" / stored.name
+    count = len(list(features.glob("view*")))
     if not count:
-        raise Mistake(f"{place} keeps no views; classifier.views must not be None")
-    bank = [_features(stored.out, stored.name, f"view{n}") for n in range(count)]
+        raise Mistake(f"{features} keeps no views; classifier.views must not be None")
+
+    @functools.cache
+    def kept(number):
+        return _features(stored.out, stored.name, f"view{number}")
 
     def view(epoch, draws):
-        seen = bank[epoch % count]
+        seen = kept(epoch % count)
         return seen if draws else seen[:1]
 
     return view

@@ -28,6 +28,7 @@ KNOWS = {
     "representation": {"losses", "posterior", "evaluation", "trees"},
     "classifier": {"losses", "posterior", "evaluation", "trees"},
     "data": {"mistake"},
+    "recipes": {"classifier"},
     "config": {"mistake"},
     "limits": {"config", "mistake"},
     "report": {"classifier", "mistake"},

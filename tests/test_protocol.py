@@ -1,15 +1,20 @@
 """The scripts that make the tables of results: experiments/table1.py and its kin."""
 
+import dataclasses
 import json
 import runpy
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, special, stats
+from tiny import save
 
-from ltjax import main
+from ltjax import retraining, trained
+from ltjax.config import Srepr
+from ltjax.loading import load
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
@@ -18,15 +23,20 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 
 @pytest.fixture(scope="module")
 def table(place, tmp_path_factory):
-    """Runs a script on the tiny config as a command; the exit code and its lines."""
+    """Runs a script on the tiny config as a command; the exit code and its lines.
+
+    SRepr starts from the head of stage one there.
+    """
     folder = tmp_path_factory.mktemp("tables")
-    config = folder / "tiny.py"
-    config.write_text(f"from ltjax.config import *\nconfig = {place.config!r}\n")
+    file = folder / "tiny.py"
+    heads = dataclasses.replace(place.config.classifier, srepr=Srepr(head="stage_one"))
+    config = dataclasses.replace(place.config, classifier=heads)
+    file.write_text(f"from ltjax.config import *\nconfig = {config!r}\n")
     sys.path.insert(0, str(EXPERIMENTS))
 
-    def call(script, *more):
+    def call(script, *more, lines=None):
         out = folder / f"{script}.jsonl"
-        args = ["--config", str(config), "--out", str(out), "--holdout", "4"]
+        args = ["--config", str(file), "--out", str(out), "--holdout", "4"]
         runs = ["--runs", str(folder / "runs")]
         before, sys.argv = sys.argv, [script, *args, *runs, *map(str, more)]
         try:
@@ -34,10 +44,19 @@ def table(place, tmp_path_factory):
                 runpy.run_path(str(EXPERIMENTS / f"{script}.py"), run_name="__main__")
         finally:
             sys.argv = before
-        lines = out.read_text().splitlines() if out.exists() else []
-        return left.value.code, [json.loads(line) for line in lines]
+        out = lines or out
+        found = out.read_text().splitlines() if out.exists() else []
+        return left.value.code, [json.loads(line) for line in found]
 
-    call.folder = folder
+    def stored(name, holdout):
+        """A backbone of the table's run of seed 0."""
+        held = f"-holdout{holdout}" if holdout else ""
+        data = dataclasses.replace(config.data, holdout=holdout)
+        of_run = dataclasses.replace(config, data=data)
+        out = folder / "runs" / f"tiny{held}-seed0"
+        return trained.backbone(out, name, of_run, load(data))
+
+    call.folder, call.stored = folder, stored
     yield call
     sys.path.remove(str(EXPERIMENTS))
 
@@ -53,9 +72,16 @@ def row(line):
     return line["backbone"], line["classifier"], line["variant"]
 
 
-def test_a_line_is_a_row_of_the_run_and_what_made_it(place, table2):
-    assert [row(line) for line in table2] == [row(r) for r in place.results["rows"]]
-    for line, result in zip(table2, place.results["rows"]):
+START = "swa", "la", "stage_one"
+
+
+def test_a_line_is_a_row_of_the_run_and_what_made_it(table, table2):
+    out = table.folder / "runs" / "tiny-seed0"
+    results = json.loads((out / "results.json").read_text())["rows"]
+    record = json.loads((out / "config.json").read_text())
+    lines = [line for line in table2 if row(line) != START]
+    assert [row(line) for line in lines] == [row(r) for r in results]
+    for line, result in zip(lines, results):
         figures = ("acc", "nll", "ece", "brier", "group_ece")
         assert {name: line[name] for name in figures} == {
             name: result[name] for name in figures
@@ -63,26 +89,122 @@ def test_a_line_is_a_row_of_the_run_and_what_made_it(place, table2):
         assert line["dataset"] == "train"
         assert line["imbalance_factor"] == 6
         assert line["config"] == "tiny"
+        assert line["data"] == record["run"]["data"]
         assert line["seed"] == 0
         assert line["device"] == "cpu"
         assert line["seconds"] >= 0
 
 
-def test_the_temperature_is_that_of_the_validation_run(table2):
-    # The temperature cannot change who is right, and T = 1 is what was measured.
-    for line in table2:
-        assert 1e-3 <= line["temperature"] <= 1e3
-        assert line["nll_scaled"] > 0
-        assert 0 <= line["ece_scaled"] <= 1
-    assert len({line["temperature"] for line in table2}) > len(table2) / 2
+def linear(stored, classifier, variant):
+    """Test logits of a linear head as kept, in NumPy float64."""
+    params = trained.params(stored, classifier, variant)
+    features = np.asarray(stored.test[0], np.float64)
+    return features @ np.asarray(params["kernel"], float) + np.asarray(params["bias"])
 
 
-def test_the_best_epoch_claims_at_least_the_last(table2):
-    trained = {"crt", "lws", "la", "disalign", "srepr"}
+def mean_nll(logits, labels):
+    log_probs = special.log_softmax(logits, axis=-1)
+    return -log_probs[np.arange(len(labels)), labels].mean()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "classifier", "variant", "kept"),
+    [
+        ("sgd", "none", "", ""),
+        ("swa", "la", "", ""),
+        ("swa", "srepr", "", "c-mean"),
+        ("swa", "srepr", "b", "b"),
+        (*START, "stage_one"),
+    ],
+)
+def test_the_temperature_is_fitted_on_validation_and_carried_over(
+    table, table2, backbone, classifier, variant, kept
+):
+    [line] = [one for one in table2 if row(one) == (backbone, classifier, variant)]
+    held, tested = table.stored(backbone, 4), table.stored(backbone, 0)
+    assert len(held.data.test.label) == 4 * 4
+    logits = linear(held, classifier, kept)
+
+    def objective(log_t):
+        return mean_nll(logits / np.exp(log_t), held.data.test.label)
+
+    ends = np.log(1e3) * np.array((-1, 1))
+    best = optimize.minimize_scalar(objective, bounds=ends, method="bounded").x
+    assert np.isfinite(line["temperature"])
+    # The minimum is flat: temperatures are compared by what they are worth.
+    assert objective(np.log(line["temperature"])) == pytest.approx(
+        objective(best), rel=1e-5
+    )
+    logits = linear(tested, classifier, kept) / line["temperature"]
+    assert line["nll_scaled"] == pytest.approx(
+        mean_nll(logits, tested.data.test.label), rel=1e-4
+    )
+    assert 0 <= line["ece_scaled"] <= 1
+
+
+def adjusted_by_hand(stored, params):
+    """LA's accuracy in percent after each epoch, in NumPy float64: SGD by its formulas.
+
+    `params` is the head before. Gives the last parameters too.
+    """
+    settings = stored.config.classifier
+    labels = np.asarray(stored.data.train.label)
+    prior = np.log(np.asarray(stored.index.counts) / len(labels))
+    weights = np.vstack([params["kernel"], params["bias"]]).astype(float)
+    trace = np.zeros_like(weights)
+    batches = retraining.batches_of("instance", settings, stored.index)
+    orders = [
+        np.asarray(batches(jax.random.fold_in(stored.keys.head_order, epoch), epoch))
+        for epoch in range(settings.epochs)
+    ]
+    steps = sum(map(len, orders))
+
+    def seen(features):
+        return np.hstack([np.asarray(features, float), np.ones((len(features), 1))])
+
+    accuracies, step = [], 0
+    for epoch, order in enumerate(orders):
+        view = seen(trained.views(stored)(epoch, False)[0])
+        for rows in order:
+            probs = special.softmax(view[rows] @ weights + prior, axis=-1)
+            errors = probs - np.eye(len(prior))[labels[rows]]
+            gradient = view[rows].T @ errors / len(rows)
+            gradient += settings.weight_decay * weights
+            trace = settings.momentum * trace + gradient
+            rate = settings.lr * (1 + np.cos(np.pi * step / steps)) / 2
+            weights -= rate * (settings.momentum * trace + gradient)
+            step += 1
+        found = (seen(stored.test[0]) @ weights).argmax(-1)
+        accuracies.append(100 * (found == stored.data.test.label).mean())
+    return accuracies, {"kernel": weights[:-1], "bias": weights[-1]}
+
+
+def test_the_best_epoch_is_that_of_training_by_hand(table, table2):
+    stored = table.stored("swa", 0)
+    recipes = trained.recipes(stored, stored.config.classifier)
+    starts = {"": recipes["la", ""].params, "stage_one": stored.head}
+    for variant, params in starts.items():
+        [line] = [one for one in table2 if row(one) == ("swa", "la", variant)]
+        accuracies, last = adjusted_by_hand(stored, params)
+        best = int(np.argmax(accuracies))
+        assert line["best_epoch"] == {
+            "epoch": best + 1,
+            "all": pytest.approx(accuracies[best]),
+        }
+        assert line["acc"]["all"] == pytest.approx(accuracies[-1])
+        # The row from stage one's head is that of LA's loss, and of that start.
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+            trained.params(stored, "la", variant),
+            last,
+        )
+
+
+def test_what_is_not_re_trained_has_no_best_epoch(table2):
+    trained_rows = {"crt", "lws", "la", "disalign", "srepr"}
     for line in table2:
-        if line["classifier"] in trained and line["backbone"] != "swag":
+        if line["classifier"] in trained_rows and line["backbone"] != "swag":
             assert line["best_epoch"]["all"] >= line["acc"]["all"] - 1e-9
-            assert line["best_epoch"]["epoch"] in (1, 2)
         else:
             assert line["best_epoch"] is None
 
@@ -110,10 +232,50 @@ def test_a_finished_seed_is_not_made_again_and_settings_do_not_mix(
     code, lines = table("table2", "--holdout", 0)
     assert code == 2
     assert lines == table2
-    assert "another --holdout" in capsys.readouterr().err
+    assert "holds seed 0 with another --holdout (4, now 0)" in capsys.readouterr().err
+    save(table.folder / "other.npz", [24] * 4, 5)
+    code, lines = table("table2", "--data.train", table.folder / "other.npz")
+    assert code == 2
+    assert lines == table2
+    assert "holds lines of other data (" in capsys.readouterr().err
 
 
-def test_table1_takes_its_rows_from_the_same_runs(table, table2):
+def test_seeds_without_a_validation_run_may_stand_beside_others(
+    table, table2, tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(str(EXPERIMENTS))
+    import protocol
+
+    def done(holdout, seeds, held):
+        """The seeds of a file whose seed 0 has `held` images held out."""
+        file = tmp_path / "x.jsonl"
+        file.write_text(json.dumps({"data": "d", "seed": 0, "holdout": held}) + "\n")
+        args = ["--config", "c.py", "--out", str(file), "--holdout", str(holdout)]
+        options = protocol.read("", [*args, "--seeds", *map(str, seeds)])
+        return protocol.seeds_done(options, {"data": "d"})
+
+    assert done(4, [0, 1], held=4) == {0}
+    assert done(0, [1], held=4) == done(4, [1], held=0) == {0}
+    for held, now, seed in ((4, 0, 0), (0, 4, 0), (4, 5, 1), (4, 5, 0)):
+        with pytest.raises(protocol.Mistake, match="seed 0 with another --holdout"):
+            done(now, [seed], held=held)
+
+
+def test_a_validation_run_needs_no_manifest_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(EXPERIMENTS))
+    import protocol
+
+    config = EXPERIMENTS.parent / "configs" / "cifar100_lt_cpu.py"
+    args = ["--config", str(config), "--out", str(tmp_path / "x")]
+    options = protocol.read("", [*args, "--data.largest", "500"])
+    test = protocol.config_of(options, 3).data
+    held = protocol.config_of(options, 3, 50).data
+    assert (test.manifest, test.largest, test.holdout) == ("cifar100_lt", 500, 0)
+    assert (held.manifest, held.largest, held.holdout) == (None, 450, 50)
+
+
+def test_table1_takes_its_rows_from_the_same_runs(table, table2, monkeypatch):
+    monkeypatch.setattr(trained, "fit", None)  # nothing is trained again
     code, lines = table("table1")
     assert code == 0
     assert [row(line) for line in lines] == [
@@ -139,44 +301,93 @@ def test_figure3_correlates_counts_and_dispersion(place, table, table2):
 
 
 @pytest.fixture
-def sweep(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXPERIMENTS))
+def sweep(table, table2, monkeypatch, tmp_path):
+    """Sweeps few choices on the table's validation run: the exit code and the lines."""
+    del table2  # made the run
     import sweep
 
     monkeypatch.setattr(sweep, "FORMS", (("mean", 2.0),))
     monkeypatch.setattr(sweep, "WEIGHTS", (0.5, 0.8))
-    return sweep
+
+    def call(*more):
+        out = tmp_path / "sweep.jsonl"
+        args = ["--config", table.folder / "tiny.py", "--out", out, "--holdout", 4]
+        args += ["--runs", table.folder / "runs", *more]
+        monkeypatch.setattr(sys, "argv", ["sweep", *map(str, args)])
+        code = sweep.protocol.command(sweep.sweep, "", validation=True)
+        lines = out.read_text().splitlines() if out.exists() else []
+        return code, [json.loads(line) for line in lines]
+
+    call.module = sweep
+    return call
 
 
-def test_a_sweep_tries_every_choice_once(table, table2, sweep, tmp_path, monkeypatch):
-    del table2  # made the validation run
-    folder = table.folder
-    flags = ["--config", str(folder / "tiny.py"), "--data.holdout", "4"]
-    config, *_ = main.read(flags)
-    out, to = folder / "runs" / "tiny-holdout4-seed0", tmp_path / "sweep.jsonl"
-    sweep.sweep(config, out, to)
-    lines = [json.loads(line) for line in to.read_text().splitlines()]
-    assert len(lines) == len(sweep.choices(config)) == 9
+def test_a_sweep_tries_every_choice_once(table, sweep, monkeypatch, capsys):
+    code, lines = sweep()
+    assert code == 0
+    stored = table.stored("swa", 4)
+    assert len(lines) == len(sweep.module.choices(stored.config)) == 10
     by_choice = {
         (line["classifier"], line["variant"], line["views"]): line for line in lines
     }
-    assert len(by_choice) == 4
-    run = json.loads((out / "results.json").read_text())
+    assert len(by_choice) == 5
+    run = json.loads((stored.out / "results.json").read_text())
     expected = {row(r): r["nll"] for r in run["rows"]}
     assert by_choice["la", "", 2]["nll"] == expected["swa", "la", ""]
     assert by_choice["srepr", "b", 2]["nll"] == expected["swa", "srepr", "b"]
+    expected = mean_nll(linear(stored, *START[1:]), stored.data.test.label)
+    start = by_choice["la", "stage_one", 2]
+    assert start["nll"] == pytest.approx(expected, rel=1e-5)
     lowest = min(line["nll"] for line in lines)
+    record = json.loads((stored.out / "config.json").read_text())["run"]
     for line in lines:
         # The NLL is a float32 sum, the gap a float64 one.
         assert line["gap"] == pytest.approx(line["nll"] - lowest, abs=1e-6)
         assert (line["gap_se"] > 0) == (line["gap"] != 0)
-    monkeypatch.setattr(sweep, "judged", None)  # nothing is fitted again
-    sweep.sweep(config, out, to)
-    assert [json.loads(line) for line in to.read_text().splitlines()] == lines
+        assert line["swa"] == record["config"]["swa"]
+        assert (line["holdout"], line["data"]) == (4, record["data"])
+    monkeypatch.setattr(sweep.module, "judged", None)  # nothing is fitted again
+    assert sweep() == (0, lines)
+    assert "has seed 0" in capsys.readouterr().out
+    assert sweep("--swa.lr", 0.05) == (2, lines)
+    assert "holds lines of other settings" in capsys.readouterr().err
 
 
-def test_a_sweep_on_the_test_set_is_refused(place, sweep, tmp_path):
-    with pytest.raises(sweep.Mistake, match=r"data\.holdout is 0; choose on held-out"):
-        sweep.sweep(place.config, place.out, tmp_path / "x.jsonl")
-    assert not list(tmp_path.iterdir())
-    assert np.isfinite(place.results["rows"][0]["nll"])
+def test_a_sweep_that_was_stopped_goes_on(sweep, monkeypatch):
+    judged, done = sweep.module.judged, []
+
+    def until_stopped(*args):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(args)
+        return judged(*args)
+
+    monkeypatch.setattr(sweep.module, "WEIGHTS", (0.1, 0.7))  # not fitted before
+    monkeypatch.setattr(sweep.module, "judged", until_stopped)
+    with pytest.raises(KeyboardInterrupt):
+        sweep()
+    before = list(done)
+    done.clear()
+    monkeypatch.setattr(sweep.module, "judged", lambda *a: done.append(a) or judged(*a))
+    code, lines = sweep()
+    assert code == 0
+    assert len(lines) == 10
+    choices = {repr(args[2:]) for args in before + done}
+    assert len(choices) == len(before) + len(done)
+
+
+def test_a_sweep_on_the_test_set_is_refused(sweep, capsys):
+    assert sweep("--holdout", 0) == (2, [])
+    assert "--holdout is 0; choose on held-out images" in capsys.readouterr().err
+
+
+def test_heads_of_other_settings_take_over_the_stage_one(table, table2, tmp_path):
+    code, [line] = table(
+        *("figure3", "--out", tmp_path / "other.jsonl", "--runs", tmp_path / "runs"),
+        *("--stage-one", table.folder / "runs", "--classifier.epochs", 1),
+        lines=tmp_path / "other.jsonl",
+    )
+    assert code == 0
+    results = json.loads((tmp_path / "runs" / "tiny-seed0/results.json").read_text())
+    assert "representation" not in results["seconds"]
+    assert line["settings"] != table2[0]["settings"]

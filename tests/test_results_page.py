@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import stats
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -21,7 +22,9 @@ def page(monkeypatch):
 def test_the_page_agrees_with_the_result_files(page):
     assert page.PAGE.read_text(encoding="utf-8") == page.page()
     for about in page.SECTIONS:
-        assert (page.FIGURES / f"figure3_{about.name}.png").exists()
+        *_, figure3 = page.files(about)
+        with Image.open(page.FIGURES / page.figure_name(about)) as drawn:
+            assert drawn.text["Source"] == page.spread.digest(figure3)
 
 
 ROWS = [
@@ -41,6 +44,7 @@ def line(seed, row, **changes):
     return {
         "config": "tiny",
         "settings": "abc",
+        "data": "d0",
         "seed": seed,
         "commit": "0123456789",
         "dataset": "set",
@@ -73,7 +77,7 @@ def test_means_deviations_and_the_best_of_one_pass(page, monkeypatch, tmp_path):
             one["nll"] = 0.0  # the best, but of many passes
     write(page, monkeypatch, tmp_path, lines)
     rows = page.of_rows(page.lines_of("table2_x.jsonl", (0, 1, 2)))
-    text = page.table(rows, page.MAIN)
+    text = page.row_tables.table(rows, page.row_tables.MAIN)
     cells = [
         [cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines()[2:]
     ]
@@ -89,9 +93,11 @@ def test_means_deviations_and_the_best_of_one_pass(page, monkeypatch, tmp_path):
     bold = [row[5].startswith("**") for row in cells]
     best = np.argmin([np.mean(values) for values in nll[:-1]])
     assert bold == [i == best for i in range(len(ROWS))]
-    beside = page.table(rows, page.BESIDE)
-    assert "| – |" in beside
-    assert "99.00 ± 0.00" in beside
+    groups = page.row_tables.table(rows, page.row_tables.GROUPS)
+    assert all("| – |" in row for row in groups.splitlines()[2:])  # no class is many
+    best = page.row_tables.table(rows, page.row_tables.BEST_EPOCH)
+    claims = [row.split("|")[3].strip() for row in best.splitlines()[2:]]
+    assert claims == ["99.00 ± 0.00" if row[1] == "la" else "–" for row in ROWS]
 
 
 def test_srepr_is_compared_by_a_paired_test(page, monkeypatch, tmp_path):
@@ -102,9 +108,10 @@ def test_srepr_is_compared_by_a_paired_test(page, monkeypatch, tmp_path):
         [one["nll"] for one in rows[row]] for row in (("swa", "srepr", ""), ROWS[3])
     )
     expected = stats.ttest_rel(ours, la)
-    found = next(
-        row for row in page.against(rows).splitlines() if row.startswith("| SWA + LA |")
-    )
+    text = page.paired(rows, (0, 1, 2))
+    assert "of 18 comparisons, uncorrected, about 1 would" in text
+    assert page.paired(rows, (0,)) == ""
+    found = next(row for row in text.splitlines() if row.startswith("| SWA + LA |"))
     cells = [cell.strip() for cell in found.split("|")]
     assert float(cells[4]) == pytest.approx(np.mean(ours) - np.mean(la), abs=6e-4)
     assert float(cells[5]) == pytest.approx(expected.pvalue, abs=6e-4)
@@ -119,13 +126,71 @@ def test_the_pattern_is_judged_by_the_figures(page):
         made["swa", "la", ""][0] |= {"nll": 0.5, "ece": 0.2}
         return made
 
-    def verdicts(text):
+    def verdicts(nll, ece, probability):
+        text = page.claims.pattern(rows(nll, ece), {"probability": probability})
         return [row.split("|")[-2].strip() for row in text.splitlines()[2:]]
 
-    good = verdicts(page.pattern(rows(0.0, 0.0), {"probability": -0.7}))
-    assert good == ["yes"] * 11
-    bad = verdicts(page.pattern(rows(0.49, 0.11), {"probability": -0.4}))
-    assert bad[3] == bad[4] == bad[-1] == "no"
+    # SRepr's accuracy is 0.5 above LA's; NLL and ECE of LA are 0.5 and 0.2.
+    assert verdicts(0.0, 0.0, -0.7) == ["yes"] * 15
+    # Between what must show and what is further hoped for: 0.94 and 0.45 of LA's.
+    further = verdicts(0.47, 0.09, -0.7)
+    assert further[4:8] == ["yes", "no", "yes", "no"]
+    assert verdicts(0.49, 0.11, -0.4)[4:8] == ["no"] * 4
+    assert verdicts(0.49, 0.11, -0.4)[-1] == "no"
+
+
+def test_a_pattern_of_classes_that_are_not_there_is_left_open(page):
+    made = {row: [line(0, row)] for row in ROWS}
+    for lines in made.values():
+        lines[0]["acc"]["few"] = None
+    text = page.claims.pattern(made, {"probability": -0.7})
+    few = [row for row in text.splitlines() if row.startswith("| few")]
+    assert len(few) == 2
+    assert all(row.endswith("| no such class | – |") for row in few)
+
+
+def test_temperatures_of_some_seeds_are_told_as_theirs(page):
+    by_seed = {seed: [line(seed, row) for row in ROWS] for seed in (0, 1)}
+    everyone = "\n".join(page.scaled(by_seed))
+    assert "only" not in everyone
+    assert "1.50 ± 0.00" in everyone
+    for one in by_seed[1]:
+        one |= {"temperature": None, "nll_scaled": None, "ece_scaled": None}
+    *text, table = page.scaled(by_seed)
+    assert "Of seed 0 only: the others have no validation run" in text[-1]
+    cells = [cell.strip("* ") for cell in table.splitlines()[2].split("|")[2:4]]
+    assert cells == ["1.50", f"{by_seed[0][0]['nll']:.3f}"]
+    for one in by_seed[0]:
+        one |= {"temperature": None, "nll_scaled": None, "ece_scaled": None}
+    assert page.scaled(by_seed) == ()
+
+
+def spread_line(seed, counts, per_class):
+    spaces = ("representation", "relative", "probability")
+    return {
+        "seed": seed,
+        "counts": counts,
+        "dispersion": dict.fromkeys(spaces, per_class),
+        "spearman": dict.fromkeys(spaces, -0.25),
+    }
+
+
+def test_the_spread_is_told_per_group_and_drawn(page, tmp_path):
+    counts = [200, 150, 60, 40]  # none is few
+    by_seed = {
+        0: [spread_line(0, counts, [1.0, 2.0, 3.0, 5.0])],
+        1: [spread_line(1, counts, [1.0, 2.0, 5.0, 3.0])],
+    }
+    row = page.spread.table(by_seed).splitlines()[-1]
+    cells = [cell.strip() for cell in row.split("|")[2:-1]]
+    # Ranks that differ by a swap of two of four: 1 - 6 * 2 / (4 * 15).
+    assert cells == ["1.50", "4.00", "–", "-0.25, -0.25", "+0.80"]
+    file = tmp_path / "figures" / "x.png"
+    page.spread.draw(by_seed, file)
+    with Image.open(file) as drawn:
+        assert drawn.text["Source"] == page.spread.digest(by_seed)
+    by_seed[1][0]["counts"] = [200, 150, 60, 41]
+    assert drawn.text["Source"] != page.spread.digest(by_seed)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +202,12 @@ def test_the_pattern_is_judged_by_the_figures(page):
             (0, 1),
             "table2_x.jsonl mixes configs: tiny (abc), tiny (other)",
         ),
+        (
+            [line(0, ROWS[0]), line(1, ROWS[0], data="d1")],
+            (0, 1),
+            "table2_x.jsonl mixes data: d0, d1; a table has one set",
+        ),
+        ([{"seed": 0}], (0,), "table2_x.jsonl is cut or damaged: KeyError('config')"),
         (
             [line(0, ROWS[0])],
             (0, 1, 2),
@@ -160,6 +231,22 @@ def test_what_would_mix_or_miss_is_refused(
     assert words in str(caught.value)
 
 
-def test_a_row_without_one_of_the_seeds_is_refused(page):
-    with pytest.raises(page.Mistake, match="row swa-la lacks a seed"):
-        page.of_rows({0: [line(0, ROWS[3]), line(0, ROWS[0])], 1: [line(1, ROWS[0])]})
+def test_rows_that_are_not_once_in_every_seed_are_refused(page):
+    la, none = ROWS[3], ROWS[0]
+    with pytest.raises(page.Mistake, match="row swa-la lacks seed 1"):
+        page.of_rows({0: [line(0, la), line(0, none)], 1: [line(1, none)]})
+    # As many lines as seeds, yet not one of each.
+    with pytest.raises(page.Mistake, match="row swa-la stands twice in seed 0"):
+        page.of_rows({0: [line(0, la), line(0, la)], 1: []})
+
+
+def test_a_section_without_its_files_is_refused(page, monkeypatch, tmp_path):
+    about = page.Section("Title", "x", (0,), "How.")
+    for kind in ("table1", "table2", "figure3"):
+        monkeypatch.setattr(page, "RESULTS", tmp_path)
+        with pytest.raises(page.Mistake, match=f"{kind}_x.jsonl does not exist in"):
+            page.section(about)
+        write(page, monkeypatch, tmp_path, [line(0, ROWS[0])], kind)
+    write(page, monkeypatch, tmp_path, [line(0, ROWS[0], data="d1")], "figure3")
+    with pytest.raises(page.Mistake, match="the files of x are of several runs"):
+        page.section(about)

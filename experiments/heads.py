@@ -1,0 +1,135 @@
+"""What the tables say of a finished backbone's classifiers beyond its run's figures."""
+
+import time
+
+import jax
+import numpy as np
+
+from ltjax import checkpoint, folder, scoring, trained
+from ltjax.evaluation import ece, nll, temperature
+from ltjax.recipes import label
+from ltjax.report.writer import write_json
+
+# LA from the head of stage one, where SRepr may start: a row that no run has.
+SAME_START = "la", "stage_one"
+
+
+def rows(stored):
+    """Every (classifier, variant) of a backbone and its recipe, `SAME_START` too."""
+    settings = stored.config.classifier
+    made = trained.recipes(stored, settings)
+    la = made.get(("la", ""))
+    if la and ("srepr", "b") in made and settings.srepr.head == "stage_one":
+        made[SAME_START] = from_stage_one(stored, la)
+    return made
+
+
+def from_stage_one(stored, recipe):
+    """LA's recipe with the start of `SAME_START`."""
+    variants = SAME_START[1:]
+    return recipe._replace(params=stored.head, variants=variants, averaged=False)
+
+
+def same_start(stored):
+    """The row of `SAME_START`, None without one; trained once, kept beside the run's.
+
+    It tells what of SRepr's gain over LA is that of where it starts.
+    """
+    recipe = rows(stored).get(SAME_START)
+    if recipe is None:
+        return None
+    place = trained.place(stored, *SAME_START)
+    if not place.exists():
+        begin = time.monotonic()
+        params = trained.fit(
+            stored, recipe, stored.config.classifier, trained.views(stored)
+        )
+        figures, _ = scoring.score(
+            scoring.one_pass(recipe.logits, params),
+            stored.test[:1],
+            stored.data.test.label,
+            stored.index.counts,
+        )
+        note = {**figures, "seconds": time.monotonic() - begin}
+        checkpoint.save(place, params, note)
+    names = dict(zip(("backbone", "classifier", "variant"), (stored.name, *SAME_START)))
+    return {**names, **checkpoint.note(place)}
+
+
+def test_logits(stored):
+    """The logits [N, C] of every row on the test images; logs of a mean, for SWAG."""
+    found = {}
+    for (classifier, variant), recipe in rows(stored).items():
+        params = trained.params(stored, classifier, variant)
+        logits = scoring.one_pass(recipe.logits, params)(stored.test[:1])
+        for shown in recipe.variants:
+            found[stored.name, classifier, shown] = logits
+        if recipe.averaged and len(stored.test) > 1:
+            mean = scoring.every_draw(recipe.logits, params)(stored.test[1:])
+            found["swag", classifier, ""] = mean
+    return found
+
+
+def best_epochs(stored):
+    """What the best epoch on the test set would have claimed, per row re-trained.
+
+    Trains every head again and tests it after each epoch: {"epoch", "all"}, the first
+    epoch of the highest accuracy, in percent. For the record only; a figure that was
+    chosen on the test set is none. Kept beside the run, for the next table.
+    """
+    view = trained.views(stored)
+    found = {}
+    for row, recipe in rows(stored).items():
+        if recipe.loss is None:
+            continue
+        kept = stored.out / "best_epochs" / f"{label(stored.name, *row)}.json"
+        if not kept.exists():
+            kept.parent.mkdir(exist_ok=True)
+            write_json(kept, best_epoch(stored, recipe, view))
+        for shown in recipe.variants:
+            found[stored.name, row[0], shown] = folder.read_json(kept)
+    return found
+
+
+def best_epoch(stored, recipe, view):
+    """The claim of one row, as `best_epochs` tells it."""
+    accuracies = []
+
+    def watch(epoch, losses, params):
+        logits = recipe.logits(params, stored.test[0])
+        right = np.asarray(logits).argmax(-1) == stored.data.test.label
+        accuracies.append(100 * float(right.mean()))
+
+    trained.fit(stored, recipe, stored.config.classifier, view, watch)
+    best = int(np.argmax(accuracies))
+    return {"epoch": best + 1, "all": accuracies[best]}
+
+
+def temperatures(stored):
+    """The temperature of every row, fitted on the test images of a validation run."""
+    same_start(stored)
+    fit = jax.jit(temperature)
+    labels = stored.data.test.label
+    return {row: float(fit(z, labels)) for row, z in test_logits(stored).items()}
+
+
+def beside(stored, fitted):
+    """What every row's line has beside its figures; `fitted` are its temperature's."""
+    best = best_epochs(stored)
+    labels = stored.data.test.label
+    return {
+        row: {**scaled(logits, labels, fitted.get(row)), "best_epoch": best.get(row)}
+        for row, logits in test_logits(stored).items()
+    }
+
+
+def scaled(logits, labels, fitted):
+    """NLL and ECE of the logits over a fitted temperature; None without one."""
+    if fitted is None:
+        return {"temperature": None, "nll_scaled": None, "ece_scaled": None}
+    logits = logits / fitted
+    return {
+        "temperature": fitted,
+        "nll_scaled": float(nll(logits, labels).mean()),
+        "ece_scaled": float(ece(jax.nn.softmax(logits), labels)),
+    }

@@ -1,0 +1,145 @@
+"""What each row of the table is: how its classifier begins, sees and learns."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ltjax.classifier import (
+    crt,
+    disalign,
+    linear,
+    logit_adjustment,
+    lws,
+    ncm,
+    srepr,
+    tau_norm,
+)
+from ltjax.classifier.ncm import ABSENT
+
+
+class Recipe(NamedTuple):
+    """How one row of the table is made."""
+
+    params: dict  # before training; final where nothing is trained
+    logits: Callable  # logits(params, features [B, D]) -> [B, C]
+    loss: Callable | None = None  # loss(params, features [M + 1, B, D], labels [B])
+    sampling: str = "instance"
+    draws: bool = False  # whether the loss looks beyond the mean, features[0]
+    variants: tuple = ("",)  # names of its row; "" is the headline of a classifier
+    averaged: bool = False  # whether its mean over the draws is a row, SWAG's
+
+
+def of_classifiers(settings, key, head, features, labels, counts, has_draws):
+    """A `Recipe` for each (classifier, variant) of a backbone, in the table's order.
+
+    `head` is the linear classifier of stage one, `features` [N, D] the plain training
+    images under the mean weights. `settings` is the `classifier` part of a config.
+    SRepr needs draws and is left out without them.
+    """
+    dim, classes = head["kernel"].shape
+
+    def new_head():
+        return linear.init(jax.random.clone(key), dim, classes)
+
+    # The adjusted loss leaves a class without training images where it began, and its
+    # raw logit would compete: it is lowered, as LA post-hoc does.
+    unseen = jnp.where(jnp.asarray(counts) > 0, 0.0, ABSENT)
+
+    def seen_only(logits):
+        return lambda params, z: logits(params, z) + unseen[None]
+
+    found = {("none", ""): Recipe(head, linear.logits, averaged=True)}
+    for method in settings.methods:
+        if method == "crt":
+            recipe = Recipe(
+                new_head(),
+                crt.logits,
+                lambda params, z, y: crt.loss(params, z[0], y),
+                sampling="class",
+            )
+        elif method == "lws":
+            recipe = Recipe(
+                lws.init(classes),
+                lambda params, z: lws.logits(params, z, head),
+                lambda params, z, y: lws.loss(params, z[0], y, head),
+                sampling="class",
+            )
+        elif method == "tau_norm":
+            recipe = Recipe(tau_norm.init(head, settings.tau_norm), tau_norm.logits)
+        elif method == "ncm":
+            recipe = Recipe(ncm.init(features, labels, classes), ncm.logits)
+        elif method == "la_posthoc":
+            recipe = Recipe(
+                head,
+                lambda params, z: logit_adjustment.posthoc(
+                    params, z, counts, settings.tau
+                ),
+            )
+        elif method == "la":
+            recipe = Recipe(
+                new_head(),
+                seen_only(logit_adjustment.logits),
+                lambda params, z, y: logit_adjustment.loss(
+                    params, z[0], y, counts, settings.tau
+                ),
+                averaged=True,
+            )
+        elif method == "disalign":
+            recipe = Recipe(
+                disalign.init(dim, classes),
+                lambda params, z: disalign.logits(params, z, head),
+                lambda params, z, y: disalign.loss(
+                    params, z[0], y, head, counts, settings.rho
+                ),
+            )
+        elif has_draws:
+            first = head if settings.srepr.head == "stage_one" else new_head()
+            found |= _srepr(settings, first, seen_only(srepr.logits), counts)
+            continue
+        else:
+            continue
+        found[method, ""] = recipe
+    return found
+
+
+def _srepr(settings, first, logits, counts):
+    """SRepr's steps: (c) in the configured form, (b), and (c) in the other form.
+
+    The first is the headline, under its own name too.
+    """
+    chosen = settings.srepr
+
+    def recipe(alpha, form, on, *variants):
+        def loss(params, z, y):
+            return srepr.loss(
+                params,
+                z[0],
+                z[1:],
+                y,
+                counts,
+                alpha=alpha,
+                temperature=chosen.temperature,
+                form=form,
+                on=on,
+                tau=settings.tau,
+            )
+
+        averaged = "" in variants
+        return Recipe(
+            first, logits, loss, draws=True, variants=variants, averaged=averaged
+        )
+
+    form, other = chosen.form, "dirichlet" if chosen.form == "mean" else "mean"
+    made = (
+        recipe(chosen.alpha, form, chosen.on, "", f"c-{form}"),
+        recipe(0.0, form, "members", "b"),
+        recipe(chosen.alpha, other, chosen.on, f"c-{other}"),
+    )
+    return {("srepr", recipe.variants[-1]): recipe for recipe in made}
+
+
+def label(backbone, classifier, variant):
+    """The name of a row: swa-srepr-b."""
+    return "-".join(filter(None, (backbone, classifier, variant)))
