@@ -29,7 +29,7 @@ def shared(name):
     path = SHARED / name
     if not path.exists():
         pytest.skip(f"{name} is not beside the repository")
-    return np.load(path)
+    return np.load(path, allow_pickle=False)
 
 
 def split_of(labels):
