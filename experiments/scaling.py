@@ -145,7 +145,7 @@ def spawn(args, count, *more):
         command = (sys.executable, __file__, *args, "--devices", str(count))
         here = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(count)}
         subprocess.run((*command, "--worker", file, *more), env=here, check=True)
-        with np.load(file) as arrays:
+        with np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
 
 

@@ -101,7 +101,7 @@ def lines(stored, about):
             with part.open("wb") as file:
                 np.savez(file, figures=json.dumps(figures), nll=losses)
             part.rename(kept)
-        with np.load(kept) as saved:
+        with np.load(kept, allow_pickle=False) as saved:
             figures = json.loads(str(saved["figures"]))
             per_image.append(saved["nll"])
         found.append({**choice, **figures})

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 
@@ -32,13 +33,15 @@ def claim(path, config, data, pretrained=None):
     """
     record = path / "config.json"
     run = identity(config, data, pretrained)
-    if path.exists() and not path.is_dir():
+    # Not `path.exists()`, which raises on a name that is too long.
+    if os.path.exists(path) and not path.is_dir():
         raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
-    if record.exists():
+    if os.path.exists(record):
         _check_same(path, record, run)
         return
     # A process killed at this very point leaves its unfinished record.
-    if path.exists() and {file.name for file in path.iterdir()} - {unfinished(record)}:
+    others = os.listdir(path) if os.path.exists(path) else ()
+    if set(others) - {unfinished(record)}:
         raise Mistake(f"--out {path} holds other files; give a new or empty folder")
     whole = {"run": run, "config": dataclasses.asdict(config)}
     with _writable(path):
@@ -55,13 +58,12 @@ def identity(config, data, pretrained=None):
     }
 
 
-def adopt(path, other, config, data, names, pretrained=None):
-    """Copies the trained backbones `names` of the run in `other` into the run's folder.
+def check_stage_one(other, config, data, names, pretrained=None):
+    """Refuses to take over the backbones `names` of the run in `other`.
 
-    Their features too, if those would be the same. What the run has begun itself is
-    left as it is. `pretrained` is the digest of the weights it begins with. Raises
-    `Mistake`, with nothing copied, unless `other` has finished stage one on these data
-    under the same settings of it.
+    `pretrained` is the digest of the weights that the config's run begins with. Raises
+    `Mistake` unless `other` has finished stage one on these data under the same
+    settings of it.
     """
     difference = backbone_difference(other, config, data, pretrained)
     if difference:
@@ -74,6 +76,15 @@ def adopt(path, other, config, data, names, pretrained=None):
                 f"--stage-one {other} has {done} epochs of {name}; it must have "
                 f"finished the {last} of optim.epochs"
             )
+
+
+def adopt(path, other, config, names):
+    """Copies the trained backbones `names` of the run in `other` into the run's folder.
+
+    Their features too, if those would be the same. What the run has begun itself is
+    left as it is. `check_stage_one` has said that they fit.
+    """
+    last = str(config.optim.epochs)
     theirs = configs.completed(read_json(other / "config.json")["run"]["config"])
     finished = (other / "results.json").exists()
     same_looks = _looks(theirs) == _looks(configs.identity(config))

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import json
+import os
 import shlex
 from pathlib import Path
 
@@ -67,11 +69,11 @@ def _look(command, console):
     """Where the images are, their listing, looks at them, and their shape if fixed."""
     path = Path(command.path)
     kind = path.suffix.lower()
-    if kind == ".npz" and not path.is_dir():
+    if kind == ".npz" and not os.path.isdir(path):
         return _look_at_arrays(command)
     if command.test is not None:
         raise Mistake(f"--test {command.test} goes with an .npz; PATH is {path}")
-    if kind == ".csv" and not path.is_dir():
+    if kind == ".csv" and not os.path.isdir(path):
         source, files = "csv", listing.table(path)
     else:
         source, files = "folder", listing.folder(path)
@@ -140,11 +142,28 @@ def _check(command):
     for flag, path in (("json", command.json), ("config-out", command.config_out)):
         if path is not None and not path.absolute().parent.is_dir():
             raise Mistake(f"--{flag} {path}: the folder {path.parent} does not exist")
-        if path is not None and path.is_dir():
+        # Of `os.path`, because `Path` raises on a name that is too long.
+        if path is not None and os.path.isdir(path):
             raise Mistake(f"--{flag} {path} is a folder, wanted a file")
     path = command.config_out
-    if path is not None and path.exists() and path.stat().st_size:
+    if path is not None and os.path.exists(path) and path.stat().st_size:
         raise Mistake(f"--config-out {path} exists; remove it or give another name")
+    path = command.json
+    # What an inspection has written may be written anew, and nothing else.
+    if path is not None and not _of_inspection(path):
+        raise Mistake(f"--json {path} exists; remove it or give another name")
+    if path is not None and path == command.config_out:
+        raise Mistake(f"--json {path} and --config-out {path} are one file; wanted two")
+
+
+def _of_inspection(path):
+    if not os.path.exists(path) or not path.stat().st_size:
+        return True
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.keys() >= {"counts", "proposal"}
 
 
 def _write(command, found, config, console):

@@ -79,6 +79,41 @@ _LIMITS = (
         lambda value: value >= 8 and value % 6 == 2,
         "6n + 2: 8, 20, 32, 44, 56",
     ),
+    # Further rows bound what would fill the memory, or take for ever to find out.
+    (("model.depth",), lambda value: value <= 1202, "at most 1202"),
+    (
+        ("optim.epochs", "classifier.epochs", "data.classes"),
+        lambda value: value <= 1_000_000,
+        "at most 1000000",
+    ),
+    (
+        (
+            "data.workers",
+            "posterior.samples",
+            "posterior.chunk",
+            "classifier.views",
+        ),
+        lambda value: value <= 1000,
+        "at most 1000",
+    ),
+    (
+        (
+            "model.width",
+            "optim.batch_size",
+            "posterior.batch_size",
+            "posterior.images",
+            "classifier.batch_size",
+            "checkpoint.keep",
+            "swa.every_steps",
+            "swa.rank",
+            "data.largest",
+            "data.test_per_class",
+            "data.holdout",
+            "data.pad",
+        ),
+        lambda value: value < 2**31,
+        "below 2147483648",
+    ),
     (
         ("seed", "data.subset_seed"),
         lambda value: 0 <= value < 2**32,
@@ -88,6 +123,11 @@ _LIMITS = (
         ("name",),
         lambda value: value.strip(".") and not set(value) & set("/\\\0"),
         "the name of a folder",
+    ),
+    (
+        ("name",),
+        lambda value: len(value.encode(errors="surrogatepass")) <= 200,
+        "at most 200 bytes long",
     ),
 )
 

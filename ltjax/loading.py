@@ -50,6 +50,12 @@ def load(settings, console=None):
         raise Mistake(
             f"data.classes is {settings.classes}; {settings.source} has {data.classes}"
         )
+    side = min(data.train.image.shape[1:3])
+    if settings.pad > side:
+        raise Mistake(
+            f"data.pad is {settings.pad}; it must be at most {side}, the shorter side "
+            "of the images in pixels"
+        )
     if data.classes < 2:
         raise Mistake(f"{data.name} has {data.classes} class; it takes 2 to tell apart")
     train = tailed(data.train, data.classes, settings)

@@ -86,7 +86,7 @@ def _spelled_out(args):
 
 def read_file(path):
     """The `config` that a Python file assigns."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # `Path` raises on a name that is too long
         names = [str(other) for other in path.parent.glob("*.py")]
         near = difflib.get_close_matches(str(path), names, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""

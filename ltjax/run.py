@@ -70,8 +70,15 @@ def run(config, out, console=None, stage_one=None):
         )
     identity = config, data, start.digest
     hosts.agree("config or data", lambda: json.dumps(folder.identity(*identity)))
-    hosts.by_first(lambda: folder.claim(out, *identity))
     finished = out / "results.json"
+
+    def claim():
+        if stage_one is not None and not os.path.exists(finished):
+            names = backbone.NAMES
+            folder.check_stage_one(Path(stage_one), config, data, names, start.digest)
+        folder.claim(out, *identity)
+
+    hosts.by_first(claim)
     if finished.exists():
         results = folder.read_json(finished)
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
@@ -80,8 +87,7 @@ def run(config, out, console=None, stage_one=None):
 
     def record():
         if stage_one is not None:
-            other = Path(stage_one)
-            folder.adopt(out, other, config, data, backbone.NAMES, start.digest)
+            folder.adopt(out, Path(stage_one), config, backbone.NAMES)
         folder.record_versions(out)
         folder.record_skipped(out, data, console)
 

@@ -124,7 +124,7 @@ def test_the_processes_share_their_devices(told):
 def test_the_order_of_an_epoch_is_that_of_one_process_exactly(place, rule):
     wanted = hosts_worker.orders()[rule]
     for index in range(2):
-        with np.load(place / f"orders{index}.npz") as found:
+        with np.load(place / f"orders{index}.npz", allow_pickle=False) as found:
             np.testing.assert_array_equal(found[rule], wanted)
 
 

@@ -52,17 +52,6 @@ def tree(path):
     return {file: file.is_dir() or file.read_bytes() for file in path.rglob("*")}
 
 
-def refuse(desk, capsys, *arguments):
-    """The one line on stderr of a command that must fail and leave no trace."""
-    before = tree(desk)
-    assert inspect.main(list(arguments)) == 2
-    _, err = capsys.readouterr()
-    assert err.startswith("ltjax: ")
-    assert err.count("\n") == 1
-    assert tree(desk) == before
-    return err.removeprefix("ltjax: ").removesuffix("\n")
-
-
 def test_from_images_to_a_config(desk, capsys):
     whole = Path("zoo/b/00.png").read_bytes()
     Path("zoo/b/cut.png").write_bytes(whole[:-100])
@@ -151,48 +140,6 @@ def test_flags_of_the_split_and_the_size(desk):
     assert inspect.main(["zoo", *flags]) == 0
     data = main.read(["--config", "c.py"])[0].data
     assert (data.size, data.test_per_class) == (12, 4)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ("zo", "zo does not exist; did you mean zoo?"),
-        ("a/b", "a/b does not exist, nor does its folder"),
-        (
-            "zoo/b",
-            "zoo/b has no images, wanted CLASS/*.jpg or train/CLASS/*.jpg in it ",
-        ),
-        ("empty", "empty has no images, wanted CLASS/*.jpg or train/CLASS/*.jpg in it"),
-        ("one", "one has one class, 'b'; it takes 2 to tell apart"),
-        ("notes.txt", "notes.txt is a file, wanted a folder with"),
-        ("zoo --test zoo", "--test zoo goes with an .npz; PATH is zoo"),
-        ("x.npz", "x.npz does not exist"),
-        ("notes.npz", "notes.npz is not an .npz file, or it is cut short"),
-        ("notes.npz --size 8", "--size is 8; images of an .npz keep their size"),
-        ("notes.csv", "notes.csv has the columns text; wanted path, label and"),
-        ("zoo --json a/b.json", "--json a/b.json: the folder a does not exist"),
-        ("zoo --json zoo", "--json zoo is a folder, wanted a file"),
-        ("zoo --config-out notes.txt", "--config-out notes.txt exists; remove it or"),
-        ("zoo --test-per-class 0", "data.test_per_class is 0; it must be at least 1"),
-        ("zoo --size 3", "data.size is 3; it must be in 8..4096"),
-        ("bad", "none of the 2 images can be read; the first is bad/a/1.jpg: no bytes"),
-    ],
-)
-def test_what_cannot_be_inspected(desk, capsys, arguments, message):
-    Path("empty").mkdir()
-    paint(Path("one/b/1.png"), 0)
-    for name in ("notes.txt", "notes.npz", "notes.csv"):
-        Path(name).write_text("text")
-    for name in "ab":
-        Path("bad", name).mkdir(parents=True)
-        Path("bad", name, "1.jpg").touch()
-    assert refuse(desk, capsys, *arguments.split()).startswith(message)
-
-
-def test_too_few_to_split(desk, capsys):
-    for name in "ab":
-        paint(Path("few") / name / "1.png", 0)
-    assert "few leaves no images to test on" in refuse(desk, capsys, "few")
 
 
 def test_help_reads_well_and_needs_no_jax(desk):

@@ -91,6 +91,13 @@ def test_the_defaults_are_right():
         ("data.workers", (-1, 2), (0,)),
         ("data.crop_area", (0, -0.1, 1.01, NAN, 0.08), (None,)),
         ("data.jitter", (-0.1, 1, NAN, 0.4), (0, 0.0)),
+        # What would fill the memory, or take for ever.
+        ("classifier.epochs", (10**6 + 1, 10**20), (10**6,)),
+        ("data.classes", (10**6 + 1,), (10**6,)),
+        ("posterior.samples", (1001, 2**31), (1000,)),
+        ("model.depth", (1208, 6 * 10**9 + 2), (1202,)),
+        ("swa.rank", (2**31, 10**30), (2**31 - 1,)),
+        ("name", (201 * "x", 101 * "ä"), (200 * "x", 100 * "ä")),
     ],
 )
 def test_limits(name, wrong, right):

@@ -96,17 +96,6 @@ def test_the_table_and_the_file_tell_what_was_found(
     assert third["weights"] == second["weights"]
 
 
-@pytest.mark.parametrize("count", ["3", "16", "0"])
-def test_a_count_that_does_not_divide_the_batch(scaling, capsys, count):
-    assert scaling.main([*TINY, "--devices", "1", count]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err == (
-        f"scaling: --devices {count} does not divide --batch-size 8; "
-        "give a divisor of it, or another --batch-size\n"
-    )
-
-
 @pytest.mark.slow
 def test_processes_of_their_own(tmp_path):
     command = (sys.executable, FILE, *TINY, "--devices", "1", "2", "4", "8")

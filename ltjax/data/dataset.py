@@ -9,10 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ltjax.data.longtail import MOST_CLASSES
 from ltjax.mistake import Mistake
-
-# Labels above this are not class numbers; the class counts would fill the memory.
-_MOST_CLASSES = 1_000_000
 
 
 class Skipped(NamedTuple):
@@ -80,9 +78,9 @@ def checked(path, image, label, classes=None):
         raise Mistake(
             f"{path}: {len(image)} images but {len(label)} labels, wanted as many"
         )
-    if classes is not None and classes < 1:
-        raise Mistake(f"classes is {classes}, wanted 1 or more")
-    last = (_MOST_CLASSES if classes is None else classes) - 1
+    if classes is not None and not 1 <= classes <= MOST_CLASSES:
+        raise Mistake(f"classes is {classes}, wanted 1..{MOST_CLASSES}")
+    last = (MOST_CLASSES if classes is None else classes) - 1
     outside = (label < 0) | (label > last)
     if outside.any():
         row = int(outside.argmax())

@@ -8,6 +8,7 @@ import collections
 import csv
 import dataclasses
 import difflib
+import functools
 import os
 import posixpath
 from pathlib import Path
@@ -54,9 +55,12 @@ def shown(name):
 def found(path):
     """The path, or a `Mistake` that names what lies nearest to it."""
     path = Path(path)
-    if path.exists():
+    # Of `os.path`, because `Path` raises on a name that is too long.
+    if os.path.exists(path):
         return path
-    if not path.parent.is_dir():
+    if os.path.lexists(path):
+        raise Mistake(f"{shown(path)} is a link that leads nowhere")
+    if not os.path.isdir(path.parent):
         raise Mistake(f"{shown(path)} does not exist, nor does its folder")
     names = [other.name for other in path.parent.iterdir()]
     near = difflib.get_close_matches(path.name, names, n=1)
@@ -107,12 +111,14 @@ def folder(path):
 def table(path):
     """The `Listing` of a CSV with the columns path, label and, optionally, split.
 
-    Paths are relative to the CSV and must stay in its folder. A label of the test rows
-    that no training row has is refused.
+    Paths are relative to the CSV and must stay in its folder, links included: the file
+    may come from someone else. A label of the test rows that no training row has is
+    refused.
     """
     file = found(path)
     if file.is_dir():
         raise Mistake(f"{shown(file)} is a folder, wanted a .csv file")
+    leaves = _leaving(file.parent)
     rows, lines = [], {}
     for line, place, label, split in _csv_rows(file):
         where = f"{shown(file)}, line {line}"
@@ -120,7 +126,7 @@ def table(path):
         if not place or not label:
             missing = "label" if place else "path"
             raise Mistake(f"{where}: the {missing} is empty")
-        if os.path.isabs(inside) or inside.split("/")[0] == "..":
+        if leaves(inside):
             raise Mistake(
                 f"{where}: {shown(place)} leaves the folder of the file; wanted a path "
                 "relative to it"
@@ -156,6 +162,26 @@ def arrays(name, files):
         classes=tuple(map(str, range(1 + int(label.max())))),
         ignored={},
     )
+
+
+def _leaving(root):
+    """Builds `leaves(path)`: whether a normal path, links followed, lies outside."""
+    root = os.path.realpath(root)
+
+    @functools.cache  # a folder holds many files
+    def real(folder):
+        return os.path.realpath(os.path.join(root, folder))
+
+    def leaves(path):
+        if os.path.isabs(path) or path.split("/")[0] == "..":
+            return True
+        folder, name = os.path.split(path)
+        there = os.path.join(real(folder), name)
+        if os.path.islink(there):
+            there = os.path.realpath(there)
+        return os.path.commonpath((root, there)) != root
+
+    return leaves
 
 
 def _entries(where, ignored):

@@ -10,6 +10,11 @@ import numpy as np
 
 from ltjax.mistake import Mistake
 
+# More are no class numbers; the counts would fill the memory.
+MOST_CLASSES = 1_000_000
+# Up to it every count is a float64, in which the profile is worked out.
+_MOST_IMAGES = 2**53
+
 
 def exponential_counts(classes, largest, imbalance_factor):
     """Images per class of the exponential profile, int [C].
@@ -17,10 +22,10 @@ def exponential_counts(classes, largest, imbalance_factor):
     n_c = int(largest * (1 / imbalance_factor)^(c / (C - 1))) in float64, as published:
     500 and 100 give the 10,847 images of CIFAR-100-LT. One class keeps `largest`.
     """
-    if classes < 1:
-        raise Mistake(f"classes is {classes}, wanted at least 1")
-    if largest < 0:
-        raise Mistake(f"largest class count is {largest}, wanted 0 or more")
+    if not 1 <= classes <= MOST_CLASSES:
+        raise Mistake(f"classes is {classes}, wanted 1..{MOST_CLASSES}")
+    if not 0 <= largest <= _MOST_IMAGES:
+        raise Mistake(f"largest class count is {largest}, wanted 0..2^53")
     _check_factor(imbalance_factor)
     position = np.arange(classes) / max(classes - 1, 1)
     return (largest * (1 / imbalance_factor) ** position).astype(np.int64)

@@ -132,9 +132,10 @@ def _divided(whole, classes, test_per_class, seed):
 def _read_npz(path):
     """The members `image`, `label` and, or None, `rank` of one file."""
     path = Path(path)
-    if path.is_dir():
+    # Of `os.path`, because `Path` raises on a name that is too long.
+    if os.path.isdir(path):
         raise Mistake(f"{path} is a folder, wanted an .npz file")
-    if not path.exists():
+    if not os.path.exists(path):
         raise Mistake(f"{path} does not exist{_nearest(path)}")
     # What NumPy raises on damaged files is not one family; a member is read on access.
     damage = (
@@ -163,6 +164,10 @@ def _read_npz(path):
                 members["rank"] = archive["rank"]
     except Mistake:
         raise
+    except MemoryError as error:
+        raise Mistake(
+            f"{path} cannot be read: an array in it is larger than the memory"
+        ) from error
     except damage as error:
         raise Mistake(
             f"{path} cannot be read: {_first_line(error)}; "
@@ -237,7 +242,7 @@ def _read_tfds(path, builder, split):
 
 
 def _nearest(path):
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return f", nor does the folder {path.parent}"
     names = [other.name for other in path.parent.glob("*.npz")]
     near = difflib.get_close_matches(path.name, names, n=1)

@@ -44,8 +44,8 @@ def to_variables(tensors, like, source="tensors"):
     """The inverse of `to_tensors`, for the variables of which `like` has the shapes.
 
     If `like` has no head, the tensors of one, `fc.*`, are left aside. Raises `Mistake`,
-    which names `source`, for the first tensor that is missing, of another shape or not
-    of real numbers, or is one too many.
+    which names `source`, for the first tensor that is missing, of another shape, not
+    of real numbers or not finite, or is one too many.
     """
     wanted = {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(like)}
     has_head = "fc.weight" in wanted
@@ -62,6 +62,8 @@ def to_variables(tensors, like, source="tensors"):
         # bfloat16 and its kin are of no kind that NumPy knows.
         if found.dtype.kind != "f" and "float" not in found.dtype.name:
             raise Mistake(f"{source}: {name!r} is {found.dtype}, wanted real numbers")
+        if not np.isfinite(found).all():
+            raise Mistake(f"{source}: {name!r} is not finite everywhere")
     for name in tensors:
         aside = name.endswith(_COUNTER) or (
             not has_head and name in ("fc.weight", "fc.bias")
@@ -79,7 +81,7 @@ def read(path):
     """The tensors {name: array} of a `.safetensors` or `.npz` file."""
     path = Path(path)
     _check_kind(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise Mistake(f"{path} is not a file{_neighbour(path)}")
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
@@ -87,8 +89,12 @@ def read(path):
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
+    except MemoryError as error:
+        raise Mistake(f"{path} holds an array larger than the memory") from error
     except (*damage, TypeError) as error:  # a lone array is no archive
-        raise Mistake(f"{path} is not an .npz file of plain arrays: {error}") from error
+        raise Mistake(
+            f"{path} is not an .npz file of plain arrays: {_first_line(error)}"
+        ) from error
 
 
 def write(path, tensors):
@@ -134,8 +140,13 @@ def _read_safetensors(path):
     try:
         return package.load_file(path)
     except Exception as error:  # the errors of its Rust core share no base class
-        first = str(error).partition("\n")[0]
-        raise Mistake(f"{path} is not a whole .safetensors file: {first}") from error
+        raise Mistake(
+            f"{path} is not a whole .safetensors file: {_first_line(error)}"
+        ) from error
+
+
+def _first_line(error):
+    return str(error).partition("\n")[0]
 
 
 def _name(path):
@@ -167,7 +178,7 @@ def _told(shape):
 
 
 def _neighbour(path):
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         return f", nor is {path.parent} a folder"
     names = [other.name for other in path.parent.iterdir()]
     near = difflib.get_close_matches(path.name, names, n=1)

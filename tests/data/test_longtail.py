@@ -29,7 +29,7 @@ def shared(name):
     path = SHARED / name
     if not path.exists():
         pytest.skip(f"{name} is not beside the repository")
-    return np.load(path)
+    return np.load(path, allow_pickle=False)
 
 
 def split_of(labels):
@@ -334,11 +334,11 @@ IMBALANCED = split_of(np.repeat(np.arange(10), longtail.exponential_counts(10, 5
         ),
         (
             lambda: longtail.exponential_counts(0, 5, 10),
-            ["classes is 0", "at least 1"],
+            ["classes is 0", "1..1000000"],
         ),
         (
             lambda: longtail.exponential_counts(2, -5, 10),
-            ["-5", "0 or more"],
+            ["-5", "0..2^53"],
         ),
         (
             lambda: longtail.exponential_counts(2, 5, 0.5),

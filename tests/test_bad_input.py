@@ -1,0 +1,1058 @@
+"""Wrong commands, configs and files: exit code 2, one line, nothing changed.
+
+A row of the table is its name, what is made in the folder where the command is typed,
+the command, and a part of the one line on stderr. Flags that no parser knows get the
+parser's own words (tyro's box, argparse's usage), and 2 as well.
+"""
+
+import os
+import runpy
+import shlex
+import struct
+import subprocess
+import sys
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ltjax import backbone, folder, inspect, main
+from ltjax.config import Srepr
+from ltjax.loading import load
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+FILE = """
+from ltjax.config import Config, Data, Model, Optim, Swa
+config = Config(
+    data=Data(source="npz", train="train.npz", test="test.npz"),
+    optim=Optim(epochs=4, warmup_epochs=1, batch_size=8),
+    swa=Swa(start=2),{model}
+)
+"""
+LONG = "x" * 300  # longer than any file system's names
+CONFIG = "from ltjax.config import *\n"
+EMPTY = "e has no images, wanted CLASS/*.jpg or train/CLASS/*.jpg in it"
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    name: str
+    made: object  # functions that make what the command meets
+    command: str
+    says: str
+
+
+# What is made
+
+
+def text(path, content):
+    return lambda: Path(path).write_text(content)
+
+
+def data(path, content):
+    return lambda: Path(path).write_bytes(content)
+
+
+def arrays(path, **changes):
+    """An npz with the changed members; None leaves one out."""
+
+    def make():
+        label = np.repeat([0, 1, 2], 9)
+        image = np.zeros((27, 8, 8, 3), np.uint8)
+        members = {"image": image, "label": label, **changes}
+        np.savez(path, **{n: a for n, a in members.items() if a is not None})
+
+    return make
+
+
+def tensors(path, **members):
+    return lambda: np.savez(path, **members)
+
+
+def labels(values):
+    """A training file with these labels."""
+    image = np.zeros((len(values), 8, 8, 3), np.uint8)
+    return arrays("train.npz", image=image, label=np.array(values))
+
+
+def npy(shape):
+    """The bytes of an array whose header tells of more than there is."""
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n"
+    size = struct.pack("<H", len(header))
+    return b"\x93NUMPY\x01\x00" + size + header.encode()
+
+
+def liar(path, shape):
+    def make():
+        with zipfile.ZipFile(path, "w") as archive:
+            for member in ("image", "label"):
+                archive.writestr(f"{member}.npy", npy(shape))
+
+    return make
+
+
+def cut(path):
+    """The file, without its end."""
+
+    def make():
+        whole = Path(path).read_bytes()
+        Path(path).write_bytes(whole[: len(whole) // 2])
+
+    return make
+
+
+def flipped(path):
+    """The file with another byte in the middle of its pixels."""
+
+    def make():
+        whole = bytearray(Path(path).read_bytes())
+        whole[1000] ^= 0xFF
+        Path(path).write_bytes(whole)
+
+    return make
+
+
+def photos(*paths):
+    def make():
+        for number, path in enumerate(paths):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (12, 10), (number, 0, 0)).save(path)
+
+    return make
+
+
+def giants(*paths):
+    """PNG files whose header tells of ten thousand megapixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    crc = struct.pack(">I", zlib.crc32(header))
+    start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + crc
+    content = start + struct.pack(">I", 9) + b"IDAT" + bytes(9)
+
+    def make():
+        for path in paths:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_bytes(content)
+
+    return make
+
+
+def folders(*paths):
+    return lambda: [Path(path).mkdir(parents=True) for path in paths]
+
+
+def link(path, to):
+    return lambda: Path(path).symlink_to(to)
+
+
+def archives():
+    photos("a/1.png")()
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        archive.write("a/1.png", "../../a/1.png")
+    with tarfile.open("photos.tar", "w") as archive:
+        archive.add("a/1.png", "../a/1.png")
+    Path("photos.npz").write_bytes(Path("photos.zip").read_bytes())
+
+
+def run(path, *flags):
+    """The folder of a run that has begun, and gone no further."""
+
+    def make():
+        config, *_ = main.read(["--config", "mine.py", *flags])
+        folder.claim(Path(path), config, load(config.data))
+
+    return make
+
+
+# The table
+
+FLAGS = (
+    (
+        "lr not a number",
+        "--optim.lr nan",
+        "optim.lr is nan; it must be above 0, and finite",
+    ),
+    ("lr infinite", "--swa.lr inf", "swa.lr is inf; it must be above 0, and finite"),
+    ("rank", "--swa.rank 1", "swa.rank is 1; it must be at least 2"),
+    (
+        "rank beyond the memory",
+        "--swa.rank 2147483647",
+        "2147483647 deviations",
+    ),
+    ("rank beyond numbers", f"--swa.rank {10**20}", "it must be below 2147483648"),
+    (
+        "no draws",
+        "--posterior.samples 0",
+        "posterior.samples is 0; it must be at least 1",
+    ),
+    ("draws without end", "--posterior.samples 1001", "it must be at most 1000"),
+    ("views without end", "--classifier.views 10000", "it must be at most 1000"),
+    (
+        "epochs without end",
+        f"--optim.epochs {10**20}",
+        f"optim.epochs is {10**20}; it must be at most 1000000",
+    ),
+    ("no epochs", "--optim.epochs 0", "optim.epochs is 0; it must be at least 1"),
+    (
+        "warm-up to the end",
+        "--optim.warmup-epochs 4",
+        "it must lie between optim.warmup_epochs (4) and optim.epochs (4)",
+    ),
+    (
+        "start at the end",
+        "--swa.start 4",
+        "swa.start is 4; it must lie between optim.warmup_epochs (1) and "
+        "optim.epochs (4)",
+    ),
+    (
+        "one snapshot",
+        "--swa.every-steps 4",
+        "snapshots after swa.start are 1, in 2 epochs of 3 steps; a posterior "
+        "needs 2: lower swa.start or swa.every_steps",
+    ),
+    ("momentum", "--optim.momentum 1", "it must be 0 or more, and below 1"),
+    ("weight decay", "--optim.weight-decay -1", "it must be 0 or more, and finite"),
+    ("no batch", "--optim.batch-size 0", "optim.batch_size is 0; it must be at least"),
+    ("half a batch a device", "--optim.batch-size 7", "batch"),
+    (
+        "batch beyond the data",
+        "--optim.batch-size 28",
+        "optim.batch_size is 28; it must be at most the 27 training images",
+    ),
+    (
+        "filled batch beyond the data",
+        "--optim.batch-size 28 --optim.drop-last False",
+        "optim.batch_size is 28; it must be at most the 27 training images",
+    ),
+    (
+        "depth",
+        "--model.depth 9",
+        "model.depth is 9; it must be 6n + 2: 8, 20, 32, 44, 56",
+    ),
+    ("depth without end", f"--model.depth {6 * 10**9 + 2}", "it must be at most 1202"),
+    ("no width", "--model.width 0", "model.width is 0; it must be at least 1"),
+    ("width beyond the memory", "--model.width 1000000", "memory in MiB: parameters"),
+    (
+        "another model's depth",
+        "--model.width 16 --model.name resnet10",
+        "model.depth is 8, which only a CIFAR ResNet reads; model.name is resnet10",
+    ),
+    (
+        "another model's weights",
+        "--model.pretrained w.npz",
+        "model.pretrained is 'w.npz', which no CIFAR ResNet reads",
+    ),
+    ("alpha", "--classifier.srepr.alpha 1.5", "it must be in 0..1"),
+    ("temperature", "--classifier.srepr.temperature 0", "it must be above 0"),
+    ("rho", "--classifier.rho 9", "classifier.rho is 9.0; it must be in 0..5"),
+    ("tau-norm", "--classifier.tau-norm nan", "it must be finite"),
+    ("seed", "--seed 4294967296", "it must be in 0..4294967295"),
+    ("seed below 0", "--seed -1", "seed is -1; it must be in 0..4294967295"),
+    ("subset seed", "--data.subset-seed -1", "it must be in 0..4294967295"),
+    ("checkpoints", "--checkpoint.keep 0", "checkpoint.keep is 0; it must be at least"),
+    (
+        "factor below 1",
+        "--data.imbalance-factor 0.5",
+        "data.imbalance_factor is 0.5; it must be 1 (balanced) or more, and finite",
+    ),
+    (
+        "factor beyond the classes",
+        "--data.imbalance-factor 10",
+        "data.imbalance_factor is 10; it must be at most 9, or class 2 has no "
+        "training image",
+    ),
+    (
+        "largest class beyond the data",
+        "--data.imbalance-factor 3 --data.largest 10",
+        "class 0 has 9 training images, imbalance factor 3 from 10 needs 10",
+    ),
+    (
+        "largest class beyond numbers",
+        f"--data.imbalance-factor 3 --data.largest {10**21}",
+        "it must be below 2147483648",
+    ),
+    (
+        "largest without a factor",
+        "--data.largest 5",
+        "data.largest is 5 without data.imbalance_factor; the profile needs both",
+    ),
+    (
+        "labels beyond the classes",
+        "--data.classes 2",
+        "train.npz: 'label' is 2 in row 18, wanted 0..1",
+    ),
+    ("classes beyond numbers", f"--data.classes {10**12}", "at most 1000000"),
+    ("one class asked for", "--data.classes 1", "data.classes is 1; it must be at"),
+    (
+        "all held out",
+        "--data.holdout 9",
+        "class 0 has 9 training images, of which 9 cannot be held out",
+    ),
+    ("padding", "--data.pad -1", "data.pad is -1; it must be 0 or more"),
+    (
+        "padding beyond the image",
+        "--data.pad 9",
+        "data.pad is 9; it must be at most 8, the shorter side of the images",
+    ),
+    (
+        "a typo in a path",
+        "--data.train trian.npz",
+        "trian.npz does not exist; did you mean train.npz?",
+    ),
+    (
+        "no folder",
+        "--data.train no/a.npz",
+        "no/a.npz does not exist, nor does the folder no",
+    ),
+    ("a long path", f"--data.train {LONG}", f"{LONG} does not exist"),
+    ("a folder as data", "--data.train .", ". is a folder, wanted an .npz file"),
+    (
+        "no data",
+        "--data.train None",
+        "data.train is None; it must name an npz file",
+    ),
+    (
+        "no test data",
+        "--data.test None",
+        "data.test is None; it must name an npz file",
+    ),
+    ("too few to split", "--data.test None --data.test-per-class 1", "no test images"),
+    (
+        "another source's path",
+        "--data.source digits",
+        "data.train is 'train.npz', which only --data.source npz reads; "
+        "data.source is digits",
+    ),
+    (
+        "another number of classes",
+        "--data.source digits --data.train None --data.test None --data.classes 9",
+        "data.classes is 9; digits has 10",
+    ),
+    (
+        "an unknown source",
+        "--data.source cifar",
+        "data.source is 'cifar'; it must be digits, folder, csv, npz or tfds:NAME",
+    ),
+    (
+        "what only streams read",
+        "--data.jitter 0.4",
+        "data.jitter is 0.4, which only --data.source folder or csv or tfds reads",
+    ),
+    (
+        "an unknown manifest",
+        "--data.manifest cifar101_lt",
+        "data.manifest: no cifar101_lt is known, only cifar100_lt_if10, ",
+    ),
+    ("a manifest's path", "--data.manifest ../mine", "data.manifest: no ../mine is"),
+    (
+        "another set's manifest",
+        "--data.manifest cifar100_lt_if100",
+        "there are 3 classes, the manifest says 100; --data.allow-mismatch True goes",
+    ),
+    ("a path as name", "--name a/b", "name is 'a/b'; it must be the name of a folder"),
+    ("a long name", f"--name {LONG}", "it must be at most 200 bytes long"),
+    (
+        "a file as folder",
+        "--out mine.py",
+        "--out mine.py is a file; it must be a folder or not exist",
+    ),
+    (
+        "a file as parent",
+        "--out mine.py/x",
+        "--out mine.py/x cannot be written: Not a directory",
+    ),
+    (
+        "a folder of others",
+        "--out .",
+        "--out . holds other files; give a new or empty folder",
+    ),
+    ("a long folder", f"--out {LONG}", "cannot be written: File name too long"),
+    (
+        "stage one nowhere",
+        "--stage-one nowhere",
+        "nowhere holds no run; give the folder of one",
+    ),
+    ("stage one a file", "--stage-one mine.py", "mine.py holds no run; give the"),
+    ("stage one no run", "--stage-one .", ". holds no run; give the folder of one"),
+    (
+        "half an address",
+        "--hosts.count 2",
+        "hosts.coordinator is None; give hosts.coordinator",
+    ),
+    (
+        "a host too many",
+        "--hosts.coordinator x:1 --hosts.count 2 --hosts.index 2",
+        "hosts.index is 2; it must be in 0..hosts.count - 1",
+    ),
+    (
+        "no port",
+        "--hosts.coordinator x --hosts.count 2 --hosts.index 0",
+        "hosts.coordinator is 'x'; it must be HOST:PORT",
+    ),
+)
+CONFIGS = (
+    ("brackets", "x = (1", ": SyntaxError: '(' was never closed (bad.py, line 1)"),
+    ("a failure", "\n1 / 0", ", line 2: ZeroDivisionError: division by zero"),
+    ("two lines", "raise ValueError('a\\nb')", ", line 1: ValueError: a"),
+    ("no words", "raise ValueError", ", line 1: ValueError"),
+    (
+        "a missing module",
+        "import nothing_of_that_name",
+        ", line 1: ModuleNotFoundError: No module named",
+    ),
+    ("an exit", "import sys; sys.exit(3)", ", line 1: SystemExit: 3"),
+    ("a null byte", "\x00", ": "),
+    ("nothing", "", " assigns no `config`, an ltjax.config.Config"),
+    ("another name", "Config = 1", " assigns no `config`, an ltjax.config.Config"),
+    (
+        "a number",
+        "config = 1",
+        " assigns int to `config`; it must be an ltjax.config.Config",
+    ),
+    (
+        "a class",
+        f"{CONFIG}config = Config",
+        " assigns type to `config`; it must be an ltjax.config.Config",
+    ),
+    (
+        "an unknown field",
+        "from ltjax.config import Optim\n\nOptim(epoch=3)",
+        ", line 3: TypeError: Optim.__init__() got an unexpected keyword argument "
+        "'epoch'",
+    ),
+    (
+        "text as number",
+        f"{CONFIG}config = Config(optim=Optim(lr='3'))",
+        ": optim.lr is '3'; it must be a number",
+    ),
+    (
+        "a fraction as count",
+        f"{CONFIG}config = Config(optim=Optim(epochs=2.5))",
+        ": optim.epochs is 2.5; it must be an integer",
+    ),
+    (
+        "another stage",
+        f"{CONFIG}config = Config(classifier=Srepr())",
+        f": classifier is {Srepr()!r}; it must be Classifier",
+    ),
+    (
+        "an unknown method",
+        f"{CONFIG}config = Config(classifier=Classifier(methods=('la', 'LA')))",
+        ": classifier.methods is ('la', 'LA'); it must be a tuple of 'crt' or",
+    ),
+)
+ARRAYS = (
+    ("no image", {"image": None}, "has no member 'image'; it has 'label'"),
+    ("no label", {"label": None}, "has no member 'label'; it has 'image'"),
+    (
+        "numbers that are none",
+        {"image": np.full((27, 8, 8, 3), np.nan)},
+        "'image' is float64, wanted uint8",
+    ),
+    (
+        "pixels in 0..1",
+        {"image": np.zeros((27, 8, 8, 3), np.float32)},
+        "'image' is float32, wanted uint8",
+    ),
+    (
+        "vectors",
+        {"image": np.zeros((27, 192), np.uint8)},
+        "'image' has shape (27, 192), wanted [N, H, W, ch]",
+    ),
+    (
+        "channels first",
+        {"image": np.zeros((27, 3, 8, 8), np.uint8)},
+        "channels first; wanted channels last",
+    ),
+    (
+        "nothing",
+        {"image": np.zeros((0, 8, 8, 3), np.uint8), "label": np.zeros(0, int)},
+        "'image' has shape (0, 8, 8, 3), wanted some pixels",
+    ),
+    (
+        "no pixels",
+        {"image": np.zeros((27, 0, 8, 3), np.uint8)},
+        "wanted some pixels",
+    ),
+    (
+        "another shape than the test's",
+        {"image": np.zeros((27, 9, 8, 3), np.uint8)},
+        "has images of shape (9, 8, 3), test.npz of shape (8, 8, 3)",
+    ),
+    ("labels too few", {"label": np.arange(3)}, "27 images but 3 labels, wanted as"),
+    ("float labels", {"label": np.arange(27.0)}, "'label' is float64 of shape (27,)"),
+    ("text labels", {"label": np.array(["a"] * 27)}, "'label' is <U1 of shape (27,)"),
+    (
+        "one-hot labels",
+        {"label": np.eye(27, dtype=int)},
+        "'label' is int64 of shape (27, 27), wanted integers [N]",
+    ),
+    (
+        "a negative label",
+        {"label": np.arange(-1, 26)},
+        "'label' is -1 in row 0, wanted 0..999999",
+    ),
+    (
+        "a label that is no class",
+        {"label": np.arange(27) + 10**6},
+        "'label' is 1000000 in row 0, wanted 0..999999",
+    ),
+    (
+        "a label beyond int64",
+        {"label": np.full(27, 2**63, np.uint64)},
+        "'label' is 9223372036854775808 in row 0, wanted 0..999999",
+    ),
+    (
+        "labels to unpickle",
+        {"label": np.array([{}] * 27, object)},
+        "Object arrays cannot be loaded when allow_pickle=False",
+    ),
+    (
+        "images to unpickle",
+        {"image": np.array([None] * 27, object)},
+        "Object arrays cannot be loaded when allow_pickle=False",
+    ),
+    ("ranks twice", {"rank": np.zeros(27, int)}, "'rank' is 0 twice in class 0"),
+)
+FILES = (
+    ("text", data("train.npz", b"image,label\n"), "is not an .npz file, or it is cut"),
+    ("nothing at all", data("train.npz", b""), "is not an .npz file, or it is cut"),
+    ("an array", data("train.npz", npy("(3,)")), "is not an .npz file, or it is cut"),
+    ("a pickle", data("train.npz", b"\x80\x04N."), "is not an .npz file, or it is cut"),
+    ("half a file", cut("train.npz"), "is not an .npz file, or it is cut short"),
+    ("a bit flipped", flipped("train.npz"), "cannot be read: Bad CRC-32"),
+    ("an image too large", liar("train.npz", (10**12, 8, 8, 3)), "than the memory"),
+    ("a negative size", liar("train.npz", (-5, 8, 8, 3)), "cannot be read: "),
+    ("half an image", liar("train.npz", "(5.5,)"), "shape is not valid: (5.5,)"),
+    ("a program", liar("train.npz", "(exit(),)"), "cannot be read: malformed node"),
+    ("a link to itself", link("loop.npz", "loop.npz"), "loop.npz does not exist"),
+    ("a zip of others", archives, "photos.npz has no member 'image'; it has "),
+    (
+        "one class",
+        labels([0] * 27),
+        "class 1 has 0 training images, imbalance factor 3 from 27 needs 15",
+    ),
+)
+WEIGHTS = (
+    (
+        "PyTorch's own",
+        data("w.pth", b"\x80\x02N."),
+        "w.pth is not a .safetensors or .npz file; PyTorch's own files are written",
+    ),
+    ("nowhere", (), "w.npz is not a file"),
+    ("a long path", (), f"{LONG}.npz is not a file"),
+    ("a folder", folders("w.npz"), "w.npz is not a file"),
+    ("text", data("w.npz", b"text"), "w.npz is not an .npz file of plain arrays"),
+    ("an array", data("w.npz", npy("(3,)")), "w.npz is not an .npz file of plain"),
+    (
+        "a pickle",
+        tensors("w.npz", a=np.array([{}], object)),
+        "Object arrays cannot be loaded when allow_pickle=False",
+    ),
+    ("a tensor too large", liar("w.npz", (10**15,)), "an array larger than the memory"),
+    (
+        "a part missing",
+        tensors("w.npz", fc=np.zeros(3)),
+        "w.npz has no tensor 'bn1.running_mean', which the model needs",
+    ),
+    (
+        "another shape",
+        tensors("w.npz", **{"bn1.running_mean": np.zeros(3, np.float32)}),
+        "w.npz: 'bn1.running_mean' has shape [3], wanted [64]",
+    ),
+    (
+        "integers",
+        tensors("w.npz", **{"bn1.running_mean": np.zeros(64, int)}),
+        "w.npz: 'bn1.running_mean' is int64, wanted real numbers",
+    ),
+    (
+        "not finite",
+        tensors("w.npz", **{"bn1.running_mean": np.full(64, np.inf, np.float32)}),
+        "w.npz: 'bn1.running_mean' is not finite everywhere",
+    ),
+    (
+        "damaged safetensors",
+        data("w.safetensors", struct.pack("<Q", 2**40) + b"{}"),
+        "w.safetensors is not a whole .safetensors file",
+    ),
+)
+CSVS = (
+    ("columns", "path,class\na,1\n", "has the columns path, class; wanted path, label"),
+    ("no header", "", "has the columns none; wanted path, label"),
+    ("no rows", "path,label\n", "has no images, wanted a row per image"),
+    ("one class", "path,label\na,1\nb,1\n", "has one class, '1'; it takes 2 to tell"),
+    ("a value missing", "path,label\na,1\nb\n", "line 3: 1 values for 2 columns"),
+    ("up and out", "path,label\na,1\n../out.png,2\n", "line 3: ../out.png leaves the"),
+    ("round about", "path,label\na/../../o,2\n", "line 2: a/../../o leaves the folder"),
+    ("absolute", "path,label\n/etc/passwd,2\n", "line 2: /etc/passwd leaves the"),
+    ("a link out", "path,label\na.png,1\nl.png,2\n", "line 3: l.png leaves the folder"),
+    ("a linked folder", "path,label\nup/o.png,1\n", "line 2: up/o.png leaves the"),
+    ("a null byte", "path,label\n\0,1\nb,2\n", "none of the 2 images can be read"),
+    ("twice", "path,label\na,1\n./a,2\n", "line 3: ./a is there already, in line 2"),
+    ("a split", "path,label,split\na,1,tset\n", "line 2: the split is 'tset', wanted"),
+    (
+        "an unknown label",
+        "path,label,split\na,cat,train\nb,dog,train\nc,cta,test\n",
+        "line 4: the label 'cta' is in no training row; did you mean 'cat'?",
+    ),
+    ("no files", "path,label\na,1\nb,2\n", "No such file or directory"),
+    ("a quote", 'path,label\n"a,1\n', "cannot be read as a CSV: "),
+    ("a cell without end", f"path,label\n{'a' * 200_000},1\n", "cannot be read as"),
+)
+LINKS = link("l.png", "../outside.png"), link("up", "..")
+FOLDER = "main --config folder.py --data.path"
+TABLE2 = "table2 --config mine.py --out lines.jsonl"
+ROWS = (
+    *(Row(n, (), f"main --config mine.py {flags}", says) for n, flags, says in FLAGS),
+    *(
+        Row(f"config: {n}", text("bad.py", content), "main --config bad.py", says)
+        for n, content, says in (
+            (n, content, f"--config bad.py{says}") for n, content, says in CONFIGS
+        )
+    ),
+    Row(
+        "config: no text", data("bad.py", b"\xff\xfe\x00"), "main --config bad.py", ": "
+    ),
+    Row(
+        "config: a typo",
+        (),
+        "main --config mien.py",
+        "--config mien.py is not a file; did you mean mine.py?",
+    ),
+    Row("config: nowhere", (), "main --config no/x.py", "--config no/x.py is not a"),
+    Row("config: a folder", (), "main --config .", "--config . is not a file"),
+    Row("config: long", (), f"main --config {LONG}", f"--config {LONG} is not a file"),
+    *(
+        Row(f"npz: {n}", arrays("train.npz", **members), "main --config mine.py", says)
+        for n, members, says in ARRAYS
+    ),
+    *(
+        Row(
+            f"npz: {n}",
+            made,
+            "main --config mine.py "
+            + {
+                "a link to itself": "--data.train loop.npz",
+                "a zip of others": "--data.train photos.npz",
+                "one class": "--data.imbalance-factor 3",
+            }.get(n, ""),
+            says,
+        )
+        for n, made, says in FILES
+    ),
+    Row(
+        "npz: one class in both",
+        (labels([0] * 9), arrays("test.npz", label=np.zeros(27, int))),
+        "main --config mine.py",
+        "train has 1 class; it takes 2 to tell apart",
+    ),
+    Row(
+        "npz: another tail",
+        labels([0] * 20 + [1] * 9 + [2] * 4),
+        "main --config mine.py --data.imbalance-factor 10",
+        "class 1 has 9 training images, imbalance factor 10 from 20 needs 6: the set "
+        "has another tail",
+    ),
+    *(
+        Row(
+            f"weights: {n}",
+            made,
+            "main --config weights.py --model.name resnet10 --model.pretrained "
+            + {
+                "PyTorch's own": "w.pth",
+                "damaged safetensors": "w.safetensors",
+                "a long path": f"{LONG}.npz",
+            }.get(n, "w.npz"),
+            says,
+        )
+        for n, made, says in WEIGHTS
+    ),
+    Row(
+        "weights: frozen without any",
+        (),
+        "main --config weights.py --model.name resnet10 --model.frozen 2",
+        "model.frozen is 2 without model.pretrained",
+    ),
+    Row(
+        "weights: frozen too far",
+        (),
+        "main --config weights.py --model.name resnet10 --model.frozen 5",
+        "model.frozen is 5; it must be in 0..4",
+    ),
+    Row(
+        "a run of another config",
+        run("old", "--optim.lr", "0.2"),
+        "main --config mine.py --out old",
+        "--out old holds another run: optim.lr was 0.2, now 0.1",
+    ),
+    Row(
+        "a run of other data",
+        (run("old"), arrays("test.npz")),
+        "main --config mine.py --out old",
+        "--out old holds another run: its images or labels were others",
+    ),
+    Row(
+        "a damaged run",
+        (run("old"), text("old/config.json", "{")),
+        "main --config mine.py --out old",
+        "old/config.json is not a run's config; give another --out",
+    ),
+    Row(
+        "stage one of another config",
+        run("old", "--optim.lr", "0.2"),
+        "main --config mine.py --stage-one old",
+        "--stage-one old was trained otherwise: optim.lr was 0.2, now 0.1",
+    ),
+    Row(
+        "stage one unfinished",
+        run("old"),
+        "main --config mine.py --stage-one old --classifier.lr 1.0",
+        "--stage-one old has None epochs of sgd; it must have finished the 4",
+    ),
+    Row("folder: nowhere", (), f"{FOLDER} no", "no does not exist"),
+    Row("folder: not named", (), FOLDER + " None", "data.path is None; it must name a"),
+    Row("folder: a file", (), f"{FOLDER} mine.py", "mine.py is a file, wanted a"),
+    Row("folder: a zip", archives, f"{FOLDER} photos.zip", "photos.zip is a file"),
+    Row(
+        "folder: empty",
+        folders("e"),
+        f"{FOLDER} e",
+        EMPTY,
+    ),
+    Row(
+        "folder: strict",
+        (photos("p/a/1.png", "p/a/2.png", "p/b/1.png"), giants("p/b/2.png")),
+        f"{FOLDER} p --data.strict",
+        "p/b/2.png cannot be read: too many pixels; at most 80,000,000",
+    ),
+    Row(
+        "folder: beyond the memory",
+        photos("p/a/1.png", "p/b/1.png"),
+        f"{FOLDER} p --data.size 4097",
+        "data.size is 4097; it must be in 8..4096",
+    ),
+    Row(
+        "folder: cropped twice",
+        (),
+        f"{FOLDER} p --data.pad 4 --data.crop-area 0.5",
+        "data.pad is 4 and data.crop_area is 0.5; images are cropped in one of these",
+    ),
+    Row(
+        "csv: of a run",
+        (text("p.csv", "path,label\na,1\n../b,2\n")),
+        "main --config folder.py --data.source csv --data.path p.csv",
+        "line 3: ../b leaves the folder of the file",
+    ),
+    Row(
+        "tfds: unknown",
+        (),
+        f"{FOLDER} None --data.source tfds:no_such_set",
+        "TFDS knows no data set 'no_such_set'",
+    ),
+    Row(
+        "tfds: not prepared",
+        (),
+        f"{FOLDER} None --data.source tfds:cifar10 --data.directory .",
+        "TFDS cifar10 is not prepared in cifar10/",
+    ),
+    # Inspection
+    Row("inspect: nowhere", (), "inspect a/b", "a/b does not exist, nor does its"),
+    Row(
+        "inspect: a typo",
+        photos("zoo/a/1.png"),
+        "inspect zo",
+        "zo does not exist; did you mean zoo?",
+    ),
+    Row("inspect: long", (), f"inspect {LONG}", f"{LONG} does not exist"),
+    Row("inspect: long npz", (), f"inspect {LONG}.npz", f"{LONG}.npz does not exist"),
+    Row("inspect: a file", (), "inspect mine.py", "mine.py is a file, wanted"),
+    Row(
+        "inspect: empty",
+        folders("e"),
+        "inspect e",
+        EMPTY,
+    ),
+    Row("inspect: no classes", photos("e/1.png"), "inspect e", "e has no images, want"),
+    Row(
+        "inspect: one class",
+        photos("p/b/1.png"),
+        "inspect p",
+        "p has one class, 'b'; it takes 2 to tell apart",
+    ),
+    Row(
+        "inspect: no training class",
+        photos("p/test/b/1.png", "p/test/a/1.png"),
+        "inspect p",
+        "p has test/, but no train/CLASS in it",
+    ),
+    Row(
+        "inspect: no bytes",
+        (folders("p/a", "p/b"), data("p/a/1.jpg", b""), data("p/b/1.jpg", b"")),
+        "inspect p",
+        "none of the 2 images can be read; the first is p/a/1.jpg: no bytes",
+    ),
+    Row(
+        "inspect: too many pixels",
+        giants("p/a/1.png", "p/b/1.png"),
+        "inspect p",
+        "p/a/1.png: too many pixels; at most 80,000,000",
+    ),
+    Row(
+        "inspect: too few to split",
+        photos("p/a/1.png", "p/b/1.png"),
+        "inspect p",
+        "p leaves no images to test on; a class needs 3 or more",
+    ),
+    Row(
+        "inspect: a loop of links",
+        (folders("p"), link("p/a", "../p"), link("p/b", "a")),
+        "inspect p",
+        "(passed over: 2 links to folders)",
+    ),
+    Row("inspect: a link to itself", link("p", "p"), "inspect p", "leads nowhere"),
+    Row("inspect: a zip", archives, "inspect photos.zip", "photos.zip is a file"),
+    Row("inspect: a tar", archives, "inspect photos.tar", "photos.tar is a file"),
+    Row("inspect: a zip as npz", archives, "inspect photos.npz", "no member 'image'"),
+    Row("inspect: text as npz", text("a.npz", "a"), "inspect a.npz", "is not an"),
+    Row("inspect: npz size", (), "inspect train.npz --size 8", "--size is 8; images"),
+    Row(
+        "inspect: two shapes",
+        arrays("test.npz", image=np.zeros((27, 4, 4, 3), np.uint8)),
+        "inspect train.npz --test test.npz",
+        "test.npz has images of shape (4, 4, 3), train.npz of shape (8, 8, 3)",
+    ),
+    Row("inspect: a test", (), "inspect . --test test.npz", "goes with an .npz"),
+    Row("inspect: size", (), "inspect . --size 3", "data.size is 3; it must be in 8.."),
+    Row(
+        "inspect: split",
+        (),
+        "inspect . --test-per-class 0",
+        "data.test_per_class is 0; it must be at least 1",
+    ),
+    Row(
+        "inspect: json nowhere",
+        (),
+        "inspect train.npz --json a/b.json",
+        "--json a/b.json: the folder a does not exist",
+    ),
+    Row("inspect: json a folder", (), "inspect . --json .", "--json . is a folder"),
+    Row(
+        "inspect: json over the data",
+        (),
+        "inspect train.npz --json train.npz",
+        "--json train.npz exists; remove it or give another name",
+    ),
+    Row(
+        "inspect: json over another's",
+        text("mine.json", '{"counts": []}'),
+        "inspect train.npz --json mine.json",
+        "--json mine.json exists; remove it or give another name",
+    ),
+    Row("inspect: json long", (), f"inspect e --json {LONG}", "e does not exist"),
+    Row(
+        "inspect: both in one",
+        (),
+        "inspect train.npz --json new --config-out new",
+        "--json new and --config-out new are one file",
+    ),
+    Row(
+        "inspect: over a config",
+        (),
+        "inspect train.npz --config-out mine.py",
+        "--config-out mine.py exists; remove it or give another name",
+    ),
+    *(
+        Row(f"csv: {n}", (text("p.csv", content), *LINKS), "inspect p.csv", says)
+        for n, content, says in CSVS
+    ),
+    Row("csv: a folder", folders("p.csv"), "inspect p.csv", "p.csv has no images"),
+    Row("csv: no text", data("p.csv", b"path,label\n\xff,1"), "inspect p.csv", "utf-8"),
+    # Experiments
+    Row("table: seed", (), f"{TABLE2} --seed 1", "--seed is the table's own to set"),
+    Row("table: holdout", (), f"{TABLE2} --data.holdout=1", "--data.holdout is the"),
+    Row("table: setting", (), f"{TABLE2} --swa.rank 1", "swa.rank is 1; it must be at"),
+    Row(
+        "table: no config",
+        (),
+        "table1 --config no.py --out x.jsonl",
+        "--config no.py is not a file",
+    ),
+    Row(
+        "table: over the data",
+        (),
+        "figure3 --config mine.py --out train.npz",
+        "--out train.npz holds other lines; give a new file",
+    ),
+    Row(
+        "table: lines of another",
+        text("lines.jsonl", '{"settings": "x", "holdout": 50, "seed": 0}\n'),
+        TABLE2,
+        "--out lines.jsonl holds lines of other settings or another --holdout",
+    ),
+    Row(
+        "table: no folder",
+        (),
+        "table2 --config mine.py --out no/x.jsonl",
+        "--out no/x.jsonl is not a file in an existing folder",
+    ),
+    Row("sweep: no holdout", (), "sweep --config mine.py", "data.holdout is 0; choose"),
+    Row(
+        "sweep: no run",
+        (),
+        "sweep --config mine.py --data.holdout 3 --out no",
+        "no holds no run; give the folder of one",
+    ),
+    Row("bench: repeats", (), "bench --repeats 0", "--repeats is 0; it must be at"),
+    Row(
+        "bench: both",
+        (),
+        "bench --quick --only growth",
+        "--quick leaves out growth; drop one of the two",
+    ),
+    Row("bench: no folder", (), "bench --out no/x.json", "--out no/x.json is not a"),
+    Row(
+        "scaling: devices",
+        (),
+        "scaling --batch-size 8 --devices 1 3",
+        "--devices 3 does not divide --batch-size 8; give a divisor of it",
+    ),
+    Row("scaling: none", (), "scaling --devices 0", "--devices 0 does not divide"),
+    Row("scaling: no folder", (), "scaling --out no/x.json", "lies in no folder"),
+)
+KNOWN = {row.name: row for row in ROWS}
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """The folder where commands are typed; what lies beside it is not theirs."""
+    desk = tmp_path / "desk"
+    desk.mkdir()
+    monkeypatch.chdir(desk)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.syspath_prepend(str(EXPERIMENTS))
+    Image.new("RGB", (9, 9)).save(tmp_path / "outside.png")
+    small = "\n    model=Model(depth=8, width=4),"
+    Path("mine.py").write_text(FILE.format(model=small))
+    Path("weights.py").write_text(FILE.format(model=""))
+    Path("folder.py").write_text(
+        f"{CONFIG}config = Config(data=Data(source='folder', path='p'))"
+    )
+    arrays("train.npz")()
+    image = np.zeros((6, 8, 8, 3), np.uint8)
+    arrays("test.npz", image=image, label=np.arange(6) % 3)()
+    return tmp_path
+
+
+def tree(path):
+    """What there is: links, folders, and the bytes of files."""
+
+    def content(entry):
+        if entry.is_symlink():
+            return os.readlink(entry)
+        return None if entry.is_dir() else entry.read_bytes()
+
+    return {entry: content(entry) for entry in path.rglob("*")}
+
+
+def code_of(command, monkeypatch):
+    """The exit code of a command, run in this process."""
+    door, *arguments = shlex.split(command)
+
+    def trains(*_):
+        raise AssertionError("the command got as far as training")
+
+    monkeypatch.setattr(backbone, "train", trains)
+    try:
+        if door in ("main", "inspect"):
+            return {"main": main, "inspect": inspect}[door].main(arguments)
+        monkeypatch.setattr(sys, "argv", [door, *arguments])
+        runpy.run_path(str(EXPERIMENTS / f"{door}.py"), run_name="__main__")
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def made(row):
+    for make in row.made if isinstance(row.made, tuple) else (row.made,):
+        make()
+
+
+def judge(code, error, row):
+    assert code == 2, error
+    assert error.startswith((f"{row.command.split()[0]}: ", "ltjax: ")), error
+    assert error.count("\n") == 1, error
+    assert error.endswith("\n")
+    assert row.says in error
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.replace(" ", "_"))
+def test_bad_input(desk, capsys, monkeypatch, row):
+    made(row)
+    before = tree(desk)
+    code = code_of(row.command, monkeypatch)
+    judge(code, capsys.readouterr().err, row)
+    assert tree(desk) == before
+
+
+def test_every_row_has_a_name_of_its_own():
+    assert len(KNOWN) == len(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("-m ltjax.main", "npz: labels to unpickle"),
+        ("-m ltjax.inspect", "csv: up and out"),
+        (str(EXPERIMENTS / "table2.py"), "table: lines of another"),
+    ],
+)
+def test_bad_input_to_a_process(desk, command, name):
+    row = KNOWN[name]
+    made(row)
+    before = tree(desk)
+    words = (*command.split(), *row.command.split()[1:])
+    ended = subprocess.run((sys.executable, *words), capture_output=True, text=True)
+    judge(ended.returncode, ended.stderr, row)
+    assert ended.stdout == ""
+    assert tree(desk) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("main", "--config"),
+        ("main --config", "--config"),
+        ("main --seed 1", "--config"),
+        ("main --config mine.py --optim.epoch 3", "--optim.epochs"),
+        ("main --config mine.py --epochs 3", "--optim.epochs"),
+        ("main --config mine.py --optim.epochs three", "three"),
+        ("main --config mine.py --optim.epochs 2.5", "2.5"),
+        ("main --config mine.py --model.dtype float16", "bfloat16"),
+        ("main --config mine.py --classifier.methods la sreper", "srepr"),
+        ("main --config mine.py --data.download", "--data.download"),
+        ("main --config mine.py --data.flip yes", "True"),
+        ("main --config mine.py stray", "stray"),
+        ("inspect", "PATH"),
+        ("inspect . --jsno x", "--json"),
+        ("table2 --config mine.py", "--out"),
+        ("table2 --config mine.py --out x --seeds a", "invalid int value: 'a'"),
+        ("table2 --config mine.py --out x.jsonl --optim.epoch 3", "--optim.epochs"),
+        ("sweep --config mine.py --optim.epoch 3", "--optim.epochs"),
+        ("bench --quik", "--quick"),
+        ("scaling --devices two", "invalid int value: 'two'"),
+        ("speedrun --train train.npz", "--test, --out"),
+    ],
+)
+def test_flags_that_a_parser_refuses(desk, capsys, monkeypatch, command, says):
+    before = tree(desk)
+    code = code_of(command, monkeypatch)
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert says in out + err
+    assert "Traceback" not in out + err
+    assert tree(desk) == before

@@ -1,0 +1,52 @@
+"""The same config and seed twice, in two folders: the same bits."""
+
+import jax
+import numpy as np
+from tiny import quiet
+
+from ltjax import checkpoint
+from ltjax.folder import events, read_json
+from ltjax.run import run
+
+SECONDS = ("seconds", "time", "images_per_second")
+
+
+def timeless(tree):
+    """JSON data without what a clock decides."""
+    if isinstance(tree, dict):
+        kept = {name: leaf for name, leaf in tree.items() if name not in SECONDS}
+        return {name: timeless(leaf) for name, leaf in kept.items()}
+    return [timeless(leaf) for leaf in tree] if isinstance(tree, list) else tree
+
+
+def saved(out):
+    """Every array that the run has kept, by the path of its checkpoint."""
+    place = out / "checkpoints"
+    depths = {"sgd": 1, "swa": 1, "heads": 1, "features": 2}
+    return {
+        str(path.relative_to(place)): checkpoint.load_as_saved(path)
+        for name, depth in depths.items()
+        for path in (place / name).glob("/".join("*" * depth))
+    }
+
+
+def test_the_same_seed_gives_the_same_bits(place, tmp_path):
+    again = tmp_path / "again"
+    results = run(place.config, again, quiet())
+    assert timeless(results) == timeless(place.results)
+    assert read_json(again / "classes.json") == place.read("classes.json")
+    losses, found = (
+        [event["loss"] for event in events(out) if "loss" in event]
+        for out in (place.out, again)
+    )
+    assert losses
+    assert found == losses
+    first, second = saved(place.out), saved(again)
+    assert {"sgd/4", "swa/4", "heads/swa-srepr-b", "features/swa/test"} <= set(first)
+    assert first.keys() == second.keys()
+    leaves = [jax.tree.leaves_with_path(kept) for kept in (first, second)]
+    assert len(leaves[0]) == len(leaves[1]) > 50
+    for (path, one), (_, other) in zip(*leaves):
+        where = jax.tree_util.keystr(path)
+        assert one.dtype == other.dtype, where
+        np.testing.assert_array_equal(one, other, err_msg=where)
