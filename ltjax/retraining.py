@@ -213,10 +213,10 @@ def label(backbone, classifier, variant):
 def _kept_row(session, row, recipe, looks, batches):
     """The row's classifier and its note, as saved or after training and testing."""
     path = session.out / "checkpoints" / "heads" / row
-    note = checkpoint.note(path)
-    if note is not None:
+    if session.holds(path):
         like = devices.whole(recipe.params)
-        return devices.local(checkpoint.load(path, like)), note
+        return devices.local(checkpoint.load(path, like)), checkpoint.note(path)
+    session.stop_if_asked(f"before the classifier {row}")
 
     def watch(epoch, losses, params):
         session.writer.write(
@@ -251,7 +251,7 @@ def _kept_row(session, row, recipe, looks, batches):
     note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
     # Told before it is saved: a kill in between repeats the event, and loses none.
     session.writer.write({"event": "row", "row": row, "stage": "classifier", **note})
-    checkpoint.save(path, devices.whole(params), note)
+    session.save(path, devices.whole(params), note)
     return params, note
 
 

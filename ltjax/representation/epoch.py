@@ -80,28 +80,28 @@ def make_epoch(step, prepare, collect):
 
 
 def over(turn, carry, batches):
-    """The same epoch over an iterator of batches: (carry, history, seconds [steps]).
+    """The same epoch over an iterator of batches: (carry, metrics, seconds) of each.
 
     `turn(carry, batch)` is compiled. While the device takes a step, the next batch is
     fetched and sent to it; two batches are on the device at a time. `seconds` are those
-    of each step alone, without any wait for its batch.
+    of the step alone, without any wait for its batch. A step that is not finite is the
+    last.
     """
-    history, seconds = [], []
 
     def ended(metrics):
         jax.block_until_ready(metrics)
         return time.monotonic()
 
     with concurrent.futures.ThreadPoolExecutor(1) as watch:
-        batch = next(batches, None)
-        while batch is not None:
+        batch, finite = next(batches, None), True
+        while batch is not None and finite:
             begin = time.monotonic()
             carry, metrics = turn(carry, batch)
             end = watch.submit(ended, metrics)
             batch = next(batches, None)
-            seconds.append(end.result() - begin)
-            history.append(metrics)
-    return carry, jax.tree.map(lambda *steps: jnp.stack(steps), *history), seconds
+            seconds = end.result() - begin
+            finite = bool(metrics["finite"])
+            yield carry, metrics, seconds
 
 
 def every(update, start, interval):
