@@ -62,7 +62,11 @@ def write(path, found, state, inputs, labels):
     part = path.with_name(unfinished(path))
     with part.open("wb") as file:
         np.savez(
-            file, input=inputs, label=labels, **dataclasses.asdict(found), **arrays
+            file,
+            input=np.asarray(inputs, np.float32),
+            label=labels,
+            **dataclasses.asdict(found),
+            **arrays,
         )
     part.replace(path)
 

@@ -197,7 +197,7 @@ def main(args):
             )
     except Stopped as stopped:
         print(
-            f"ltjax: stopped at {stopped}; all is saved, the same command goes on",
+            f"ltjax: stopped after {stopped}; all is saved, the same command goes on",
             file=sys.stderr,
         )
         return stopped.code

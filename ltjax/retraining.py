@@ -216,7 +216,6 @@ def _kept_row(session, row, recipe, looks, batches):
     if session.holds(path):
         like = devices.whole(recipe.params)
         return devices.local(checkpoint.load(path, like)), checkpoint.note(path)
-    session.stop_if_asked(f"before the classifier {row}")
 
     def watch(epoch, losses, params):
         session.writer.write(
@@ -252,6 +251,7 @@ def _kept_row(session, row, recipe, looks, batches):
     # Told before it is saved: a kill in between repeats the event, and loses none.
     session.writer.write({"event": "row", "row": row, "stage": "classifier", **note})
     session.save(path, devices.whole(params), note)
+    session.stop_if_asked(f"classifier {row}")
     return params, note
 
 

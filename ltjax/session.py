@@ -57,7 +57,6 @@ class Session:
                 jax.eval_shape(compute, *args),
             )
             return checkpoint.load(path, like)
-        self.stop_if_asked(f"before {name}")
         begin = time.monotonic()
         tree = jax.block_until_ready(compute(*args))
         # Told before it is saved: a kill in between repeats the event, and loses none.
@@ -70,6 +69,7 @@ class Session:
             }
         )
         self.save(path, tree)
+        self.stop_if_asked(name)
         return tree
 
     def save(self, path, tree, note=None):
@@ -102,7 +102,11 @@ class Session:
         return max(hosts.gathered(self.stopping() or 0))
 
     def stop_if_asked(self, where):
-        """Raises `Stopped` where the run was asked to stop; all it did is saved."""
+        """Raises `Stopped` where the run was asked to stop; all it did is saved.
+
+        To be called when something new was saved: a run that is asked again and again
+        still comes to its end.
+        """
         code = self.asked()
         if code:
             raise Stopped(code, where)

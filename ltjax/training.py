@@ -124,6 +124,7 @@ def _refuse(session, parts, number, piece):
     )
     # Each step has its own key, and so has what is recomputed of it.
     key = jax.random.fold_in(session.keys.prepare, state.step)
+    prepare = jax.jit(parts.prepare)
     divergence.refuse(
-        session.out, found, state, lambda: parts.prepare(key, batch["image"]), batch
+        session.out, found, state, lambda: prepare(key, batch["image"]), batch
     )

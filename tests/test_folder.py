@@ -27,11 +27,15 @@ def tree(path):
     return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
+def claim(path, config=CONFIG, data=DATA, accept=False):
+    folder.claim(path, config, folder.identity(config, data), accept)
+
+
 def refused(path, config=CONFIG, data=DATA):
     """The message of a claim that is refused and leaves everything as it was."""
     before = tree(path.parent)
     with pytest.raises(Mistake) as caught:
-        folder.claim(path, config, data)
+        claim(path, config, data)
     assert tree(path.parent) == before
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -40,7 +44,7 @@ def refused(path, config=CONFIG, data=DATA):
 @pytest.fixture
 def run(tmp_path):
     path = tmp_path / "runs" / "x"
-    folder.claim(path, CONFIG, DATA)
+    claim(path)
     return path
 
 
@@ -48,11 +52,11 @@ def test_a_new_folder_is_made_with_the_config_in_it(run):
     assert [file.name for file in run.iterdir()] == ["config.json"]
     found = json.loads((run / "config.json").read_text())
     assert found["config"]["optim"]["lr"] == 0.1
-    assert found["config"]["checkpoint"] == {"keep": 2}
+    assert found["config"]["checkpoint"] == {"keep": 2, "every_seconds": None}
 
 
 def test_an_empty_folder_will_do(tmp_path):
-    folder.claim(tmp_path, CONFIG, DATA)
+    claim(tmp_path)
     assert (tmp_path / "config.json").exists()
 
 
@@ -62,14 +66,15 @@ def test_the_same_run_is_found_again_and_nothing_is_written(run):
         CONFIG, data=Data(train="moved.npz"), checkpoint=Checkpoint(keep=9)
     )
     for config in (CONFIG, moved):
-        folder.claim(run, config, DATA)
+        claim(run, config)
     assert tree(run) == before
 
 
 def test_another_config_is_refused_by_its_first_difference(run):
     message = refused(run, Config(seed=3, optim=Optim(lr=0.2)))
     assert message == (
-        f"--out {run} holds another run: optim.lr was 0.1, now 0.2; give another --out"
+        f"--out {run} holds another run: optim.lr was 0.1, now 0.2; give another --out, "
+        "or --accept-changes to go on with what it has"
     )
 
 
@@ -77,7 +82,7 @@ def test_a_record_without_a_new_field_had_its_default(run):
     record = json.loads((run / "config.json").read_text())
     del record["run"]["config"]["data"]["holdout"]
     (run / "config.json").write_text(json.dumps(record))
-    folder.claim(run, CONFIG, DATA)
+    claim(run)
     holding = dataclasses.replace(CONFIG, data=Data(holdout=2))
     assert "data.holdout was 0, now 2" in refused(run, holding)
 
@@ -140,7 +145,7 @@ def test_foreign_files_are_refused(tmp_path):
 
 def test_a_process_killed_in_its_first_moment_leaves_no_foreign_file(tmp_path):
     (tmp_path / "config.json.part").write_text('{"dig')
-    folder.claim(tmp_path, CONFIG, DATA)
+    claim(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
 
 

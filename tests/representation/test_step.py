@@ -60,7 +60,7 @@ def test_steps_match_numpy():
         # The metrics are of the weights before the update, as the NumPy ones.
         np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
         np.testing.assert_allclose(metrics["accuracy"], accuracy, rtol=1e-6)
-        assert set(metrics) == {"loss", "accuracy"}
+        assert set(metrics) == {"loss", "accuracy", "finite"}
         chex.assert_trees_all_close(state.params, params, rtol=2e-5, atol=1e-6)
         assert int(state.step) == number + 1
     assert state.batch_stats == {}
