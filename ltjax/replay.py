@@ -45,7 +45,11 @@ def replayed(out):
         grads, metrics, batch_stats = gradient(key, state, batch)
         updates, _ = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        return metrics, {"gradient": grads, "statistics": batch_stats, "weights": params}
+        return metrics, {
+            "gradient": grads,
+            "statistics": batch_stats,
+            "weights": params,
+        }
 
     batch = {"image": inputs, "label": labels}
     metrics, after = take(keys(config.seed).step, state, batch)

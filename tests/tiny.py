@@ -5,7 +5,16 @@ import json
 import numpy as np
 from rich.console import Console
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
+from ltjax.config import (
+    Checkpoint,
+    Classifier,
+    Config,
+    Data,
+    Model,
+    Optim,
+    Posterior,
+    Swa,
+)
 from ltjax.run import run
 
 CLASSES = 4
@@ -29,6 +38,7 @@ def config_of(place, **data):
         swa=Swa(start=2, every_steps=1, rank=2),
         posterior=Posterior(samples=2, batch_size=20),
         classifier=Classifier(epochs=2, batch_size=16, views=2),
+        checkpoint=Checkpoint(every_seconds=0),
     )
 
 
