@@ -103,7 +103,6 @@ def test_a_run_of_other_versions_is_refused(run, monkeypatch):
     monkeypatch.setattr(jax, "__version__", "0.9.3")
     message = refused(run)
     assert f"another run: jax was '{found_jax()}', now '0.9'; give" in message
-    )
     claim(run, accept=True)
     assert folder.changes(run)[0]["differences"][0].endswith("now '0.9'")
     claim(run)
