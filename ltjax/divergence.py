@@ -74,8 +74,8 @@ def write(path, found, state, inputs, labels):
 def read(path):
     """The `Step` of a file, and all its arrays. Raises `Mistake` where it is none."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
         fields = {field.name: arrays[field.name] for field in dataclasses.fields(Step)}
     except FileNotFoundError:
         raise Mistake(f"{path} is not there; no step of the run diverged") from None

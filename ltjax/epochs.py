@@ -80,10 +80,13 @@ def resident(session, rows, frozen, step, prepare, collect, placed):
             last = min(first + ruler.steps, len(who))
             bounds = np.int32(first), np.int32(last)
             carry, history = run_epoch(frozen, pair, carry, data, who, *bounds)
-            history = {name: np.asarray(h)[first:last] for name, h in history.items()}
+            history = jax.tree.map(np.asarray, history)
             seconds = time.monotonic() - begin
             ruler.took(last - first, seconds)
-            finite = history["finite"].all()
+            finite = history["finite"][first:last].all()
+            if not finite:
+                last = first + int(history["finite"][first:].argmin()) + 1
+            history = {name: steps[first:last] for name, steps in history.items()}
             yield Piece(last, carry, history, seconds, {})
             first = last
 

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -76,7 +77,8 @@ def run(config, out, console=None, stage_one=None, accept_changes=False, stoppin
     identity = folder.identity(config, data, start.digest)
     hosts.agree("config or data", lambda: json.dumps(identity))
     changed = hosts.together(lambda: folder.check(out, identity, accept_changes))
-    results = None if changed else folder.results(out, console.print)
+    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    results = None if changed else folder.results(out, say)
     if results:
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
         console.print(table(results))
@@ -93,7 +95,7 @@ def run(config, out, console=None, stage_one=None, accept_changes=False, stoppin
             folder.record_skipped(out, data, console)
 
         hosts.by_first(claim)
-        console.print(needed, soft_wrap=True, highlight=False, markup=False)
+        say(needed)
         return _stages(config, out, console, data, start, identity, stopping)
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from tiny import quiet
 
 from ltjax import checkpoint, divergence, replay
@@ -15,15 +16,25 @@ from ltjax.run import run
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """That of a run, with its data."""
+    place = tmp_path_factory.mktemp("data")
+    for name, counts in (("train", [24] * tiny.CLASSES), ("test", [5] * tiny.CLASSES)):
+        tiny.save(place / f"{name}.npz", counts, 0)
+    return tiny.config_of(place, imbalance_factor=6)
+
+
 def replayed(capsys, out):
     assert replay.main([str(out)]) == 0
     return capsys.readouterr().out.splitlines()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(place, tmp_path, capsys):
+def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path, capsys):
     out = tmp_path / "x"
-    optim = dataclasses.replace(place.config.optim, lr=1e20)
-    config = dataclasses.replace(place.config, optim=optim)
+    config = dataclasses.replace(
+        config, optim=dataclasses.replace(config.optim, lr=1e20)
+    )
     with pytest.raises(Mistake) as caught:
         run(config, out, quiet())
     found, arrays = divergence.read(out / divergence.FILE)
@@ -53,7 +64,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(place, tmp_path, capsys):
     assert "  head/bias: 4 of 4 not finite" in lines
 
 
-def test_a_weight_that_is_not_finite_stops_it_too(place, tmp_path, monkeypatch, capsys):
+def test_a_weight_that_is_not_finite_stops_it_too(
+    config, tmp_path, monkeypatch, capsys
+):
     def to_zero(*arguments):
         return lambda step: jnp.where(step == 4, jnp.inf, 0.1)
 
@@ -61,7 +74,7 @@ def test_a_weight_that_is_not_finite_stops_it_too(place, tmp_path, monkeypatch, 
     out = tmp_path / "x"
     message = "sgd: the gradient or a weight is not finite at step 4, learning rate inf"
     with pytest.raises(Mistake, match=message):
-        run(place.config, out, quiet())
+        run(config, out, quiet())
     newest, *_ = checkpoint.steps(out / "checkpoints" / "sgd")
     assert (1, 0) <= checkpoint.position(newest) <= (1, 1)
     state, _ = checkpoint.load_as_saved(newest)
@@ -71,9 +84,9 @@ def test_a_weight_that_is_not_finite_stops_it_too(place, tmp_path, monkeypatch, 
     assert "weights: 23 of 23 tensors are not finite" in lines
 
 
-def test_without_a_file_there_is_nothing_to_replay(place, tmp_path, capsys):
-    assert replay.main([str(place.out)]) == 2
-    wanted = f"ltjax: {place.out / divergence.FILE} is not there; no step of the run "
+def test_without_a_file_there_is_nothing_to_replay(tmp_path, capsys):
+    assert replay.main([str(tmp_path)]) == 2
+    wanted = f"ltjax: {tmp_path / divergence.FILE} is not there; no step of the run "
     assert capsys.readouterr().err == f"{wanted}diverged\n"
     for content in (b"", b"PK\x03\x04", np.array([1, None]).dumps()):
         (tmp_path / divergence.FILE).write_bytes(content)

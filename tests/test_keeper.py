@@ -59,7 +59,7 @@ def test_a_damaged_one_is_set_aside_until_the_next_is_saved(saved):
     newest, older = checkpoint.steps(session.out / "checkpoints" / "sgd")
     harm(newest)
     at, back, note = found.newest(tree(0))
-    assert (at, note) == ((1, 0), None)
+    assert (at, note) == ((1, 0), {})
     np.testing.assert_array_equal(back["a"], 1)
     assert said(session) == [
         f"{newest} cannot be used: _CHECKPOINT_METADATA is not what was written"

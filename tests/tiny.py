@@ -1,5 +1,6 @@
 """A run small enough for a test, and its data."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -49,11 +50,12 @@ def quiet():
 class Place:
     """A folder with data, a config for them, and a finished run of it."""
 
-    def __init__(self, path):
+    def __init__(self, path, **changes):
         self.path = path
         save(path / "train.npz", [24] * CLASSES, 0)
         save(path / "test.npz", [5] * CLASSES, 1)
-        self.config = config_of(path, imbalance_factor=6)  # 24, 13, 7 and 4 images
+        config = config_of(path, imbalance_factor=6)  # 24, 13, 7 and 4 images
+        self.config = dataclasses.replace(config, **changes)
         self.out = path / "done"
         self.results = run(self.config, self.out, quiet())
 
