@@ -1,22 +1,23 @@
 """Stage one of a run: the network, and its training under a schedule."""
 
-import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from ltjax import checkpoint, deviations, devices, epochs, pretrained
 from ltjax import config as configs
+from ltjax import deviations, devices, epochs, pretrained, training
 from ltjax.data import augment, sampling
 from ltjax.losses import cross_entropy
-from ltjax.mistake import Mistake
 from ltjax.models import resnet
 from ltjax.models.cifar_resnet import CifarResNet
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
 from ltjax.posterior import swag
-from ltjax.report import progress
 from ltjax.representation import epoch, schedule, step
 
 NAMES = ("sgd", "swa")
@@ -83,16 +84,43 @@ def augmentation(pad, flip):
     return apply
 
 
+class Rule(NamedTuple):
+    """How the weights of a backbone move, and what is collected of them."""
+
+    rate: Callable  # of the step
+    tx: optax.GradientTransformation
+    collect: Callable  # (posterior, state) -> posterior
+
+
+def rule(config, name, steps):
+    """The rule of the backbone `name`, "sgd" or "swa", with so many steps an epoch."""
+    optim, swa = config.optim, config.swa
+    warmup = optim.warmup_epochs * steps
+    if name == "swa":
+        start = configs.swa_start(config) * steps
+        rate = schedule.to_constant(optim.lr, swa.lr, start, warmup)
+        collect = epoch.every(swag.update, start, swa.every_steps or steps)
+    else:
+        rate = schedule.to_zero(optim.lr, optim.epochs * steps, warmup)
+
+        def collect(posterior, state):
+            return posterior
+
+    tx = schedule.sgd(rate, optim.momentum, optim.weight_decay)
+    return Rule(rate, tx, collect)
+
+
 def train(session, name):
     """Trains the backbone `name`, "sgd" or "swa", and returns (state, posterior).
 
     The SGD run decays its rate to zero and has no posterior, (). The SWA run holds a
     constant rate after `swa.start` and folds its snapshots into a `swag.State`. Both
-    see the same initial weights, batches and augmentations. Every epoch is saved, and
-    an unfinished training goes on from the newest one, on any number of devices. What
-    is returned lies whole on each of them, the deviations where `swa.place` says.
+    see the same initial weights, batches and augmentations. An unfinished training goes
+    on from its newest checkpoint, on any number of devices. What is returned lies whole
+    on each of them, the deviations where `swa.place` says.
 
-    Raises `Mistake` if the loss is not finite; that epoch is not saved.
+    Raises `Mistake` at a step that is not finite, which is not taken and told in
+    `divergence.npz`, and `Stopped` where the run was asked to stop.
     """
     config, keys, net = session.config, session.keys, session.net
     optim, swa = config.optim, config.swa
@@ -106,20 +134,9 @@ def train(session, name):
         )
     )
     steps = len(jax.eval_shape(rows, keys.order, 0))
-    warmup = optim.warmup_epochs * steps
-    interval = swa.every_steps or steps
-    store = deviations.placed(swa.place, swa.rank, -(-steps // interval))
-    if name == "swa":
-        start = configs.swa_start(config) * steps
-        rate = schedule.to_constant(optim.lr, swa.lr, start, warmup)
-        collect = epoch.every(swag.update, start, interval)
-    else:
-        rate = schedule.to_zero(optim.lr, optim.epochs * steps, warmup)
-
-        def collect(posterior, state):
-            return posterior
-
-    tx = schedule.sgd(rate, optim.momentum, optim.weight_decay)
+    per_epoch = -(-steps // (swa.every_steps or steps))
+    store = deviations.placed(swa.place, swa.rank, per_epoch)
+    rate, tx, collect = rule(config, name, steps)
 
     def prepare(frozen, key, images):
         images = devices.spread(session.normalise(session.augment(key, images)))
@@ -142,8 +159,7 @@ def train(session, name):
     variables = pretrained.begin(variables, session.pretrained)
     shapes = jax.eval_shape(begin, variables)
     placed = store.shardings(shapes)
-    kind = epochs.streamed if session.streams else epochs.resident
-    run_epoch = kind(
+    kind = (epochs.streamed if session.streams else epochs.resident)(
         session,
         rows,
         devices.whole(frozen),
@@ -152,51 +168,17 @@ def train(session, name):
         collect,
         placed,
     )
-    folder = session.out / "checkpoints" / name
-    with checkpoint.keeper(folder, config.checkpoint.keep) as keeper:
-        restored = checkpoint.restore_latest(keeper, store.like(shapes))
-        if restored:
-            done, carry = restored[0], store.resumed(restored[1])
-        else:
-            done, carry = 0, jax.jit(begin, out_shardings=placed)(variables)
-        with progress.stage(
-            session.console, f"train {name}", optim.epochs, done
-        ) as advance:
-            for number in range(done, optim.epochs):
-                started = time.monotonic()
-                carry, history, pace = run_epoch(number, carry)
-                history = jax.tree.map(np.asarray, history)
-                first = number * steps
-                _refuse_divergence(name, history["loss"], first, rate)
-                loss = float(history["loss"].mean())
-                accuracy = float(history["accuracy"].mean())
-                session.writer.write(
-                    {
-                        "event": "epoch",
-                        "backbone": name,
-                        "epoch": number + 1,
-                        "loss": loss,
-                        "accuracy": accuracy,
-                        "lr": float(rate(first + steps - 1)),
-                        "stage": "representation",
-                        "seconds": time.monotonic() - started,
-                        **pace,
-                    }
-                )
-                # Told before it is saved: a kill in between repeats the event.
-                checkpoint.save_step(keeper, number + 1, store.whole(carry))
-                advance(
-                    f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %"
-                    + epochs.in_words(pace)
-                )
-    return store.whole(carry)
-
-
-def _refuse_divergence(name, losses, first_step, rate):
-    finite = np.isfinite(losses)
-    if not finite.all():
-        at = first_step + int(finite.argmin())
-        raise Mistake(
-            f"{name}: the loss is {losses[finite.argmin()]} at step {at}, learning "
-            f"rate {float(rate(at)):g}; try a smaller --optim.lr"
-        )
+    parts = training.Parts(
+        name=name,
+        steps=steps,
+        rate=rate,
+        epochs=kind,
+        store=store,
+        prepare=partial(prepare, frozen),
+    )
+    return training.run(
+        session,
+        parts,
+        shapes,
+        lambda: jax.jit(begin, out_shardings=placed)(variables),
+    )

@@ -1,55 +1,135 @@
 """Save and restore trees of arrays: the only user of orbax.
 
-Every save is atomic: orbax writes into a temporary folder and renames it.
+A checkpoint is a folder that orbax writes elsewhere and renames, and in it a record
+with the checksum of every file, written last: without the record it is unfinished.
 """
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
 
 import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from ltjax import hosts
+from ltjax.mistake import Mistake
 
-def keeper(folder, keep=2):
-    """A context that saves and restores the steps of one training under `folder`.
+# Of what a checkpoint holds and how; another number is refused.
+FORMAT = 1
 
-    The `keep` newest steps stay. Use with `save_step` and `restore_latest`.
+_RECORD = "record.json"
+_ORBAX_FILE = "_CHECKPOINT_METADATA"  # one in every folder that orbax has finished
+_DAMAGED = ".damaged"
+
+
+def save(path, tree, note=None, made=None):
+    """Writes `tree` to the new folder `path`, with a JSON `note` beside it.
+
+    It is read back and compared with the tree before this returns. `made` is what the
+    record tells, besides checksums: of what run and versions it is. Raises `Mistake`,
+    with nothing left of it, where it cannot be written or comes back otherwise.
     """
-    newest = ocp.training.preservation_policies.LatestN(keep)
-    return ocp.training.Checkpointer(
-        folder.absolute(), preservation_policy=newest, cleanup_tmp_directories=True
-    )
+    path = path.absolute()
+    hosts.by_first(lambda: _forget(path))
+    with _written(path):
+        ocp.save(path, tree, custom_metadata=note)
+    hosts.together(lambda: _compare(path, tree))
+    hosts.by_first(lambda: seal(path, made))
+    hosts.by_first(lambda: shutil.rmtree(_aside(path), ignore_errors=True))
 
 
-def save_step(keeper, step, tree):
-    """Writes `tree` as the state after `step`."""
-    keeper.save(step, tree)
+def save_step(folder, at, tree, keep, note=None, made=None):
+    """Saves a training at (epochs,) or, within an epoch, (epochs, steps).
 
-
-def restore_latest(keeper, like):
-    """The newest step and its tree, placed like `like`; None where nothing is saved.
-
-    Raises `ValueError` if the shapes or types saved are not those of `like`.
+    Then deletes all but the `keep` newest ones.
     """
-    if keeper.latest is None:
-        return None
-    step = keeper.latest.step
-    _refuse_difference(keeper.metadata(step).metadata, like)
-    return step, keeper.load(step, _abstract(like))
+    save(folder / "-".join(map(str, at)), tree, note, made)
+    hosts.by_first(lambda: _forget_all_but(steps(folder)[:keep], folder))
 
 
-def latest_step(folder):
-    """The newest step that a keeper saved under `folder`; None where there is none."""
-    steps = (path.name for path in folder.glob("*") if path.is_dir())
-    return max((int(name) for name in steps if name.isdigit()), default=None)
+def steps(folder):
+    """The folders that `save_step` wrote, newest first; some may be damaged."""
+    found = {_position(path): path for path in folder.glob("*") if path.is_dir()}
+    found.pop(None, None)
+    return [found[at] for at in sorted(found, reverse=True)]
 
 
-def save(path, tree, note=None):
-    """Writes `tree` to the new folder `path`, with a JSON `note` beside it."""
-    ocp.save(path.absolute(), tree, custom_metadata=note)
+def position(path):
+    """(epochs, steps) of a folder of `steps`; at an epoch's end no step of the next."""
+    return (*_position(path), 0)[:2]
+
+
+def damage(path):
+    """What is wrong with the files of a checkpoint, in words, or None."""
+    try:
+        record = json.loads((path / _RECORD).read_text(encoding="utf-8"))
+        files, number = dict(record["files"]), record["format"]
+    except FileNotFoundError:
+        return "it has no record, so it was never finished"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "its record cannot be read"
+    if number != FORMAT:
+        return f"its format is {number}, not {FORMAT}"
+    for name, digest in files.items():
+        try:
+            found = _digest(path / name)
+        except FileNotFoundError:
+            return f"{name} is missing"
+        except OSError as error:
+            return f"{name} cannot be read: {error.strerror}"
+        if found != digest:
+            return f"{name} is not what was written"
+    return None
+
+
+def set_aside(path):
+    """Renames a checkpoint, until the next one is saved in its place or after it."""
+    shutil.rmtree(_aside(path), ignore_errors=True)
+    path.rename(_aside(path))
+
+
+def seal(path, made=None):
+    """Writes the record of a checkpoint as its files are."""
+    with _written(path):
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        record = {
+            "format": FORMAT,
+            **(made or {}),
+            "files": {
+                str(file.relative_to(path)): _digest(file, sync=True)
+                for file in files
+                if file.name != _RECORD
+            },
+        }
+        part = path / f"{_RECORD}.part"
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(record, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path / _RECORD)
+
+
+def seal_all(folder):
+    """Seals the checkpoints below `folder` that have no record, as they are."""
+    for mark in folder.rglob(_ORBAX_FILE):
+        if not sealed(mark.parent):
+            seal(mark.parent)
+
+
+def sealed(path):
+    """Whether a checkpoint has a record, be it right or wrong."""
+    return (path / _RECORD).exists()
 
 
 def load(path, like):
-    """The tree saved at `path`, placed like `like`, which has its shapes and types."""
-    _refuse_difference(ocp.metadata(path.absolute()).metadata, like)
+    """The tree saved at `path`, placed like `like`, which has its shapes and types.
+
+    Raises `Mistake` where it has others. Files are not checked: see `damage`.
+    """
+    _refuse_difference(path, ocp.metadata(path.absolute()).metadata, like)
     return ocp.load(path.absolute(), _abstract(like))
 
 
@@ -63,10 +143,72 @@ def load_as_saved(path):
 
 
 def note(path):
-    """The JSON note saved with the tree at `path`; None where nothing is saved."""
-    if not path.exists():
-        return None
+    """The JSON note saved with the tree at `path`."""
     return ocp.metadata(path.absolute()).custom_metadata
+
+
+def _position(path):
+    parts = path.name.split("-")
+    return tuple(map(int, parts)) if all(map(str.isdecimal, parts)) else None
+
+
+def _aside(path):
+    return path.with_name(path.name + _DAMAGED)
+
+
+def _forget(path):
+    """Deletes what a process that was killed left where `path` is to be written."""
+    for other in path.parent.glob(f"{path.name}.orbax-checkpoint-tmp*"):
+        shutil.rmtree(other)
+    if path.exists():
+        shutil.rmtree(path)
+
+
+def _forget_all_but(kept, folder):
+    for path in folder.iterdir():
+        if path not in kept:
+            shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def _written(path):
+    """Tells of a full disk and the like in one line; nothing of `path` is left."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        with contextlib.suppress(OSError):
+            _forget(path)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise Mistake(
+            f"{path} cannot be written: {reason}; what was saved before is kept, the "
+            "same command goes on from there"
+        ) from error
+
+
+def _compare(path, tree):
+    """Reads back what was written, into the host's memory, bit for bit."""
+    like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), tree)
+    with _written(path):
+        found = ocp.load(path, like)
+    for leaf, back in zip(jax.tree.leaves(tree), jax.tree.leaves(found)):
+        for index, part in _parts(leaf):
+            if np.asarray(part).tobytes() != np.asarray(back[index]).tobytes():
+                raise Mistake(f"{path} is not what was written; is the disk sound?")
+
+
+def _parts(leaf):
+    """The different parts of an array that this process has."""
+    if not isinstance(leaf, jax.Array):
+        return [(..., leaf)]
+    parts = {str(part.index): part for part in leaf.addressable_shards}
+    return [(part.index, part.data) for part in parts.values()]
+
+
+def _digest(file, sync=False):
+    with file.open("rb") as content:
+        if sync:
+            os.fsync(content.fileno())
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _abstract(like):
@@ -85,13 +227,13 @@ def _abstract(like):
     return jax.tree.map(abstract, like)
 
 
-def _refuse_difference(saved, like):
+def _refuse_difference(path, saved, like):
     """Orbax casts to another type in silence, and does not say which shape is wrong."""
     saved, like = _leaves(saved), _leaves(like)
     for name in sorted(saved.keys() | like.keys()):
         found, wanted = (tree.get(name, "nothing") for tree in (saved, like))
         if found != wanted:
-            raise ValueError(f"the checkpoint holds {found} at {name!r}, not {wanted}")
+            raise Mistake(f"{path} holds {found} at {name!r}, not {wanted}")
 
 
 def _leaves(tree):

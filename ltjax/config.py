@@ -213,7 +213,10 @@ class Checkpoint:
     """What is kept on disk; not part of what a run is."""
 
     keep: int = 2
-    """Newest epochs kept per backbone."""
+    """Newest checkpoints kept per backbone."""
+    every_seconds: float | None = None
+    """Seconds between checkpoints, within an epoch too. None: at epochs' ends, as often
+    as 2 % of the time allows."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -280,14 +283,27 @@ def completed(recorded):
     return filled(recorded, identity(Config()))
 
 
-def first_difference(old, new, path=""):
-    """Names the first field in which two identities differ, with both values."""
+def differences(old, new, path=""):
+    """Names the fields in which two identities differ, with both values."""
     for name in sorted(old.keys() | new.keys()):
         before, now = old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(now, dict):
-            inner = first_difference(before, now, f"{path}{name}.")
-            if inner:
-                return inner
+            yield from differences(before, now, f"{path}{name}.")
         elif before != now:
-            return f"{path}{name} was {before!r}, now {now!r}"
-    return None
+            yield f"{path}{name} was {before!r}, now {now!r}"
+
+
+def first_difference(old, new):
+    """The first of the differences, or None."""
+    return next(differences(old, new), None)
+
+
+def of_record(record, kind=Config):
+    """The config that `dataclasses.asdict` made a JSON record of."""
+    fields = {field.name: field.type for field in dataclasses.fields(kind)}
+    values = {}
+    for name, value in record.items():
+        if isinstance(value, dict):
+            value = of_record(value, fields[name])
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)

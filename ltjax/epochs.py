@@ -1,23 +1,66 @@
 """The two kinds of epochs of stage one: images on the device, or streamed to it.
 
-Each builds `run(number, carry) -> (carry, history, pace)` of the same parts: `rows(key,
-epoch)` says who is in which batch, `step`, `prepare(frozen, key, images)` and `collect`
-are those of `representation.epoch`, `placed` the shardings of the carry. The same rows,
-keys and steps either way.
+Each is built of the same parts: `rows(key, epoch)` says who is in which batch, `step`,
+`prepare(frozen, key, images)` and `collect` are those of `representation.epoch`,
+`placed` the shardings of the carry. The same rows, keys and steps either way.
 """
 
+import functools
+import time
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from ltjax import devices
+from ltjax import devices, hosts
 from ltjax.data import stream
 from ltjax.representation import epoch
 
 
+class Piece(NamedTuple):
+    """Some steps of an epoch."""
+
+    last: int  # steps of the epoch that were tried so far
+    carry: tuple
+    history: dict  # metrics of the steps of this piece
+    seconds: float
+    pace: dict  # images a second that each side of a streamed epoch could do, so far
+
+
+class Epochs(NamedTuple):
+    """The functions of a kind."""
+
+    # (number, carry, first) -> `Piece` after `Piece` of an epoch, from the step `first`
+    # on, to its end or to a step that is not finite.
+    pieces: Callable
+    # (number, at) -> the batch of a step as `prepare` gets it, {"image", "label"}, and
+    # its rows; of several processes, what this one has.
+    batch: Callable
+
+
+class Ruler:
+    """How many steps a piece has: a second's, so that a run soon hears of a signal.
+
+    The first pieces are short, as nobody knows how long a step takes.
+    """
+
+    def __init__(self, seconds=1.0):
+        """`seconds` is how long a piece takes, more or less."""
+        self.steps = 1
+        self._seconds = seconds
+
+    def took(self, steps, seconds):
+        """Learns that so many steps took so long."""
+        fitting = int(steps * self._seconds / max(seconds, 1e-9))
+        steps = max(1, min(fitting, 2 * self.steps))
+        # All processes run the same program.
+        self.steps = hosts.gathered(steps)[0]
+
+
 def resident(session, rows, frozen, step, prepare, collect, placed):
-    """Epochs of one compiled scan; they have no pace."""
+    """Epochs of one compiled loop; they have no pace."""
     keys, data = session.keys, devices.whole(session.train)
     placed = placed, devices.everywhere()
 
@@ -25,20 +68,37 @@ def resident(session, rows, frozen, step, prepare, collect, placed):
         return epoch.make_epoch(step, partial(prepare, frozen), collect)(*args)
 
     run_epoch = jax.jit(epoch_of, donate_argnums=2, out_shardings=placed)
+    ruler, pair = Ruler(), (keys.prepare, keys.step)
 
-    def run(number, carry):
-        who = rows(jax.random.fold_in(keys.order, number), number)
-        pair = keys.prepare, keys.step
-        return *run_epoch(frozen, pair, carry, data, who), {}
+    def who_is_in(number):
+        return rows(jax.random.fold_in(keys.order, number), number)
 
-    return run
+    def pieces(number, carry, first):
+        who, finite = who_is_in(number), True
+        while first < len(who) and finite:
+            begin = time.monotonic()
+            last = min(first + ruler.steps, len(who))
+            bounds = np.int32(first), np.int32(last)
+            carry, history = run_epoch(frozen, pair, carry, data, who, *bounds)
+            history = jax.tree.map(np.asarray, history)
+            seconds = time.monotonic() - begin
+            ruler.took(last - first, seconds)
+            finite = history["finite"][first:last].all()
+            if not finite:
+                last = first + int(history["finite"][first:].argmin()) + 1
+            history = {name: steps[first:last] for name, steps in history.items()}
+            yield Piece(last, carry, history, seconds, {})
+            first = last
+
+    def batch(number, at):
+        chosen = np.asarray(who_is_in(number)[at])
+        return {name: np.asarray(data[name])[chosen] for name in data}, chosen
+
+    return Epochs(pieces, batch)
 
 
 def streamed(session, rows, frozen, step, prepare, collect, placed):
-    """Epochs of a loop over batches that workers decode and augment meanwhile.
-
-    The pace holds the images a second that each side could do by itself.
-    """
+    """Epochs of a loop over batches that workers decode and augment meanwhile."""
     keys, placed = session.keys, (placed, devices.everywhere())
     pictures, labels = session.data.train.image, session.data.train.label
 
@@ -46,26 +106,50 @@ def streamed(session, rows, frozen, step, prepare, collect, placed):
         return epoch.make_turn(step, partial(prepare, frozen), collect)(*args)
 
     compiled = jax.jit(turn_of, donate_argnums=2, out_shardings=placed)
+    ruler = Ruler()
 
     def turn(carry, batch):
         return compiled(frozen, (keys.prepare, keys.step), carry, batch)
 
-    def run(number, carry):
-        who = np.asarray(rows(jax.random.fold_in(keys.order, number), number))
-        words = words_of(keys.prepare, number)
-        columns = columns_here(who.shape[1])
-        batches = stream.of_epoch(pictures, who, words, columns)
-        with stream.Reader(batches, session.config.data.workers) as reader:
-            pairs = zip(reader, labels[who[:, columns]])
-            sent = (_sent(*pair) for pair in pairs)
-            carry, history, seconds = epoch.over(turn, carry, sent)
-            pace = {
-                "input_images_per_second": reader.rate(),
-                "step_images_per_second": _rate(seconds, who.shape[1]),
-            }
-        return carry, history, pace
+    @functools.lru_cache(1)
+    def who_is_in(number):
+        return np.asarray(rows(jax.random.fold_in(keys.order, number), number))
 
-    return run
+    def batches_of(number, first):
+        who = who_is_in(number)
+        columns = columns_here(who.shape[1])
+        words = words_of(keys.prepare, number)
+        batches = stream.of_epoch(pictures, who, words, columns, first)
+        return who, batches, labels[who[first:, columns]]
+
+    def pieces(number, carry, first):
+        who, batches, labels_here = batches_of(number, first)
+        with stream.Reader(batches, session.config.data.workers) as reader:
+            sent = (_sent(*pair) for pair in zip(reader, labels_here))
+            turns = epoch.over(turn, carry, sent)
+            piece, times, begin = [], [], time.monotonic()
+            for carry, metrics, alone in turns:
+                piece.append({name: np.asarray(m) for name, m in metrics.items()})
+                times.append(alone)
+                last = first + len(piece)
+                finite = piece[-1]["finite"]
+                if len(piece) < ruler.steps and last < len(who) and finite:
+                    continue
+                seconds = time.monotonic() - begin
+                ruler.took(len(piece), seconds)
+                pace = {
+                    "input_images_per_second": reader.rate(),
+                    "step_images_per_second": _rate(times, who.shape[1]),
+                }
+                history = jax.tree.map(lambda *steps: np.stack(steps), *piece)
+                yield Piece(last, carry, history, seconds, pace)
+                first, piece, begin = last, [], time.monotonic()
+
+    def batch(number, at):
+        who, batches, labels_here = batches_of(number, at)
+        return {"image": batches[0]["image"], "label": labels_here[0]}, who[at]
+
+    return Epochs(pieces, batch)
 
 
 def words_of(key, number):

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 import ltjax
-from ltjax import checkpoint
+from ltjax import checkpoint, lock
 from ltjax import config as configs
 from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
@@ -24,29 +24,72 @@ from ltjax.revision import commit
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def claim(path, config, data, pretrained=None):
-    """Makes `path` the folder of this config's run on these data, or finds it so.
+def check(path, run, accept=False):
+    """In what `path` differs from the folder of the run of this `identity`, in words.
 
-    `pretrained` is the digest of the weights it begins with, None without.
-
-    Raises `Mistake`, with nothing written, if it holds anything else.
+    Nothing where it is that folder, or is empty or not there. Raises `Mistake` if it
+    holds anything else: another run too, unless changes are accepted.
     """
     record = path / "config.json"
-    run = identity(config, data, pretrained)
     # Not `path.exists()`, which raises on a name that is too long.
     if os.path.exists(path) and not path.is_dir():
         raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
     if os.path.exists(record):
-        _check_same(path, record, run)
-        return
+        found = _differences(record, run)
+        return _accepted(path, found, accept)
     # A process killed at this very point leaves its unfinished record.
+    ours = {unfinished(record), lock.NAME}
     others = os.listdir(path) if os.path.exists(path) else ()
-    if set(others) - {unfinished(record)}:
+    if set(others) - ours:
         raise Mistake(f"--out {path} holds other files; give a new or empty folder")
-    whole = {"run": run, "config": dataclasses.asdict(config)}
+    return []
+
+
+def claim(path, config, run, accept=False):
+    """Makes `path` the folder of this run, or finds it so.
+
+    `run` is the config's `identity`. Differences that are accepted are recorded. Raises
+    `Mistake`, with nothing written, where `check` does, and where an unfinished run was
+    begun with versions that would go on otherwise.
+    """
+    record, versions = path / "config.json", _versions()
+    found = check(path, run, accept)
+    whole = {"run": run, "config": dataclasses.asdict(config), "versions": versions}
+    if record.exists():
+        before = read_json(record)
+        theirs = before.get("versions", versions)
+        found += _accepted(path, list(configs.differences(theirs, versions)), accept)
+        if "versions" not in before:
+            # Its checkpoints are older than records: they are taken as they are.
+            checkpoint.seal_all(path / "checkpoints")
+        elif not found:
+            return
+        whole["changes"] = before.get("changes", [])
+        if found:
+            whole["changes"].append({"at": _now(), "differences": found})
     with _writable(path):
         path.mkdir(parents=True, exist_ok=True)
+        if found and (path / "results.json").exists():
+            number = len(whole["changes"])
+            (path / "results.json").rename(path / f"results-before-{number}.json")
         write_json(record, whole)
+
+
+def changes(path):
+    """The changes that were accepted in a run's folder, oldest first."""
+    return read_json(path / "config.json").get("changes", [])
+
+
+def results(path, say):
+    """The results of a finished run, or None; damaged ones are told and set aside."""
+    file = path / "results.json"
+    if not file.exists():
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        say(f"{file} is damaged ({error}); it is made again")
+        return None
 
 
 def identity(config, data, pretrained=None):
@@ -55,6 +98,16 @@ def identity(config, data, pretrained=None):
         "config": configs.identity(config),
         "data": fingerprint(data),
         "pretrained": pretrained,
+    }
+
+
+def made(run):
+    """What checkpoints tell of the run with this `identity`, and of what made them."""
+    config = json.dumps(run["config"], sort_keys=True).encode()
+    return {
+        "config": hashlib.sha256(config).hexdigest()[:16],
+        "data": run["data"],
+        "versions": {"ltjax": ltjax.__version__, **_packages()},
     }
 
 
@@ -70,12 +123,16 @@ def check_stage_one(other, config, data, names, pretrained=None):
         raise Mistake(f"--stage-one {other} was trained otherwise: {difference}")
     last = str(config.optim.epochs)
     for name in names:
-        done = checkpoint.latest_step(other / "checkpoints" / name)
+        steps = checkpoint.steps(other / "checkpoints" / name)
+        done = checkpoint.position(steps[0])[0] if steps else None
         if str(done) != last:
             raise Mistake(
                 f"--stage-one {other} has {done} epochs of {name}; it must have "
                 f"finished the {last} of optim.epochs"
             )
+        wrong = checkpoint.sealed(steps[0]) and checkpoint.damage(steps[0])
+        if wrong:
+            raise Mistake(f"--stage-one {steps[0]} cannot be used: {wrong}")
 
 
 def adopt(path, other, config, names):
@@ -131,28 +188,52 @@ def _copy(source, target, name):
     shutil.rmtree(part, ignore_errors=True)
     with _writable(target):
         shutil.copytree(source / name, part)
+        checkpoint.seal_all(part)
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         part.rename(target / name)
 
 
-def _check_same(path, record, run):
+def _differences(record, run):
     try:
-        found = json.loads(record.read_text())["run"]
+        found = json.loads(record.read_text(encoding="utf-8"))["run"]
         # A field that came after the record had its default then.
         before = configs.completed(found["config"])
-        difference = configs.first_difference(before, run["config"])
+        differences = list(configs.differences(before, run["config"]))
         same_data = found["data"] == run["data"]
         same_weights = found.get("pretrained") == run["pretrained"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise Mistake(f"{record} is not a run's config; give another --out") from None
     if not same_weights:
-        difference = difference or "its pretrained weights were others"
+        differences.append("its pretrained weights were others")
     if not same_data:
-        difference = difference or "its images or labels were others"
-    if difference:
+        differences.append("its images or labels were others")
+    return differences
+
+
+def _accepted(path, differences, accept):
+    if differences and not accept:
         raise Mistake(
-            f"--out {path} holds another run: {difference}; give another --out"
+            f"--out {path} holds another run: {differences[0]}; give another --out, or "
+            "--accept-changes to go on with what it has"
         )
+    return differences
+
+
+def _versions():
+    """What a run that goes on has to share with the one that began, to be the same."""
+    return {
+        "checkpoint format": checkpoint.FORMAT,
+        "ltjax": _minor(ltjax.__version__),
+        "jax": _minor(jax.__version__),
+    }
+
+
+def _minor(version):
+    return ".".join(version.split(".")[:2])
+
+
+def _now():
+    return datetime.datetime.now(datetime.UTC).isoformat("T", "seconds")
 
 
 @contextlib.contextmanager
@@ -184,19 +265,23 @@ def record_versions(path):
     sessions = read_json(file) if file.exists() else []
     sessions.append(
         {
-            "started": datetime.datetime.now(datetime.UTC).isoformat("T", "seconds"),
+            "started": _now(),
             "commit": commit(),
             "python": platform.python_version(),
             "packages": {
-                # Not asked of the metadata: a checkout need not be installed.
                 "ltjax": ltjax.__version__,
-                **{name: importlib.metadata.version(name) for name in _PACKAGES},
+                **_packages(),
             },
             "devices": [device.device_kind for device in jax.devices()],
         }
     )
     with _writable(path):
         write_json(file, sessions)
+
+
+def _packages():
+    # Without ltjax itself: a checkout need not be installed.
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def record_skipped(path, data, console):
@@ -227,7 +312,7 @@ def events(path):
     if not file.exists():
         return []
     found = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             found.append(json.loads(line))
         except ValueError:

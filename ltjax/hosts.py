@@ -5,6 +5,7 @@ devices of all. The first one alone writes files; checkpoints are written togeth
 """
 
 import hashlib
+import json
 import socket
 
 import jax
@@ -44,7 +45,7 @@ def join(coordinator=None, count=None, index=None, detect=False):
             raise Mistake(f"hosts.coordinator is {coordinator!r}; it must be HOST:PORT")
         if index == 0:
             _check_free(int(port))
-    # With it SIGTERM would be noted and not end the process; every epoch is saved.
+    # With it SIGTERM would be noted and not reach the handlers of the command line.
     jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(coordinator, count, index)
@@ -105,6 +106,13 @@ def agree(what, text):
             f"process {others[0]} has another {what} than process 0; all need the same "
             "command and the same files"
         )
+
+
+def gathered(value):
+    """What every process brings here, JSON-ready, in their order."""
+    if jax.process_count() == 1:
+        return [value]
+    return [json.loads(message) for message in _gathered(json.dumps(value).encode())]
 
 
 def _gathered(message):

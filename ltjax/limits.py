@@ -51,6 +51,7 @@ _LIMITS = (
             "posterior.scale",
             "classifier.weight_decay",
             "classifier.tau",
+            "checkpoint.every_seconds",
         ),
         lambda value: 0 <= value < math.inf,
         "0 or more, and finite",

@@ -1,11 +1,16 @@
 """Command line of a run: `python -m ltjax.main --config configs/digits_lt.py`."""
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
+import math
 import os
 import runpy
+import signal
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +20,7 @@ import tyro
 from ltjax import limits
 from ltjax.config import Config
 from ltjax.mistake import Mistake
+from ltjax.stopped import Stopped
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,16 +52,24 @@ class Command:
     """Folder of the run; None: runs/NAME-seedSEED."""
     stage_one: Path | None = None
     """Folder of a run that has trained the same backbones; they are taken over."""
+    accept_changes: bool = False
+    """Go on in a folder of another config, data or versions, and say so in the
+    results; what it has trained is kept."""
+    stop_after_minutes: float | None = None
+    """Save and stop after so many minutes, with exit code 75."""
     settings: Annotated[Config, tyro.conf.arg(name="")]
     hosts: Hosts = Hosts()
 
 
 # Flags that mean True when they stand alone.
-_SWITCHES = ("--data.strict", "--hosts.detect")
+_SWITCHES = ("--data.strict", "--hosts.detect", "--accept-changes")
+
+# The exit code after --stop-after-minutes: that of sysexits.h for "try again".
+TRY_AGAIN = 75
 
 
 def read(args):
-    """The config, the output folder, `--stage-one` and `Hosts` of a command line."""
+    """The config, the output folder and the whole `Command` of a command line."""
     args = list(_spelled_out(args))
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path, nargs="?")
@@ -74,7 +88,10 @@ def read(args):
     if config.name is None:
         config = dataclasses.replace(config, name=path.stem)
     out = command.out or Path("runs") / f"{config.name}-seed{config.seed}"
-    return config, out, command.stage_one, command.hosts
+    minutes = command.stop_after_minutes
+    if minutes is not None and not 0 <= minutes < math.inf:
+        raise Mistake(f"stop_after_minutes is {minutes}; it must be 0 or more")
+    return config, out, command
 
 
 def _spelled_out(args):
@@ -122,20 +139,68 @@ def _complaint(path, error):
     return ": ".join([where, type(error).__name__, *what])
 
 
-def main(args):
-    """Runs one command line; returns the exit code, 0 or 2, or 130 after Ctrl-C.
+@contextlib.contextmanager
+def asked_to_stop(minutes):
+    """A context of `stopping()`: the exit code to stop with, or None.
 
-    Flags that tyro refuses, and `--help`, leave by its own `SystemExit`.
+    SIGTERM and SIGINT ask for it, the second one ends the process at once; so does the
+    time, after so many minutes.
+    """
+    asked, begin = [], time.monotonic()
+
+    def note(number, frame):
+        signal.signal(number, before[number])
+        asked.append(128 + number)
+        # Not printed, which may have been what was interrupted.
+        name = signal.Signals(number).name
+        os.write(2, f"ltjax: {name}, stopping; again to stop at once\n".encode())
+
+    def stopping():
+        late = minutes is not None and time.monotonic() - begin >= 60 * minutes
+        return asked[0] if asked else TRY_AGAIN if late else None
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    # Python lets the main thread only.
+    if threading.current_thread() is not threading.main_thread():
+        numbers = ()
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        signal.signal(number, note)
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main(args):
+    """Runs one command line; returns the exit code.
+
+    0: done. 2: a mistake of the user. 143 or 130: stopped by SIGTERM or SIGINT. 75:
+    stopped by `--stop-after-minutes`. Flags that tyro refuses, and `--help`, leave by
+    its own `SystemExit`.
     """
     try:
-        config, out, stage_one, others = read(args)
-        # Imported late: --help and a typo need no JAX.
-        from ltjax import hosts
-        from ltjax.run import run
+        config, out, command = read(args)
+        with asked_to_stop(command.stop_after_minutes) as stopping:
+            # Imported late: --help and a typo need no JAX.
+            from ltjax import hosts
+            from ltjax.run import run
 
-        hosts.join(**dataclasses.asdict(others))
-
-        run(config, out, stage_one=stage_one)
+            hosts.join(**dataclasses.asdict(command.hosts))
+            run(
+                config,
+                out,
+                stage_one=command.stage_one,
+                accept_changes=command.accept_changes,
+                stopping=stopping,
+            )
+    except Stopped as stopped:
+        print(
+            f"ltjax: stopped after {stopped}; all is saved, the same command goes on",
+            file=sys.stderr,
+        )
+        return stopped.code
     except Mistake as mistake:
         print(f"ltjax: {mistake}", file=sys.stderr)
         return 2

@@ -73,10 +73,9 @@ def rows(session, name, head, looks):
 def _kept_row(session, row, recipe, looks, batches):
     """The row's classifier and its note, as saved or after training and testing."""
     path = session.out / "checkpoints" / "heads" / row
-    note = checkpoint.note(path)
-    if note is not None:
+    if session.holds(path):
         like = devices.whole(recipe.params)
-        return devices.local(checkpoint.load(path, like)), note
+        return devices.local(checkpoint.load(path, like)), checkpoint.note(path)
 
     def watch(epoch, losses, params):
         session.writer.write(
@@ -111,7 +110,8 @@ def _kept_row(session, row, recipe, looks, batches):
     note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
     # Told before it is saved: a kill in between repeats the event, and loses none.
     session.writer.write({"event": "row", "row": row, "stage": "classifier", **note})
-    checkpoint.save(path, devices.whole(params), note)
+    session.save(path, devices.whole(params), note)
+    session.stop_if_asked(f"classifier {row}")
     return params, note
 
 

@@ -3,9 +3,11 @@
 data -> representation -> posterior -> classifier -> evaluation -> report
 """
 
+import contextlib
 import dataclasses
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -19,6 +21,7 @@ from ltjax import (
     hosts,
     limits,
     loading,
+    lock,
     looks,
     memory,
     retraining,
@@ -35,13 +38,16 @@ from ltjax.session import Session
 from ltjax.streams import keys
 
 
-def run(config, out, console=None, stage_one=None):
+def run(config, out, console=None, stage_one=None, accept_changes=False, stopping=None):
     """Runs all stages of `config` in the folder `out` and returns the results.
 
     An unfinished run of the same config goes on where it stopped; a finished one
     returns its results at once. `stage_one` is the folder of another run, equal in all
-    that decides the backbones, whose backbones are taken over. The results are those
-    of `results.json`. Raises `Mistake` for whatever the user can put right.
+    that decides the backbones, whose backbones are taken over. With `accept_changes` a
+    run of another config, of other data or versions goes on too, with what it has; the
+    results say so. `stopping()` is asked now and then for an exit code: with one the
+    run ends by `Stopped`, when all it did is saved. The results are those of
+    `results.json`. Raises `Mistake` for whatever the user can put right.
     """
     # Of several processes the first one speaks, and writes all files but checkpoints.
     out, console = Path(out), console or Console(quiet=not hosts.first())
@@ -68,32 +74,38 @@ def run(config, out, console=None, stage_one=None):
             f"{data.manifest['difference']}",
             soft_wrap=True,
         )
-    identity = config, data, start.digest
-    hosts.agree("config or data", lambda: json.dumps(folder.identity(*identity)))
-    finished = out / "results.json"
-
-    def claim():
-        if stage_one is not None and not os.path.exists(finished):
-            names = backbone.NAMES
-            folder.check_stage_one(Path(stage_one), config, data, names, start.digest)
-        folder.claim(out, *identity)
-
-    hosts.by_first(claim)
-    if finished.exists():
-        results = folder.read_json(finished)
+    identity = folder.identity(config, data, start.digest)
+    hosts.agree("config or data", lambda: json.dumps(identity))
+    changed = hosts.together(lambda: folder.check(out, identity, accept_changes))
+    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    results = None if changed else folder.results(out, say)
+    if results:
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
         console.print(table(results))
         return results
+    with contextlib.ExitStack() as stack:
 
-    def record():
-        if stage_one is not None:
-            folder.adopt(out, Path(stage_one), config, backbone.NAMES)
-        folder.record_versions(out)
-        folder.record_skipped(out, data, console)
+        def claim():
+            if stage_one is not None:
+                other, names = Path(stage_one), backbone.NAMES
+                folder.check_stage_one(other, config, data, names, start.digest)
+            # Only now is anything written.
+            stack.enter_context(lock.held(out))
+            folder.claim(out, config, identity, accept_changes)
+            if stage_one is not None:
+                folder.adopt(out, other, config, names)
+            folder.record_versions(out)
+            folder.record_skipped(out, data, console)
 
-    hosts.by_first(record)
-    console.print(needed, soft_wrap=True, highlight=False, markup=False)
+        hosts.by_first(claim)
+        say(needed)
+        return _stages(config, out, console, data, start, identity, stopping)
+
+
+def _stages(config, out, console, data, start, identity, stopping):
+    """The results of all stages, in a folder that is this run's alone."""
     index = order.class_index(data.train.label, data.classes)
+    streamed = isinstance(data.train.image, Pictures)
     mean, std = start.moments or augment.moments(
         pictures.sample(data.train.image) if streamed else data.train.image
     )
@@ -113,9 +125,12 @@ def run(config, out, console=None, stage_one=None):
             pretrained=start,
             writer=writer,
             console=console,
+            made=folder.made(identity),
+            stopping=stopping or (lambda: None),
         )
         rows, per_class = stages(session)
 
+    accepted = folder.changes(out)
     results = {
         "dataset": {
             "name": data.name,
@@ -130,11 +145,12 @@ def run(config, out, console=None, stage_one=None):
         "seed": config.seed,
         "rows": rows,
         "seconds": folder.seconds_per_stage(out),
+        **({"changes": accepted} if accepted else {}),
     }
 
     def conclude():
         write_json(out / "classes.json", per_class)
-        write_json(finished, results)
+        write_json(out / "results.json", results)
 
     hosts.by_first(conclude)
     console.print(table(results))

@@ -1,4 +1,4 @@
-"""What the stages of one run share, and how they keep what they finished."""
+"""What the stages of one run share, how they keep what they finished, and stop."""
 
 import dataclasses
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
-from ltjax import checkpoint, devices
+from ltjax import checkpoint, devices, hosts
 from ltjax.config import Config
 from ltjax.data.dataset import Dataset
 from ltjax.data.order import ClassIndex
@@ -16,6 +16,7 @@ from ltjax.data.pictures import Pictures
 from ltjax.models.network import Network
 from ltjax.pretrained import Pretrained
 from ltjax.report.writer import Writer
+from ltjax.stopped import Stopped
 from ltjax.streams import Keys
 
 
@@ -36,6 +37,8 @@ class Session:
     pretrained: Pretrained
     writer: Writer
     console: Console
+    made: dict  # what every checkpoint tells of its run
+    stopping: Callable = lambda: None  # () -> the exit code to stop with, or None
 
     @property
     def streams(self):
@@ -45,7 +48,7 @@ class Session:
     def kept(self, name, compute, *args):
         """The tree `compute(*args)`, or the same as an earlier process saved it."""
         path = self.out / "checkpoints" / name
-        if path.exists():
+        if self.holds(path):
             if self.streams:  # a loop over batches, which no shapes can be run through
                 return checkpoint.load_as_saved(path)
             everywhere = devices.everywhere()
@@ -65,5 +68,45 @@ class Session:
                 "seconds": time.monotonic() - begin,
             }
         )
-        checkpoint.save(path, tree)
+        self.save(path, tree)
+        self.stop_if_asked(name)
         return tree
+
+    def save(self, path, tree, note=None):
+        """Keeps a tree, and a JSON note with it, for `holds` and `checkpoint.load`."""
+        checkpoint.save(path, tree, note, self.made)
+
+    def holds(self, path):
+        """Whether something is saved at `path` and whole.
+
+        What is damaged is told, set aside, and to be made again.
+        """
+        wrong = None
+        if path.exists():
+            wrong = checkpoint.damage(path)
+        found, wrong = hosts.gathered([path.exists(), wrong])[0]
+        if wrong:
+            self.say(f"{path} cannot be used: {wrong}")
+            hosts.by_first(lambda: checkpoint.set_aside(path))
+        return found and not wrong
+
+    def say(self, line):
+        """Prints a line as it is."""
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def asked(self):
+        """The exit code with which the run was asked to stop, or 0.
+
+        Of several processes any may have been asked; all have to come here.
+        """
+        return max(hosts.gathered(self.stopping() or 0))
+
+    def stop_if_asked(self, where):
+        """Raises `Stopped` where the run was asked to stop; all it did is saved.
+
+        To be called when something new was saved: a run that is asked again and again
+        still comes to its end.
+        """
+        code = self.asked()
+        if code:
+            raise Stopped(code, where)

@@ -197,6 +197,14 @@ FLAGS = (
         f"--optim.epochs {10**20}",
         f"optim.epochs is {10**20}; it must be at most 1000000",
     ),
+    *(
+        (
+            f"{value} minutes",
+            f"--stop-after-minutes={value}",
+            f"stop_after_minutes is {float(value)}; it must be 0 or more",
+        )
+        for value in ("-1", "nan", "inf")
+    ),
     ("no epochs", "--optim.epochs 0", "optim.epochs is 0; it must be at least 1"),
     (
         "warm-up to the end",

@@ -1,3 +1,8 @@
+import errno
+import hashlib
+import json
+import shutil
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -6,6 +11,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 
 from ltjax import checkpoint
+from ltjax.mistake import Mistake
 from ltjax.posterior import swag
 from ltjax.representation import schedule, step
 
@@ -39,36 +45,148 @@ def assert_same_bits(found, wanted):
 
 
 def test_a_training_comes_back_bit_for_bit(tmp_path):
-    saved = carry()
-    with checkpoint.keeper(tmp_path / "run") as keeper:
-        checkpoint.save_step(keeper, 1, saved)
-    like = jax.tree.map(jnp.zeros_like, saved)
-    with checkpoint.keeper(tmp_path / "run") as keeper:
-        number, found = checkpoint.restore_latest(keeper, like)
-    assert number == 1
-    assert_same_bits(found, saved)
+    saved, note = carry(), {"loss": [0.1, 1 / 3], "seconds": 1.5}
+    checkpoint.save_step(tmp_path / "run", (1, 7), saved, 2, note, {"data": "feed"})
+    (path,) = checkpoint.steps(tmp_path / "run")
+    assert checkpoint.damage(path) is None
+    assert checkpoint.position(path) == (1, 7)
+    assert checkpoint.note(path) == note
+    assert_same_bits(checkpoint.load(path, jax.tree.map(jnp.zeros_like, saved)), saved)
+    record = json.loads((path / "record.json").read_text())
+    assert record["data"] == "feed"
+    assert record["format"] == checkpoint.FORMAT
+    for name, digest in record["files"].items():
+        assert hashlib.sha256((path / name).read_bytes()).hexdigest() == digest
+    assert {str(f.relative_to(path)) for f in path.rglob("*") if f.is_file()} == {
+        "record.json",
+        *record["files"],
+    }
 
 
-def test_the_newest_step_is_restored_and_only_some_are_kept(tmp_path):
+def test_some_are_kept_newest_first(tmp_path):
     folder = tmp_path / "run"
-    with checkpoint.keeper(folder, keep=2) as keeper:
-        assert checkpoint.restore_latest(keeper, carry()) is None
-        for number in (9, 10, 11):
-            checkpoint.save_step(keeper, number, carry(number))
-    assert sorted(path.name for path in folder.iterdir()) == ["10", "11"]
-    with checkpoint.keeper(folder, keep=2) as keeper:
-        number, found = checkpoint.restore_latest(keeper, carry())
-        assert number == 11
-        assert_same_bits(found, carry(11))
-        checkpoint.save_step(keeper, 12, carry(12))  # a resumed training goes on
-    assert sorted(path.name for path in folder.iterdir()) == ["11", "12"]
+    assert checkpoint.steps(folder) == []
+    for at in ((2,), (9,), (9, 30), (9, 200), (10,)):
+        checkpoint.save_step(folder, at, {"a": jnp.float32(len(at))}, 3)
+    names = [path.name for path in checkpoint.steps(folder)]
+    assert names == ["10", "9-200", "9-30"]
+    assert checkpoint.position(folder / "10") == (10, 0)
+    # What a kill leaves of a checkpoint under way, or was set aside, is deleted.
+    (folder / "11.orbax-checkpoint-tmp").mkdir()
+    checkpoint.set_aside(folder / "10")
+    assert [path.name for path in checkpoint.steps(folder)] == ["9-200", "9-30"]
+    checkpoint.save_step(folder, (10,), {"a": jnp.float32(0)}, 3)
+    assert sorted(path.name for path in folder.iterdir()) == ["10", "9-200", "9-30"]
+
+
+def test_a_place_that_was_taken_is_taken_over(tmp_path):
+    path = tmp_path / "heads" / "la"
+    checkpoint.save(path, {"a": jnp.zeros(3)})
+    (path / "record.json").unlink()
+    (tmp_path / "heads" / "la.orbax-checkpoint-tmp-1").mkdir()
+    checkpoint.save(path, {"a": jnp.ones(3)})
+    assert [each.name for each in path.parent.iterdir()] == ["la"]
+    assert_same_bits(checkpoint.load_as_saved(path), {"a": jnp.ones(3)})
+
+
+def array_file(path):
+    return max((path / "state").rglob("*"), key=lambda file: file.stat().st_size)
+
+
+def truncate(path):
+    file = array_file(path)
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def flip(path):
+    content = bytearray(array_file(path).read_bytes())
+    content[len(content) // 2] ^= 4
+    array_file(path).write_bytes(content)
+
+
+def flip_metadata(path):
+    file = path / "state" / "_METADATA"
+    file.write_bytes(file.read_bytes().replace(b"kernel", b"kernal", 1))
+
+
+def empty_record(path):
+    (path / "record.json").write_text("")
+
+
+def other_format(path):
+    record = json.loads((path / "record.json").read_text())
+    (path / "record.json").write_text(json.dumps({**record, "format": 2}))
+
+
+DAMAGES = {
+    truncate: "is not what was written",
+    flip: "is not what was written",
+    flip_metadata: "state/_METADATA is not what was written",
+    lambda path: array_file(path).unlink(): "is missing",
+    lambda path: shutil.rmtree(path / "state"): "is missing",
+    lambda path: (path / "record.json").unlink(): "it has no record",
+    empty_record: "its record cannot be read",
+    lambda path: (path / "record.json").write_text("[1]"): "its record cannot be read",
+    lambda path: (path / "record.json").write_bytes(b"\xff"): "its record cannot be re",
+    other_format: "its format is 2, not 1",
+}
+
+
+@pytest.mark.parametrize("harm", DAMAGES)
+def test_damage_is_found(saved_once, tmp_path, harm):
+    path = tmp_path / "copy"
+    shutil.copytree(saved_once, path)
+    assert checkpoint.damage(path) is None
+    harm(path)
+    assert DAMAGES[harm] in checkpoint.damage(path)
+
+
+@pytest.fixture(scope="module")
+def saved_once(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "tree"
+    checkpoint.save(path, carry())
+    return path
+
+
+def test_what_comes_back_otherwise_is_not_kept(tmp_path, monkeypatch):
+    """A disk that loses a bit while it is written to, and says nothing."""
+    load = checkpoint.ocp.load
+
+    def losing(*args):
+        tree = load(*args)
+        tree["a"][1, 2] = np.nextafter(tree["a"][1, 2], 1, dtype=np.float32)
+        return tree
+
+    checkpoint.save_step(tmp_path, (1,), {"a": np.zeros((2, 3), np.float32)}, 1)
+    monkeypatch.setattr(checkpoint.ocp, "load", losing)
+    with pytest.raises(Mistake, match="2 is not what was written; is the disk sound"):
+        checkpoint.save_step(tmp_path, (2,), {"a": np.zeros((2, 3), np.float32)}, 1)
+    older = tmp_path / "1"
+    assert checkpoint.damage(older) is None
+    assert checkpoint.damage(tmp_path / "2") == (
+        "it has no record, so it was never finished"
+    )
+
+
+def test_a_full_disk_is_told_and_costs_nothing(tmp_path, monkeypatch):
+    def full(*args, **more):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    checkpoint.save_step(tmp_path, (1,), {"a": jnp.ones(3)}, 1)
+    monkeypatch.setattr(checkpoint.ocp, "save", full)
+    with pytest.raises(Mistake) as caught:
+        checkpoint.save_step(tmp_path, (2,), {"a": jnp.ones(3)}, 1)
+    assert str(caught.value) == (
+        f"{tmp_path / '2'} cannot be written: No space left on device; what was saved "
+        "before is kept, the same command goes on from there"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
 def test_a_note_lies_beside_the_tree(tmp_path):
     head = {"kernel": jnp.float32(RNG.normal(size=(3, 2)))}
     note = {"figures": {"acc": {"all": 67.25, "few": None}}, "seconds": 1e-3}
     path = tmp_path / "heads" / "la"
-    assert checkpoint.note(path) is None
     checkpoint.save(path, head, note)
     assert checkpoint.note(path) == note
     assert_same_bits(checkpoint.load(path, head), head)
@@ -91,14 +209,10 @@ def placed():
 @pytest.mark.parametrize(("begin", "end"), [("two", "one"), ("one", "two")])
 def test_arrays_are_placed_as_asked_not_as_saved(tmp_path, placed, begin, end):
     checkpoint.save(tmp_path / "tree", {"a": placed[begin]})
-    with checkpoint.keeper(tmp_path / "run") as keeper:
-        checkpoint.save_step(keeper, 1, {"a": placed[begin]})
-        like = {"a": jnp.zeros_like(placed[end], device=placed[end].sharding)}
-        loaded = checkpoint.load(tmp_path / "tree", like)
-        _, restored = checkpoint.restore_latest(keeper, like)
-    for found in (loaded["a"], restored["a"]):
-        assert found.sharding == placed[end].sharding
-        np.testing.assert_array_equal(found, placed[end])
+    like = {"a": jnp.zeros_like(placed[end], device=placed[end].sharding)}
+    found = checkpoint.load(tmp_path / "tree", like)["a"]
+    assert found.sharding == placed[end].sharding
+    np.testing.assert_array_equal(found, placed[end])
 
 
 @pytest.mark.parametrize(
@@ -120,9 +234,5 @@ def test_arrays_are_placed_as_asked_not_as_saved(tmp_path, placed, begin, end):
 def test_another_tree_is_refused(tmp_path, like, words):
     saved = {"a": jnp.ones((2, 3)), "n": jnp.int32(7)}
     checkpoint.save(tmp_path / "tree", saved)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(Mistake, match=words):
         checkpoint.load(tmp_path / "tree", like)
-    with checkpoint.keeper(tmp_path / "run") as keeper:
-        checkpoint.save_step(keeper, 1, saved)
-        with pytest.raises(ValueError, match=words):
-            checkpoint.restore_latest(keeper, like)

@@ -2,12 +2,14 @@ import dataclasses
 import json
 import shutil
 import subprocess
+from importlib.metadata import version
 
+import jax
 import numpy as np
 import pytest
 
 import ltjax
-from ltjax import folder, revision
+from ltjax import checkpoint, folder, revision
 from ltjax.config import Checkpoint, Config, Data, Optim
 from ltjax.data.dataset import Dataset, Split
 from ltjax.mistake import Mistake
@@ -27,11 +29,15 @@ def tree(path):
     return {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
+def claim(path, config=CONFIG, data=DATA, accept=False):
+    folder.claim(path, config, folder.identity(config, data), accept)
+
+
 def refused(path, config=CONFIG, data=DATA):
     """The message of a claim that is refused and leaves everything as it was."""
     before = tree(path.parent)
     with pytest.raises(Mistake) as caught:
-        folder.claim(path, config, data)
+        claim(path, config, data)
     assert tree(path.parent) == before
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -40,7 +46,7 @@ def refused(path, config=CONFIG, data=DATA):
 @pytest.fixture
 def run(tmp_path):
     path = tmp_path / "runs" / "x"
-    folder.claim(path, CONFIG, DATA)
+    claim(path)
     return path
 
 
@@ -48,11 +54,11 @@ def test_a_new_folder_is_made_with_the_config_in_it(run):
     assert [file.name for file in run.iterdir()] == ["config.json"]
     found = json.loads((run / "config.json").read_text())
     assert found["config"]["optim"]["lr"] == 0.1
-    assert found["config"]["checkpoint"] == {"keep": 2}
+    assert found["config"]["checkpoint"] == {"keep": 2, "every_seconds": None}
 
 
 def test_an_empty_folder_will_do(tmp_path):
-    folder.claim(tmp_path, CONFIG, DATA)
+    claim(tmp_path)
     assert (tmp_path / "config.json").exists()
 
 
@@ -62,22 +68,82 @@ def test_the_same_run_is_found_again_and_nothing_is_written(run):
         CONFIG, data=Data(train="moved.npz"), checkpoint=Checkpoint(keep=9)
     )
     for config in (CONFIG, moved):
-        folder.claim(run, config, DATA)
+        claim(run, config)
     assert tree(run) == before
 
 
 def test_another_config_is_refused_by_its_first_difference(run):
     message = refused(run, Config(seed=3, optim=Optim(lr=0.2)))
     assert message == (
-        f"--out {run} holds another run: optim.lr was 0.1, now 0.2; give another --out"
+        f"--out {run} holds another run: optim.lr was 0.1, now 0.2; give another "
+        "--out, or --accept-changes to go on with what it has"
     )
+
+
+def test_accepted_changes_are_recorded_and_older_results_kept(run):
+    (run / "results.json").write_text("{}")
+    found = json.loads((run / "config.json").read_text())
+    assert found["versions"].keys() == {"checkpoint format", "ltjax", "jax"}
+    claim(run, Config(seed=3, optim=Optim(lr=0.2)), accept=True)
+    (change,) = folder.changes(run)
+    assert change["differences"] == ["optim.lr was 0.1, now 0.2", "seed was 0, now 3"]
+    assert {file.name for file in run.iterdir()} == {
+        "config.json",
+        "results-before-1.json",
+    }
+    # From now on it is the changed run.
+    claim(run, Config(seed=3, optim=Optim(lr=0.2)))
+    assert "seed was 3, now 0" in refused(run, Config(optim=Optim(lr=0.2)))
+    claim(run, CONFIG, dataclasses.replace(DATA, train=split(5)), accept=True)
+    assert len(folder.changes(run)) == 2
+    assert "its images or labels were others" in folder.changes(run)[1]["differences"]
+
+
+def test_a_run_of_other_versions_is_refused(run, monkeypatch):
+    monkeypatch.setattr(jax, "__version__", "0.9.3")
+    message = refused(run)
+    assert f"another run: jax was '{found_jax()}', now '0.9'; give" in message
+    claim(run, accept=True)
+    assert folder.changes(run)[0]["differences"][0].endswith("now '0.9'")
+    claim(run)
+
+
+def found_jax():
+    return ".".join(version("jax").split(".")[:2])
+
+
+def test_checkpoints_older_than_records_are_taken_as_they_are(run):
+    path = run / "checkpoints" / "sgd" / "3"
+    checkpoint.save(path, {"a": np.ones(3, np.float32)})
+    (path / "record.json").unlink()
+    record = json.loads((run / "config.json").read_text())
+    del record["versions"]
+    (run / "config.json").write_text(json.dumps(record))
+    assert checkpoint.damage(path)
+    claim(run)
+    assert checkpoint.damage(path) is None
+    assert folder.changes(run) == []
+
+
+def test_damaged_results_are_told_and_made_again(run):
+    said = []
+    assert folder.results(run, said.append) is None
+    (run / "results.json").write_bytes(b'{"rows": "\xff')
+    assert folder.results(run, said.append) is None
+    assert len(said) == 1
+    assert "results.json is damaged" in said[0]
+
+
+def test_events_outlive_a_line_that_is_no_text(tmp_path):
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"a": 1}\n\xff\xfe{\n{"a": 2}\n{"a')
+    assert folder.events(tmp_path) == [{"a": 1}, {"a": 2}]
 
 
 def test_a_record_without_a_new_field_had_its_default(run):
     record = json.loads((run / "config.json").read_text())
     del record["run"]["config"]["data"]["holdout"]
     (run / "config.json").write_text(json.dumps(record))
-    folder.claim(run, CONFIG, DATA)
+    claim(run)
     holding = dataclasses.replace(CONFIG, data=Data(holdout=2))
     assert "data.holdout was 0, now 2" in refused(run, holding)
 
@@ -140,7 +206,7 @@ def test_foreign_files_are_refused(tmp_path):
 
 def test_a_process_killed_in_its_first_moment_leaves_no_foreign_file(tmp_path):
     (tmp_path / "config.json.part").write_text('{"dig')
-    folder.claim(tmp_path, CONFIG, DATA)
+    claim(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
 
 

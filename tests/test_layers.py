@@ -17,7 +17,7 @@ KNOWS = {
     "losses": set(),
     "evaluation": set(),
     "models": {"mistake"},
-    "checkpoint": set(),
+    "checkpoint": {"hosts", "mistake"},
     "devices": {"mistake"},
     "hosts": {"mistake"},
     "deviations": {"devices", "posterior"},
@@ -36,11 +36,14 @@ KNOWS = {
     "inspection": {
         *("config", "data", "estimate", "limits", "mistake", "proposal", "report"),
     },
-    "main": {"run", "config", "hosts", "limits", "mistake"},
+    "lock": {"mistake"},
+    "stopped": set(),
+    "divergence": {"mistake", "report"},
+    "main": {"run", "config", "hosts", "limits", "mistake", "stopped"},
     "inspect": {"inspection", "mistake"},
 }
 # Run as `python -m ltjax.main`; only they read the command line.
-DOORS = {"main", "inspect"}
+DOORS = {"main", "inspect", "replay"}
 # Who may import, or read, what is another's.
 ONLY = {
     "flax.linen": {"models"},

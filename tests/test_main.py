@@ -1,7 +1,9 @@
 """The command line, as a user meets it: `ltjax.main.main(arguments)`."""
 
 import dataclasses
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from ltjax import main
 from ltjax.config import Classifier, Config, Data, Optim, Srepr, Swa
+from ltjax.stopped import Stopped
 
 FILE = """
 from ltjax.config import Config, Data, Optim, Swa
@@ -124,8 +127,8 @@ def test_out_names_the_folder(desk):
     ],
 )
 def test_hosts_are_flags_and_no_part_of_the_config(desk, flags, found):
-    config, *_, others = main.read(["--config", "mine.py", *flags.split()])
-    assert others == found
+    config, _, command = main.read(["--config", "mine.py", *flags.split()])
+    assert command.hosts == found
     assert not hasattr(config, "hosts")
 
 
@@ -137,7 +140,7 @@ def test_help(desk, capsys, more):
     text = capsys.readouterr().out
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
-    assert len(lines) < 220
+    assert len(lines) < 230
     # What a user needs first comes first.
     assert text.index("--config PATH") < text.index("--out") < text.index("--seed")
     groups = ("data", "model", "optim", "swa", "posterior", "classifier", "checkpoint")
@@ -159,6 +162,39 @@ def test_ctrl_c_is_told_in_one_line(desk, capsys, monkeypatch):
     assert main.main(["--config", "mine.py"]) == 130
     message = "ltjax: stopped; the same command goes on from there\n"
     assert capsys.readouterr().err == message
+
+
+def test_a_run_that_was_asked_to_stop_says_how_to_go_on(desk, capsys, monkeypatch):
+    def stopped(*arguments, stopping, **more):
+        raise Stopped(stopping(), "sgd, epoch 1 of 4, step 2 of 3")
+
+    monkeypatch.setattr("ltjax.run.run", stopped)
+    arguments = ["--config", "mine.py", "--stop-after-minutes", "0"]
+    assert main.main(arguments) == main.TRY_AGAIN == 75
+    assert capsys.readouterr().err == (
+        "ltjax: stopped after sgd, epoch 1 of 4, step 2 of 3; all is saved, the same "
+        "command goes on\n"
+    )
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_signal_asks_to_stop_and_a_second_one_is_not_caught(capfd, name, code):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    with main.asked_to_stop(None) as stopping:
+        assert stopping() is None
+        os.kill(os.getpid(), number)
+        assert stopping() == code
+        assert signal.getsignal(number) == before
+    assert capfd.readouterr().err == (
+        f"ltjax: {name}, stopping; again to stop at once\n"
+    )
+    with main.asked_to_stop(1e-9) as stopping:
+        assert stopping() == 75
+    assert {signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)} == {
+        signal.SIG_DFL,
+        signal.default_int_handler,
+    }
 
 
 def test_our_own_failure_keeps_its_traceback(desk, monkeypatch):

@@ -14,13 +14,12 @@ import pytest
 from rich.console import Console
 from tiny import CLASSES, config_of, quiet, save, strict_json
 
-from ltjax import backbone, checkpoint, folder, looks
+from ltjax import backbone, folder, looks
 from ltjax.config import (
     Checkpoint,
 )
 from ltjax.loading import load
 from ltjax.mistake import Mistake
-from ltjax.report.writer import Writer
 from ltjax.run import run
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -134,6 +133,7 @@ def test_metrics_tell_every_epoch_and_row(place):
 
 def test_the_folder_holds_what_is_promised(place):
     assert {file.name for file in place.out.iterdir()} == {
+        ".lock",
         "config.json",
         "versions.json",
         "metrics.jsonl",
@@ -177,7 +177,7 @@ def test_the_command_line_of_a_finished_run(place, tmp_path):
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == (
         f"ltjax: --out {place.out} holds another run: seed was 0, now 1; "
-        "give another --out\n"
+        "give another --out, or --accept-changes to go on with what it has\n"
     )
 
 
@@ -204,77 +204,11 @@ def test_another_seed_is_another_run(place):
         run(dataclasses.replace(place.config, seed=1), place.out, quiet())
 
 
-def test_damaged_results_are_told_in_one_line(place, tmp_path):
-    out = tmp_path / "x"
-    out.mkdir()
-    shutil.copy(place.out / "config.json", out)
-    (out / "results.json").write_text('{"rows"')
-    with pytest.raises(Mistake, match=r"results\.json is damaged .*; delete it"):
-        run(place.config, out, quiet())
-
-
-# Unfinished runs
+# Unfinished runs: see test_resume.py
 
 
 class Killed(BaseException):
     """The end of a process, as far as the code of the run can see."""
-
-
-def kill_at_event(monkeypatch, wanted):
-    """Ends the run just before it writes the first event that has these entries."""
-    write = Writer.write
-
-    def writing(self, event):
-        if wanted.items() <= event.items():
-            raise Killed
-        write(self, event)
-
-    monkeypatch.setattr(Writer, "write", writing)
-
-
-def kill_at_save(monkeypatch, name):
-    """Ends the run just before it saves the tree of this name."""
-    save = checkpoint.save
-
-    def saving(path, tree, note=None):
-        if path.parts[-len(name.split("/")) :] == tuple(name.split("/")):
-            raise Killed
-        save(path, tree, note)
-
-    monkeypatch.setattr(checkpoint, "save", saving)
-
-
-def test_a_run_that_is_killed_again_and_again_gives_the_same_rows(
-    place, tmp_path, monkeypatch
-):
-    kills = (
-        (kill_at_event, {"event": "epoch", "backbone": "sgd", "epoch": 2}),
-        # Between two epochs that give snapshots.
-        (kill_at_event, {"event": "epoch", "backbone": "swa", "epoch": 3}),
-        (kill_at_save, "features/swa/view0"),
-        (kill_at_save, "heads/swa-srepr-b"),
-    )
-    out = tmp_path / "x"
-    for kill, where in kills:
-        with monkeypatch.context() as patch:
-            kill(patch, where)
-            with pytest.raises(Killed):
-                run(place.config, out, quiet())
-        assert not (out / "results.json").exists()
-        # A process may die in the middle of a line, too.
-        with (out / "metrics.jsonl").open("a") as file:
-            file.write('{"event": "ro')
-    results = run(place.config, out, quiet())
-    assert timeless(results) == timeless(place.results)
-    classes = json.loads((out / "classes.json").read_text())
-    assert classes == place.read("classes.json")
-    assert len(json.loads((out / "versions.json").read_text())) == len(kills) + 1
-    # No kill cost an event: each is written before what it tells of is saved.
-    epochs = [e for e in folder.events(out) if e["event"] == "epoch"]
-    assert [(e["backbone"], e["epoch"]) for e in epochs] == [
-        *(("sgd", epoch) for epoch in (1, 2, 3, 4)),
-        *(("swa", epoch) for epoch in (1, 2, 3, 4)),
-    ]
 
 
 def begun(monkeypatch, config, out):
@@ -300,41 +234,6 @@ def test_the_seed_does_not_change_the_subset(place, tmp_path, monkeypatch):
     assert runs[0, 0] == runs[1, 0]
     assert runs[0, 0] != runs[0, 1]
     assert runs[0, 0] == place.read("config.json")["run"]["data"]
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(place, tmp_path):
-    out = tmp_path / "x"
-    optim = dataclasses.replace(place.config.optim, lr=1e20)
-    config = dataclasses.replace(place.config, optim=optim)
-    with pytest.raises(Mistake) as caught:
-        run(config, out, quiet())
-    assert str(caught.value) == (
-        "sgd: the loss is nan at step 1, learning rate 6.66667e+19; "
-        "try a smaller --optim.lr"
-    )
-    assert (out / "config.json").exists()
-    assert not (out / "results.json").exists()
-    # The same command ends in the same way.
-    with pytest.raises(Mistake, match="the loss is nan at step 1"):
-        run(config, out, quiet())
-
-
-def test_earlier_checkpoints_outlive_a_loss_that_is_not_finite(
-    place, tmp_path, monkeypatch
-):
-    out = tmp_path / "x"
-    refuse = backbone._refuse_divergence
-
-    def poisoned(name, losses, first_step, rate):
-        if first_step == 3:  # the second epoch's
-            losses = np.where(np.arange(3) == 1, np.nan, losses)
-        refuse(name, losses, first_step, rate)
-
-    monkeypatch.setattr(backbone, "_refuse_divergence", poisoned)
-    with pytest.raises(Mistake, match="sgd: the loss is nan at step 4, learning rate"):
-        run(place.config, out, quiet())
-    with checkpoint.keeper(out / "checkpoints" / "sgd") as keeper:
-        assert keeper.latest.step == 1
 
 
 def test_a_head_that_diverges_is_named(place, tmp_path):

@@ -4,14 +4,16 @@ import copy
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
 
-from ltjax import checkpoint, epochs, folder, loading
+from ltjax import checkpoint, divergence, epochs, folder, loading, replay
 from ltjax import run as story
 from ltjax.config import (
+    Checkpoint,
     Classifier,
     Config,
     Data,
@@ -23,6 +25,7 @@ from ltjax.config import (
 from ltjax.data.crops import Recipe
 from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
+from ltjax.representation import schedule
 from ltjax.run import run
 
 pytest.importorskip("grain")
@@ -92,20 +95,48 @@ def test_a_broken_run_goes_on_exactly(zoo, tmp_path, monkeypatch):
     whole = run(config, tmp_path / "whole", quiet())
     save, saved = checkpoint.save_step, []
 
-    def break_after(*args):
-        save(*args)
-        saved.append(args[1])
-        if len(saved) in (1, 3):  # after the first epoch of either backbone
+    def break_after(folder, at, *args):
+        save(folder, at, *args)
+        saved.append((folder.name, *at))
+        if saved[-1] in (("sgd", 0, 1), ("swa", 1, 2)):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(checkpoint, "save_step", break_after)
+    # Every step is a piece, and saved.
+    monkeypatch.setattr(epochs.Ruler, "took", lambda self, steps, seconds: None)
+    config = dataclasses.replace(config, checkpoint=Checkpoint(every_seconds=0))
     out = tmp_path / "broken"
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             run(config, out, quiet())
     found = run(config, out, quiet())
-    assert saved == [1, 2, 1, 2]
+    steps = ((0, 1), (0, 2), (1,), (1, 1), (1, 2), (2,))
+    assert saved == [(name, *at) for name in ("sgd", "swa") for at in steps]
     assert timeless(found) == timeless(whole)
+    losses = [
+        {
+            (e["backbone"], e["epoch"]): e["loss"]
+            for e in folder.events(tmp_path / where)
+            if e["event"] == "epoch"
+        }
+        for where in ("whole", "broken")
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_a_streamed_step_that_is_not_finite_stops_the_run(zoo, tmp_path, monkeypatch):
+    def to_zero(*arguments):
+        return lambda step: jnp.where(step == 4, jnp.inf, 0.1)
+
+    monkeypatch.setattr(schedule, "to_zero", to_zero)
+    config = config_of(zoo, stream=True, flip=True)
+    with pytest.raises(Mistake, match="weight is not finite at step 4, learning rate"):
+        run(config, tmp_path / "x", quiet())
+    found, arrays = divergence.read(tmp_path / "x" / divergence.FILE)
+    labels = loading.load(config.data, quiet()).train.label
+    np.testing.assert_array_equal(arrays["label"], labels[found.rows])
+    lines = list(replay.replayed(tmp_path / "x"))
+    assert "weights: 23 of 23 tensors are not finite" in lines
 
 
 def test_streamed_images_are_not_augmented_again(zoo, tmp_path, monkeypatch):

@@ -66,7 +66,11 @@ def test_what_is_not_there_is_named(place, tmp_path):
     other = dataclasses.replace(place.config, seed=1)
     with pytest.raises(Mistake, match="holds another run: seed was 0, now 1"):
         trained.backbone(out, "sgd", other, data)
-    shutil.rmtree(out / "checkpoints" / "heads" / "sgd-none")
+    head = out / "checkpoints" / "heads" / "sgd-none"
+    (head / "_CHECKPOINT_METADATA").unlink()
+    with pytest.raises(Mistake, match=r"sgd-none cannot be used: _CHECK.* is missing"):
+        trained.backbone(out, "sgd", place.config, data)
+    shutil.rmtree(head)
     with pytest.raises(Mistake, match="sgd-none does not exist; finish the run first"):
         trained.backbone(out, "sgd", place.config, data)
     for view in (out / "checkpoints" / "features" / "swa").glob("view*"):
@@ -150,7 +154,8 @@ def test_another_stage_one_is_refused(place, tmp_path):
 
 def test_a_copy_that_was_cut_short_is_made_again(place, tmp_path, monkeypatch):
     out = tmp_path / "new"
-    folder.claim(out, place.config, load(place.config.data))
+    config = place.config
+    folder.claim(out, config, folder.identity(config, load(config.data)))
     part = out / "checkpoints" / ".adopting"
     part.mkdir(parents=True)
     (part / "junk").write_text("")

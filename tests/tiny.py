@@ -1,11 +1,21 @@
 """A run small enough for a test, and its data."""
 
+import dataclasses
 import json
 
 import numpy as np
 from rich.console import Console
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
+from ltjax.config import (
+    Checkpoint,
+    Classifier,
+    Config,
+    Data,
+    Model,
+    Optim,
+    Posterior,
+    Swa,
+)
 from ltjax.run import run
 
 CLASSES = 4
@@ -29,6 +39,7 @@ def config_of(place, **data):
         swa=Swa(start=2, every_steps=1, rank=2),
         posterior=Posterior(samples=2, batch_size=20),
         classifier=Classifier(epochs=2, batch_size=16, views=2),
+        checkpoint=Checkpoint(every_seconds=0),
     )
 
 
@@ -39,11 +50,12 @@ def quiet():
 class Place:
     """A folder with data, a config for them, and a finished run of it."""
 
-    def __init__(self, path):
+    def __init__(self, path, **changes):
         self.path = path
         save(path / "train.npz", [24] * CLASSES, 0)
         save(path / "test.npz", [5] * CLASSES, 1)
-        self.config = config_of(path, imbalance_factor=6)  # 24, 13, 7 and 4 images
+        config = config_of(path, imbalance_factor=6)  # 24, 13, 7 and 4 images
+        self.config = dataclasses.replace(config, **changes)
         self.out = path / "done"
         self.results = run(self.config, self.out, quiet())
 

@@ -49,11 +49,15 @@ class Batches:
         return self.pictures.augmented(rng, row)
 
 
-def of_epoch(pictures, rows, words, columns=slice(None)):
-    """The batches of an epoch with the rows [steps, B]; of each, only some columns."""
+def of_epoch(pictures, rows, words, columns=slice(None), first=0):
+    """The batches from `first` on of an epoch with the rows [steps, B].
+
+    Of each batch only some columns.
+    """
     rows = np.asarray(rows)
     positions = np.arange(rows.size).reshape(rows.shape)
-    return Batches(pictures, rows[:, columns], positions[:, columns], words)
+    rows, positions = rows[first:, columns], positions[first:, columns]
+    return Batches(pictures, rows, positions, words)
 
 
 def in_order(pictures, rows, batch_size, words=None):

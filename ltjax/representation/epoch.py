@@ -1,4 +1,4 @@
-"""An epoch of steps: one scan over images on the device, or batches as they come."""
+"""An epoch of steps: one loop over images on the device, or batches as they come."""
 
 import concurrent.futures
 import time
@@ -23,56 +23,85 @@ def make_turn(step, prepare, collect):
         key = jax.random.fold_in(prepare_key, state.step)
         batch = {**batch, "image": prepare(key, batch["image"])}
         state, metrics = step(step_key, state, batch)
-        return (state, collect(posterior, state)), metrics
+        # After a step that was not taken the state is that of a snapshot taken before.
+        posterior = jax.lax.cond(
+            metrics["finite"],
+            collect,
+            lambda posterior, state: posterior,
+            posterior,
+            state,
+        )
+        return (state, posterior), metrics
 
     return turn
 
 
 def make_epoch(step, prepare, collect):
-    """Builds a pure `epoch(keys, carry, data, rows) -> (carry, history)`.
+    """Builds a pure `epoch(keys, carry, data, rows, first=0, last=None)`.
 
-    A scan over the turns of `make_turn`. `data` holds all images and labels on the
-    device, `rows` [steps, B] says who is in which batch; pixels are gathered last.
-    `history` holds the step's metrics with leading axis `steps`.
+    It returns (carry, history) after the turns `first` to `last` of `make_turn`, all of
+    them without these, or those up to a step that is not finite and so not taken.
+    `data` holds all images and labels on the device, `rows` [steps, B] says who is in
+    which batch; pixels are gathered last. `history` holds the step's metrics with
+    leading axis `steps`, zero where none was tried.
+
+    The bounds may be traced: one program then runs any part of an epoch, so that the
+    numbers do not depend on where an epoch is interrupted.
     """
     turn = make_turn(step, prepare, collect)
 
-    def epoch(keys, carry, data, rows):
+    def epoch(keys, carry, data, rows, first=0, last=None):
         # Traced rows cannot index NumPy arrays.
         images, labels = jnp.asarray(data["image"]), jnp.asarray(data["label"])
+        rows = jnp.asarray(rows)
+        last = len(rows) if last is None else last
 
-        def body(carry, rows):
-            batch = {"image": images[rows], "label": labels[rows]}
+        def turn_at(at, carry):
+            batch = {"image": images[rows[at]], "label": labels[rows[at]]}
             return turn(keys, carry, batch)
 
-        return jax.lax.scan(body, carry, rows)
+        def unfinished(loop):
+            at, _, _, finite = loop
+            return finite & (at < last)
+
+        def body(loop):
+            at, carry, history, _ = loop
+            carry, metrics = turn_at(at, carry)
+            history = jax.tree.map(lambda h, m: h.at[at].set(m), history, metrics)
+            return at + 1, carry, history, metrics["finite"]
+
+        metrics = jax.eval_shape(turn_at, jnp.int32(0), carry)[1]
+        history = jax.tree.map(lambda m: jnp.zeros(len(rows), m.dtype), metrics)
+        begin = jnp.asarray(first, jnp.int32), carry, history, jnp.bool(True)
+        _, carry, history, _ = jax.lax.while_loop(unfinished, body, begin)
+        return carry, history
 
     return epoch
 
 
 def over(turn, carry, batches):
-    """The same epoch over an iterator of batches: (carry, history, seconds [steps]).
+    """The same epoch over an iterator of batches: (carry, metrics, seconds) of each.
 
     `turn(carry, batch)` is compiled. While the device takes a step, the next batch is
     fetched and sent to it; two batches are on the device at a time. `seconds` are those
-    of each step alone, without any wait for its batch.
+    of the step alone, without any wait for its batch. A step that is not finite is the
+    last.
     """
-    history, seconds = [], []
 
     def ended(metrics):
         jax.block_until_ready(metrics)
         return time.monotonic()
 
     with concurrent.futures.ThreadPoolExecutor(1) as watch:
-        batch = next(batches, None)
-        while batch is not None:
+        batch, finite = next(batches, None), True
+        while batch is not None and finite:
             begin = time.monotonic()
             carry, metrics = turn(carry, batch)
             end = watch.submit(ended, metrics)
             batch = next(batches, None)
-            seconds.append(end.result() - begin)
-            history.append(metrics)
-    return carry, jax.tree.map(lambda *steps: jnp.stack(steps), *history), seconds
+            seconds = end.result() - begin
+            finite = bool(metrics["finite"])
+            yield carry, metrics, seconds
 
 
 def every(update, start, interval):

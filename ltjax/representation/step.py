@@ -1,5 +1,7 @@
 """One step of stochastic gradient descent, as a pure function."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -26,13 +28,13 @@ def init(variables, tx):
     )
 
 
-def make_step(apply, loss, tx, axis_name=None):
-    """Builds a pure `step(key, state, batch) -> (state, metrics)`.
+def make_gradient(apply, loss, axis_name=None):
+    """Builds a pure `gradient(key, state, batch) -> (grads, metrics, batch_stats)`.
 
     `apply(variables, image, train=True, rngs=..., mutable=["batch_stats"])` returns
     logits and the updated statistics, as a Linen module's `apply` does.
     `loss(logits, labels)` returns one number per example. Metrics are scalars of the
-    weights before the update: `loss` and `accuracy` (fraction).
+    weights as they are: `loss` and `accuracy` (fraction).
 
     Under `pmap` or `shard_map`, `axis_name` averages gradients, statistics and metrics
     over that axis; for the same result as one large batch the model's batch norm has to
@@ -58,14 +60,39 @@ def make_step(apply, loss, tx, axis_name=None):
         metrics = average({"loss": value, "accuracy": accuracy})
         return metrics["loss"], (metrics, updated.get("batch_stats", {}))
 
-    def step(key, state, batch):
-        gradient = jax.grad(objective, has_aux=True)
-        grads, (metrics, batch_stats) = gradient(
+    def gradient(key, state, batch):
+        grads, (metrics, batch_stats) = jax.grad(objective, has_aux=True)(
             state.params, state.batch_stats, batch, jax.random.fold_in(key, state.step)
         )
         grads, batch_stats = average((grads, batch_stats))
+        return grads, metrics, batch_stats
+
+    return gradient
+
+
+def make_step(apply, loss, tx, axis_name=None):
+    """Builds a pure `step(key, state, batch) -> (state, metrics)`.
+
+    The arguments and metrics are those of `make_gradient`, and the metric `finite`:
+    whether loss, gradient, new weights and statistics all are. Where they are not, the
+    step is not taken: the state stays as it was, its number too.
+    """
+    gradient = make_gradient(apply, loss, axis_name)
+
+    def step(key, state, batch):
+        grads, metrics, batch_stats = gradient(key, state, batch)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        return State(state.step + 1, params, batch_stats, opt_state), metrics
+        after = State(state.step + 1, params, batch_stats, opt_state)
+        # No optimizer makes a finite weight of a gradient that is not.
+        finite = all_finite((metrics["loss"], params, batch_stats))
+        after = jax.tree.map(partial(jnp.where, finite), after, state)
+        return after, {**metrics, "finite": finite}
 
     return step
+
+
+def all_finite(tree):
+    """Whether every number of the tree is finite."""
+    leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+    return jnp.stack(leaves).all()

@@ -1,3 +1,6 @@
+import itertools
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -65,11 +68,48 @@ def test_an_epoch_equals_a_loop_over_its_steps():
     chex.assert_trees_all_close(carry[1].mean, snapshots[0], rtol=1e-5, atol=1e-6)
 
 
-def test_an_epoch_in_two_parts_is_the_same_epoch():
-    whole, _ = one_epoch(KEYS, begin(swa), DATA, ROWS[0])
-    carry, _ = one_epoch(KEYS, begin(swa), DATA, ROWS[0][:1])
-    carry, _ = one_epoch(KEYS, carry, DATA, ROWS[0][1:])
-    chex.assert_trees_all_close(carry, whole, rtol=1e-6)
+@pytest.mark.parametrize("bounds", [(0, 1, 3), (0, 2, 3), (0, 1, 2, 3)])
+def test_an_epoch_in_parts_is_the_same_epoch_bit_for_bit(bounds):
+    chex.clear_trace_counter()
+    compiled = jax.jit(chex.assert_max_traces(one_epoch, 1))
+    parts = np.array([0, *bounds], np.int32)
+    whole, wanted = compiled(KEYS, begin(swa), DATA, ROWS[0], parts[0], np.int32(3))
+    carry, told = begin(swa), []
+    for first, last in itertools.pairwise(parts):
+        carry, history = compiled(KEYS, carry, DATA, ROWS[0], first, last)
+        assert not np.asarray(history["finite"])[:first].any()
+        assert not np.asarray(history["finite"])[last:].any()
+        told.append(jax.tree.map(lambda h, f=first, t=last: h[f:t], history))
+    chex.assert_trees_all_equal(carry, whole)
+    chex.assert_trees_all_equal(
+        jax.tree.map(lambda *parts: jnp.concatenate(parts), *told), wanted
+    )
+
+
+def poisoned():
+    """Images of which the batch of step 1, the snapshot's after it, is not finite."""
+    images = DATA["image"].astype(np.float32)
+    images[ROWS[0][1][2]] = np.inf
+    assert not np.isin(ROWS[0][0], ROWS[0][1]).any()
+    return {**DATA, "image": images}, ROWS[0]
+
+
+def test_an_epoch_ends_at_a_step_that_is_not_finite():
+    data, rows = poisoned()
+    always = epoch.every(swa.update, start=0, interval=1)
+    run = jax.jit(epoch.make_epoch(advance, prepare, always))
+    found, history = run(KEYS, begin(swa), data, rows)
+    wanted, _ = run(KEYS, begin(swa), data, rows, np.int32(0), np.int32(1))
+    chex.assert_trees_all_equal(found, wanted)
+    assert int(found[0].step) == int(found[1].count) == 1
+    assert history["finite"].tolist() == [True, False, False]
+    assert np.isnan(history["loss"][1])
+    # Batch by batch, too.
+    turn = jax.jit(epoch.make_turn(advance, prepare, always))
+    batches = ({"image": data["image"][r], "label": data["label"][r]} for r in rows)
+    turns = list(epoch.over(partial(turn, KEYS), begin(swa), batches))
+    assert [bool(metrics["finite"]) for _, metrics, _ in turns] == [True, False]
+    chex.assert_trees_all_close(turns[-1][0], wanted, rtol=1e-6)
 
 
 def test_all_epochs_are_one_program():

@@ -60,7 +60,7 @@ def test_steps_match_numpy():
         # The metrics are of the weights before the update, as the NumPy ones.
         np.testing.assert_allclose(metrics["loss"], loss, rtol=1e-5)
         np.testing.assert_allclose(metrics["accuracy"], accuracy, rtol=1e-6)
-        assert set(metrics) == {"loss", "accuracy"}
+        assert set(metrics) == {"loss", "accuracy", "finite"}
         chex.assert_trees_all_close(state.params, params, rtol=2e-5, atol=1e-6)
         assert int(state.step) == number + 1
     assert state.batch_stats == {}
@@ -131,3 +131,35 @@ def test_shard_map_equals_one_device(normed, check_vma):
     )
     found = jax.jit(mapped)(KEY, state, BATCHES[0])
     chex.assert_trees_all_close(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient", "weight", "statistics"])
+def test_a_step_that_is_not_finite_is_not_taken(what):
+    """Each kind of it alone, where the others are finite."""
+    huge = np.float32(3e38)
+
+    def apply(variables, image, train, rngs, mutable):
+        w = variables["params"]["w"]
+        value = {
+            "loss": jax.lax.stop_gradient(jnp.inf) + 0 * w,
+            "gradient": jnp.sqrt(jnp.abs(w - 1)) * 0,  # 0 * inf at w = 1
+            "weight": -huge * w,  # its update leaves float32
+            "statistics": w,
+        }[what]
+        stats = jnp.inf * w if what == "statistics" else 0.0 * w
+        return value[None], {"batch_stats": {"s": stats * w}}
+
+    tx = optax.sgd(10.0)
+    advance = jax.jit(step.make_step(apply, lambda logits, _: logits, tx))
+    variables = {"params": {"w": np.float32(1)}, "batch_stats": {"s": np.float32(2)}}
+    state = step.init(variables, tx)
+    batch = {"image": np.zeros((1, 1)), "label": np.zeros(1, int)}
+    grads, metrics, stats = step.make_gradient(apply, lambda logits, _: logits)(
+        KEY, state, batch
+    )
+    assert np.isfinite(metrics["loss"]) == (what != "loss")
+    assert np.isfinite(grads["w"]) == (what != "gradient")
+    assert np.isfinite(stats["s"]) == (what != "statistics")
+    after, metrics = advance(KEY, state, batch)
+    assert not metrics["finite"]
+    chex.assert_trees_all_equal(after, state)

@@ -1,0 +1,90 @@
+"""A step that was not finite, taken again: `python -m ltjax.replay runs/x`.
+
+Reads the run's `config.json` and `divergence.npz`; prints which tensors of the gradient
+and of the new weights are not finite, and how large the weights were before.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+
+from ltjax import backbone, divergence, folder
+from ltjax import config as configs
+from ltjax.losses import cross_entropy
+from ltjax.mistake import Mistake
+from ltjax.representation import step
+from ltjax.streams import keys
+
+
+def replayed(out):
+    """Takes the step that the run in `out` refused again; yields lines about it.
+
+    Raises `Mistake` where no step was refused, or its file is damaged.
+    """
+    found, arrays = divergence.read(out / divergence.FILE)
+    try:
+        record = folder.read_json(out / "config.json")["config"]
+        config = configs.of_record(record)
+    except (OSError, KeyError, TypeError) as error:
+        raise Mistake(f"{out / 'config.json'} is not a run's config") from error
+    classes = len(arrays["state/params/head/bias"])
+    net = backbone.network(config.model, classes)
+    tx = backbone.rule(config, found.backbone, found.steps).tx
+    inputs, labels = arrays["input"], arrays["label"]
+    variables = jax.eval_shape(net.init, jax.random.key(0), inputs[:1])
+    like = jax.eval_shape(lambda variables: step.init(variables, tx), variables)
+    state = divergence.restored(arrays, like)
+
+    @jax.jit
+    def take(key, state, batch):
+        gradient = step.make_gradient(net.apply, cross_entropy)
+        grads, metrics, batch_stats = gradient(key, state, batch)
+        updates, _ = tx.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return metrics, {
+            "gradient": grads,
+            "statistics": batch_stats,
+            "weights": params,
+        }
+
+    batch = {"image": inputs, "label": labels}
+    metrics, after = take(keys(config.seed).step, state, batch)
+
+    epoch, at = divmod(found.step, found.steps)
+    yield (
+        f"{found.backbone}, step {found.step} (epoch {epoch + 1}, its step {at + 1} of "
+        f"{found.steps}), learning rate {found.rate:g}"
+    )
+    yield f"images {' '.join(map(str, found.rows.tolist()))}"
+    largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(state.params))
+    yield f"before: weights up to {largest:g}, inputs up to {np.abs(inputs).max():g}"
+    yield f"loss {float(metrics['loss']):g}, was {found.loss:g}"
+    for what, tree in after.items():
+        lines = divergence.not_finite(tree)
+        count = len(jax.tree.leaves(tree))
+        yield f"{what}: {len(lines)} of {count} tensors are not finite"
+        yield from (f"  {line}" for line in lines)
+
+
+def main(args):
+    """Replays the run of one command line; returns the exit code, 0 or 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ltjax.replay", description=__doc__.split("\n\n")[0]
+    )
+    parser.add_argument("out", type=Path, help="folder of a run that diverged")
+    out = parser.parse_args(args).out
+    try:
+        for line in replayed(out):
+            print(line)
+    except Mistake as mistake:
+        print(f"ltjax: {mistake}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

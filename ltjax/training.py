@@ -1,0 +1,130 @@
+"""The epochs of a backbone: what is told of them, what is saved, where they stop."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable
+
+import jax
+
+from ltjax import divergence
+from ltjax.deviations import OnDevice
+from ltjax.epochs import Epochs, in_words
+from ltjax.keeper import Keeper
+from ltjax.report import progress
+from ltjax.stopped import Stopped
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the training of a backbone is made of."""
+
+    name: str
+    steps: int  # of an epoch
+    rate: Callable  # of the step
+    epochs: Epochs
+    store: OnDevice
+    prepare: Callable  # (key, images) -> as the network gets them
+
+
+@dataclasses.dataclass
+class Account:
+    """What an epoch came to so far, which a checkpoint within it has as its note."""
+
+    loss: list = dataclasses.field(default_factory=list)  # of each step
+    accuracy: list = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+
+    def add(self, piece):
+        """Adds what a `epochs.Piece` came to."""
+        self.loss += piece.history["loss"].tolist()
+        self.accuracy += piece.history["accuracy"].tolist()
+        self.seconds += piece.seconds
+
+    def means(self):
+        """Loss and accuracy of the steps so far."""
+        return tuple(sum(m) / len(m) for m in (self.loss, self.accuracy))
+
+
+def run(session, parts, shapes, begin):
+    """The carry after all epochs, from the newest checkpoint on, or from `begin()`.
+
+    `shapes` are those of a carry.
+    """
+    total = session.config.optim.epochs
+    keeper = Keeper(session, parts.name)
+    saved = keeper.newest(parts.store.like(shapes))
+    if saved is None:
+        done, first, carry, account = 0, 0, begin(), Account()
+    else:
+        (done, first), carry, note = saved
+        carry, account = parts.store.resumed(carry), Account(**note or {})
+    if done < total:
+        keeper.forget_what_followed()
+    with progress.stage(session.console, f"train {parts.name}", total, done) as advance:
+        for number in range(done, total):
+            pieces = parts.epochs.pieces(number, carry, first)
+            with contextlib.closing(pieces):
+                for piece in pieces:
+                    if not piece.history["finite"].all():
+                        _refuse(session, parts, number, piece)
+                    account.add(piece)
+                    carry, ended = piece.carry, piece.last == parts.steps
+                    whole = parts.store.whole(carry)
+                    # Told before it is saved: a kill in between repeats the event.
+                    if ended:
+                        advance(_tell(session, parts, number, account, piece.pace))
+                    code = session.asked()
+                    if code or keeper.due(ended, final=ended and number + 1 == total):
+                        if ended:
+                            keeper.save((number + 1,), whole)
+                        else:
+                            note = dataclasses.asdict(account)
+                            keeper.save((number, piece.last), whole, note)
+                    if code:
+                        raise Stopped(
+                            code,
+                            f"{parts.name}, epoch {number + 1} of {total}, "
+                            f"step {piece.last} of {parts.steps}",
+                        )
+            first, account = 0, Account()
+    return parts.store.whole(carry)
+
+
+def _tell(session, parts, number, account, pace):
+    """Writes the event of an epoch; returns the same in words."""
+    loss, accuracy = account.means()
+    session.writer.write(
+        {
+            "event": "epoch",
+            "backbone": parts.name,
+            "epoch": number + 1,
+            "loss": loss,
+            "accuracy": accuracy,
+            "lr": float(parts.rate((number + 1) * parts.steps - 1)),
+            "stage": "representation",
+            "seconds": account.seconds,
+            **pace,
+        }
+    )
+    return f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %" + in_words(pace)
+
+
+def _refuse(session, parts, number, piece):
+    """Raises `Mistake` for the last step of a piece, which was not finite."""
+    state = piece.carry[0]
+    batch, rows = parts.epochs.batch(number, piece.last - 1)
+    at = number * parts.steps + piece.last - 1
+    found = divergence.Step(
+        backbone=parts.name,
+        step=at,
+        steps=parts.steps,
+        rate=float(parts.rate(at)),
+        loss=float(piece.history["loss"][-1]),
+        rows=rows,
+    )
+    # Each step has its own key, and so has what is recomputed of it.
+    key = jax.random.fold_in(session.keys.prepare, state.step)
+    prepare = jax.jit(parts.prepare)
+    divergence.refuse(
+        session.out, found, state, lambda: prepare(key, batch["image"]), batch
+    )

@@ -1,0 +1,201 @@
+"""Runs that are killed, stopped and damaged come to the same bits."""
+
+import copy
+import io
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+from tiny import Place, quiet
+
+from ltjax import checkpoint, epochs, folder, lock
+from ltjax.config import Classifier
+from ltjax.mistake import Mistake
+from ltjax.report.writer import Writer
+from ltjax.run import run
+from ltjax.stopped import Stopped
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, compiled_once):
+    """A finished run of few classifiers; not to be changed."""
+    heads = Classifier(methods=("la", "srepr"), epochs=2, batch_size=16, views=1)
+    return Place(tmp_path_factory.mktemp("place"), classifier=heads)
+
+
+class Killed(BaseException):
+    """The end of a process, as far as the code of the run can see."""
+
+
+def before_event(patch, wanted):
+    """Ends the run just before it writes the first event that has these entries."""
+    write = Writer.write
+
+    def writing(self, event):
+        if wanted.items() <= event.items():
+            raise Killed
+        write(self, event)
+
+    patch.setattr(Writer, "write", writing)
+
+
+def around(patch, name, path_end, before):
+    """Ends the run before or after it calls `checkpoint.name` for this path."""
+    call = getattr(checkpoint, name)
+
+    def calling(path, *args):
+        ends = path.parts[-len(path_end.split("/")) :] == tuple(path_end.split("/"))
+        if ends and before:
+            raise Killed
+        call(path, *args)
+        if ends:
+            raise Killed
+
+    patch.setattr(checkpoint, name, calling)
+
+
+def timeless(results):
+    """The results without what may differ between equal runs."""
+    results = copy.deepcopy(results)
+    for part in (results, *results["rows"]):
+        del part["seconds"]
+    return results
+
+
+def assert_same_bits(place, out):
+    """Every array and figure that the two runs hold, of each backbone the last."""
+    for record in sorted((place.out / "checkpoints").rglob("record.json")):
+        path = out / record.parent.relative_to(place.out)
+        if path.name[0] in "0123":  # of a backbone, older than the last
+            continue
+        wanted = checkpoint.load_as_saved(record.parent)
+        found = checkpoint.load_as_saved(path)
+        pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True)
+        for ours, theirs in pairs:
+            assert np.asarray(ours).tobytes() == np.asarray(theirs).tobytes(), path
+    results = json.loads((out / "results.json").read_text())
+    assert timeless(results) == timeless(place.results)
+    classes = json.loads((out / "classes.json").read_text())
+    assert classes == place.read("classes.json")
+
+
+def assert_same_epochs(place, out):
+    """What is told of the epochs, told twice or not."""
+
+    def told(out):
+        events = [e for e in folder.events(out) if e["event"] == "epoch"]
+        return {
+            (e["backbone"], e["epoch"]): (e["loss"], e["accuracy"], e["lr"])
+            for e in events
+        }
+
+    assert told(out) == told(place.out)
+    assert len(told(out)) == 8
+
+
+def asked(times):
+    """A `stopping` that gives a code when it is asked for the last of so many times."""
+    answers = iter([None] * (times - 1) + [75])
+    return lambda: next(answers)
+
+
+def test_a_run_that_is_killed_and_stopped_again_and_again_is_the_same_run(
+    place, tmp_path, monkeypatch
+):
+    # Pieces of one step each; those of the undisturbed run grew.
+    monkeypatch.setattr(epochs.Ruler, "took", lambda self, steps, seconds: None)
+    out = tmp_path / "x"
+    ends = (
+        lambda patch: around(patch, "save", "sgd/0-1", before=False),
+        # In the middle of a save, and of one that replaces what that left.
+        lambda patch: around(patch, "seal", "sgd/2-1", before=True),
+        lambda patch: around(patch, "_compare", "sgd/2-1", before=True),
+        # Between two epochs that give snapshots, and after one within an epoch.
+        lambda patch: before_event(patch, {"backbone": "swa", "epoch": 3}),
+        lambda patch: around(patch, "save", "swa/3-2", before=False),
+        lambda patch: around(patch, "seal", "heads/swa-srepr-b", before=True),
+    )
+    said = io.StringIO()
+    for end in ends:
+        with monkeypatch.context() as patch:
+            end(patch)
+            with pytest.raises(Killed):
+                run(place.config, out, Console(file=said, width=500))
+        assert not (out / "results.json").exists()
+        # A process may die in the middle of a line, too.
+        with (out / "metrics.jsonl").open("a") as file:
+            file.write('{"event": "ro')
+    with pytest.raises(Stopped) as caught:
+        run(place.config, out, quiet(), stopping=asked(1))
+    assert caught.value.code == 75
+    assert caught.value.where == "classifier swa-srepr-b"
+    run(place.config, out, quiet())
+    assert_same_bits(place, out)
+    assert_same_epochs(place, out)
+    sessions = json.loads((out / "versions.json").read_text())
+    assert len(sessions) == len(ends) + 2
+    lines = said.getvalue().splitlines()
+    for path in ("sgd/2-1", "heads/swa-srepr-b"):
+        line = f"{out}/checkpoints/{path} cannot be used: it has no record, so it was"
+        assert any(found.startswith(line) for found in lines) == (path == "sgd/2-1")
+
+
+def test_a_stopped_training_says_where_and_goes_on(place, tmp_path):
+    out = tmp_path / "x"
+    with pytest.raises(Stopped) as caught:
+        run(place.config, out, quiet(), stopping=asked(1))
+    assert caught.value.where == "sgd, epoch 1 of 4, step 1 of 3"
+    (path,) = checkpoint.steps(out / "checkpoints" / "sgd")
+    assert checkpoint.position(path) == (0, 1)
+    assert checkpoint.damage(path) is None
+    assert set(checkpoint.note(path)) == {"loss", "accuracy", "seconds"}
+
+
+def largest(path):
+    files = (file for file in path.rglob("*") if file.is_file())
+    return max(files, key=lambda file: file.stat().st_size)
+
+
+def test_harm_is_told_and_mended(place, tmp_path):
+    out = tmp_path / "x"
+    shutil.copytree(place.out, out)
+    (out / "results.json").write_text('{"rows": [')
+    kept = out / "checkpoints"
+    newest, older = checkpoint.steps(kept / "sgd")
+    file = largest(newest)
+    file.write_bytes(file.read_bytes()[:-100])
+    file = largest(kept / "features" / "swa" / "view0")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    largest(kept / "heads" / "swa-la").unlink()
+    (kept / "heads" / "swa-none" / "record.json").unlink()
+    console = Console(file=io.StringIO(), width=500)
+    run(place.config, out, console)
+    assert_same_bits(place, out)
+    lines = console.file.getvalue().splitlines()
+    told = [line for line in lines if "cannot be used" in line or "damaged" in line]
+    assert len(told) == 5
+    assert f"{out}/results.json is damaged" in told[0]
+    assert told[1].startswith(f"{newest} cannot be used: state")
+    assert told[1].endswith("is not what was written")
+    assert told[2].startswith(f"{kept}/features/swa/view0 cannot be used: state")
+    assert told[3].startswith(f"{kept}/heads/swa-none cannot be used: it has no rec")
+    assert told[4].startswith(f"{kept}/heads/swa-la cannot be used: state")
+    assert told[4].endswith("is missing")
+    assert older.exists()
+    assert not list(kept.rglob("*.damaged"))
+
+
+def test_a_folder_in_use_is_refused_in_one_line(place, tmp_path):
+    out = tmp_path / "x"
+    shutil.copytree(place.out, out)
+    with lock.held(out):
+        # A finished run answers nevertheless.
+        assert run(place.config, out, quiet()) == place.results
+        (out / "results.json").unlink()
+        with pytest.raises(Mistake, match=f"^--out {out} is in use by process"):
+            run(place.config, out, quiet())
