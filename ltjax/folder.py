@@ -6,7 +6,6 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
 
@@ -31,16 +30,16 @@ def check(path, run, accept=False):
     holds anything else: another run too, unless changes are accepted.
     """
     record = path / "config.json"
-    # Not `path.exists()`, which raises on a name that is too long.
-    if os.path.exists(path) and not path.is_dir():
+    with _writable(path):  # a name that is too long is not even looked up
+        there = path.exists()
+    if there and not path.is_dir():
         raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
-    if os.path.exists(record):
+    if record.exists():
         found = _differences(record, run)
         return _accepted(path, found, accept)
     # A process killed at this very point leaves its unfinished record.
     ours = {unfinished(record), lock.NAME}
-    others = os.listdir(path) if os.path.exists(path) else ()
-    if set(others) - ours:
+    if there and {file.name for file in path.iterdir()} - ours:
         raise Mistake(f"--out {path} holds other files; give a new or empty folder")
     return []
 
