@@ -164,7 +164,8 @@ def run(path, *flags):
 
     def make():
         config, *_ = main.read(["--config", "mine.py", *flags])
-        folder.claim(Path(path), config, load(config.data))
+        run = folder.identity(config, load(config.data))
+        folder.claim(Path(path), config, run)
 
     return make
 
@@ -898,9 +899,13 @@ ROWS = (
     ),
     Row(
         "table: lines of another",
-        text("lines.jsonl", '{"settings": "x", "holdout": 50, "seed": 0}\n'),
+        text(
+            "lines.jsonl",
+            '{"config": "mine", "settings": "x", "data": "y", "holdout": 50, '
+            '"seed": 0}\n',
+        ),
         TABLE2,
-        "--out lines.jsonl holds lines of other settings or another --holdout",
+        "--out lines.jsonl holds lines of other settings (x, now ",
     ),
     Row(
         "table: no folder",
@@ -908,12 +913,17 @@ ROWS = (
         "table2 --config mine.py --out no/x.jsonl",
         "--out no/x.jsonl is not a file in an existing folder",
     ),
-    Row("sweep: no holdout", (), "sweep --config mine.py", "data.holdout is 0; choose"),
     Row(
-        "sweep: no run",
+        "sweep: no holdout",
         (),
-        "sweep --config mine.py --data.holdout 3 --out no",
-        "no holds no run; give the folder of one",
+        "sweep --config mine.py --out lines.jsonl --holdout 0",
+        "--holdout is 0; choose on held-out images",
+    ),
+    Row(
+        "sweep: own flag",
+        (),
+        "sweep --config mine.py --out lines.jsonl --data.holdout 3",
+        "--data.holdout is the table's own to set",
     ),
     Row("bench: repeats", (), "bench --repeats 0", "--repeats is 0; it must be at"),
     Row(
@@ -1050,7 +1060,7 @@ def test_bad_input_to_a_process(desk, command, name):
         ("table2 --config mine.py", "--out"),
         ("table2 --config mine.py --out x --seeds a", "invalid int value: 'a'"),
         ("table2 --config mine.py --out x.jsonl --optim.epoch 3", "--optim.epochs"),
-        ("sweep --config mine.py --optim.epoch 3", "--optim.epochs"),
+        ("sweep --config mine.py --out x.jsonl --optim.epoch 3", "--optim.epochs"),
         ("bench --quik", "--quick"),
         ("scaling --devices two", "invalid int value: 'two'"),
         ("speedrun --train train.npz", "--test, --out"),
