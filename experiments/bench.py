@@ -29,7 +29,7 @@ from rich.table import Table
 
 import ltjax
 from ltjax import revision
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, exit_code
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 REQUIRED = ("train_step", "inference", "refresh", "head")
@@ -266,26 +266,30 @@ def show(figures, console):
         )
 
 
+def check(options):
+    """Raises `Mistake` for options that cannot be."""
+    if options.repeats < 1:
+        raise Mistake(f"--repeats is {options.repeats}; it must be at least 1")
+    long = [part for part in options.only if part in ("peak", "growth", "digits")]
+    if options.quick and long:
+        raise Mistake(f"--quick leaves out {long[0]}; drop one of the two")
+    if not options.out.absolute().parent.is_dir() or options.out.is_dir():
+        raise Mistake(f"--out {options.out} is not a file in an existing folder")
+
+
 def main(args):
-    """Runs one command line; returns the exit code, 0 or 2."""
+    """Runs one command line; returns the exit code."""
     options = tyro.cli(Options, prog="python experiments/bench.py", args=args)
     console = Console()
-    try:
-        if options.repeats < 1:
-            raise Mistake(f"--repeats is {options.repeats}; it must be at least 1")
-        long = [part for part in options.only if part in ("peak", "growth", "digits")]
-        if options.quick and long:
-            raise Mistake(f"--quick leaves out {long[0]}; drop one of the two")
-        if not options.out.absolute().parent.is_dir() or options.out.is_dir():
-            raise Mistake(f"--out {options.out} is not a file in an existing folder")
+
+    def work():
+        check(options)
         figures = bench(options, console)
-    except Mistake as mistake:
-        print(f"bench: {mistake}", file=sys.stderr)
-        return 2
-    options.out.write_text(json.dumps(figures, indent=1) + "\n")
-    show(figures, console)
-    console.print(f"figures are in {options.out}", soft_wrap=True)
-    return 0
+        options.out.write_text(json.dumps(figures, indent=1) + "\n")
+        show(figures, console)
+        console.print(f"figures are in {options.out}", soft_wrap=True)
+
+    return exit_code(work, "bench")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ could deliver, as a run prints it. Workers are processes; 0 is threads of this o
 import argparse
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ltjax.data import crops, listing, pictures, stream
+from ltjax.mistake import Mistake, exit_code
 
 
 def timed(batches, workers):
@@ -39,8 +41,8 @@ def timed(batches, workers):
     }
 
 
-def main():
-    """Times every number of workers on the same images, and writes a JSON file."""
+def read(args):
+    """The flags of a command line. Raises `Mistake` for what cannot be."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=int, default=224)
@@ -48,7 +50,24 @@ def main():
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
+    asked = parser.parse_args(args)
+    least = {"size": 8, "batch_size": 1, "images": asked.batch_size}
+    for name, limit in least.items():
+        if getattr(asked, name) < limit:
+            flag = name.replace("_", "-")
+            raise Mistake(
+                f"--{flag} is {getattr(asked, name)}; it must be at least {limit}"
+            )
+    if min(asked.workers) < 0:
+        raise Mistake(f"--workers {min(asked.workers)} is no number of processes")
+    if asked.out and not asked.out.absolute().parent.is_dir():
+        raise Mistake(f"--out {asked.out} lies in no folder; make it first")
+    return asked
+
+
+def measure(args):
+    """Times every number of workers on the same images, and writes a JSON file."""
+    asked = read(args)
     files = listing.folder(asked.folder)
     # Some more than asked for, in place of those that cannot be read.
     numbers = pictures.spaced(len(files.paths), asked.images * 11 // 10)
@@ -60,6 +79,8 @@ def main():
     recipe = crops.Recipe(asked.size, area=0.08, flip=True, jitter=0.4)
     images = pictures.Pictures(some, good, digests[good], recipe)
     steps = min(asked.images, len(good)) // asked.batch_size
+    if not steps:
+        raise Mistake(f"{asked.folder} has {len(good)} images, less than a batch")
     rows = np.random.default_rng(0).permutation(len(good))
     rows = rows[: steps * asked.batch_size].reshape(steps, asked.batch_size)
     batches = stream.of_epoch(images, rows, (0, 0))
@@ -87,4 +108,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code(lambda: measure(sys.argv[1:]), "pipeline"))

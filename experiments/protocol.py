@@ -19,7 +19,7 @@ from ltjax import config as configs
 from ltjax import folder, main, trained
 from ltjax.backbone import NAMES
 from ltjax.loading import load
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, exit_code
 from ltjax.run import run
 
 
@@ -82,7 +82,8 @@ def command(make, description, validation=False):
     `make` returns the lines of the seed, which are appended together. They tell of test
     runs or, for `validation`, of validation runs.
     """
-    try:
+
+    def work():
         options = read(description, sys.argv[1:])
         if not options.out.absolute().parent.is_dir() or options.out.is_dir():
             raise Mistake(f"--out {options.out} is not a file in an existing folder")
@@ -101,10 +102,8 @@ def command(make, description, validation=False):
             part = options.out.with_name(options.out.name + ".part")
             part.write_text(before + text, encoding="utf-8")
             part.replace(options.out)
-    except Mistake as mistake:
-        print(f"ltjax: {mistake}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code(work)
 
 
 def seeds_done(options, ours):

@@ -14,7 +14,7 @@ import matplotlib
 import row_tables
 import spread
 
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, exit_code
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments" / "results"
@@ -258,13 +258,14 @@ def figure_name(about):
     return f"figure3_{about.name}.png"
 
 
+def write():
+    """Writes the page and its figures."""
+    PAGE.write_text(page(), encoding="utf-8")
+    for about in SECTIONS:
+        *_, figure3 = files(about)
+        spread.draw(figure3, FIGURES / figure_name(about))
+
+
 if __name__ == "__main__":
     matplotlib.use("Agg")
-    try:
-        PAGE.write_text(page(), encoding="utf-8")
-        for about in SECTIONS:
-            *_, figure3 = files(about)
-            spread.draw(figure3, FIGURES / figure_name(about))
-    except Mistake as mistake:
-        print(f"results_page: {mistake}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(exit_code(write, "results_page"))

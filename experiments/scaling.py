@@ -25,7 +25,7 @@ from ltjax import devices, extractor, revision
 from ltjax.data import augment, sampling
 from ltjax.data.order import class_index
 from ltjax.losses import cross_entropy
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, exit_code
 from ltjax.models.cifar_resnet import CifarResNet
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
@@ -184,17 +184,13 @@ def table(rows):
     return "\n".join(lines)
 
 
-def main(args):
-    """Runs one command line; returns the exit code, 0 or 2."""
+def measure(args):
+    """Compares the runs of a command line, or is one of its processes."""
     flags = read(args)
-    try:
-        check(flags)
-    except Mistake as mistake:
-        print(f"scaling: {mistake}", file=sys.stderr)
-        return 2
+    check(flags)
     if flags.worker:
         np.savez(flags.worker, **work(flags))
-        return 0
+        return
     runs = {count: spawn(args, count) for count in flags.devices}
     wanted = runs[flags.devices[0]]
     rows = [compare(run, wanted, n, flags.batch_size) for n, run in runs.items()]
@@ -210,7 +206,11 @@ def main(args):
         commit, versions = revision.commit(), {"jax": jax.__version__}
         written = {"commit": commit, "versions": versions, "settings": settings}
         write_json(flags.out, {**written, "rows": rows, "note": " ".join(NOTE.split())})
-    return 0
+
+
+def main(args):
+    """Runs one command line; returns the exit code."""
+    return exit_code(lambda: measure(args), "scaling")
 
 
 if __name__ == "__main__":

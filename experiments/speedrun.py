@@ -34,7 +34,7 @@ from ltjax.data import augment, longtail, order, sampling, sources
 from ltjax.evaluation import groups
 from ltjax.evaluation.tally import tally
 from ltjax.losses import cross_entropy
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, exit_code
 from ltjax.models.cifar_resnet import CifarResNet
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
@@ -238,15 +238,17 @@ def speedrun(config, seeds, at_once, clock):
 
 
 def main(args):
-    """Runs one command line; returns the exit code, 0 or 2."""
-    flags = read(args)
+    """Runs one command line; returns the exit code."""
+    return exit_code(lambda: report(read(args)), "speedrun")
+
+
+def report(flags):
+    """Runs the recipe of a command line, prints its figures and writes them."""
+    if not flags.out.absolute().parent.is_dir() or flags.out.is_dir():
+        raise Mistake(f"--out {flags.out} is not a file in an existing folder")
+    config = recipe(flags)
     clock = {"seconds": {}, "compile_seconds": {}}
-    try:
-        config = recipe(flags)
-        rows, _ = speedrun(config, flags.seeds, flags.at_once, clock)
-    except Mistake as mistake:
-        print(f"speedrun: {mistake}", file=sys.stderr)
-        return 2
+    rows, _ = speedrun(config, flags.seeds, flags.at_once, clock)
     device = jax.devices()[0]
     for times in clock.values():
         times["total"] = sum(times.values()) - times["reference"]
@@ -267,7 +269,6 @@ def main(args):
         name, accuracy = row["classifier"], row["acc"]["all"]
         print(f"{name} {row['seed']}: {accuracy:.2f} %, NLL {row['nll']:.3f}")
     print(f"{results['seconds']['total']:.1f} s in all on {device.device_kind}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import tyro
 from rich.console import Console
 
 from ltjax.inspection import inspect
-from ltjax.mistake import Mistake
+from ltjax.mistake import exit_code
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,17 +35,9 @@ class Command:
 
 
 def main(args):
-    """Runs one command line; returns the exit code, 0 or 2, or 130 after Ctrl-C."""
-    try:
-        command = tyro.cli(Command, prog="python -m ltjax.inspect", args=args)
-        inspect(command, Console())
-    except Mistake as mistake:
-        print(f"ltjax: {mistake}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("ltjax: stopped", file=sys.stderr)
-        return 130
-    return 0
+    """Runs one command line; returns the exit code."""
+    command = tyro.cli(Command, prog="python -m ltjax.inspect", args=args)
+    return exit_code(lambda: inspect(command, Console()))
 
 
 if __name__ == "__main__":

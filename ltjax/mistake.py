@@ -1,5 +1,7 @@
 """The one exception that means: the user can put this right."""
 
+import sys
+
 
 class Mistake(ValueError):
     """A user's mistake, told in one line.
@@ -7,3 +9,19 @@ class Mistake(ValueError):
     The message names the thing, what was found and what would be right. The command
     line prints it and exits with 2; every other exception is our own failure.
     """
+
+
+def exit_code(work, name="ltjax"):
+    """Calls `work()`; the exit code of a command line of that name.
+
+    0, or 2 after a `Mistake`, told in one line, or 130 after Ctrl-C.
+    """
+    try:
+        work()
+    except Mistake as mistake:
+        print(f"{name}: {mistake}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: stopped", file=sys.stderr)
+        return 130
+    return 0
