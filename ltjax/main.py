@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import difflib
+import errno
 import math
 import os
 import runpy
@@ -66,6 +67,9 @@ _SWITCHES = ("--data.strict", "--hosts.detect", "--accept-changes")
 
 # The exit code after --stop-after-minutes: that of sysexits.h for "try again".
 TRY_AGAIN = 75
+
+# A disk that is full or may not be written to, which its user can put right.
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def read(args):
@@ -176,9 +180,9 @@ def asked_to_stop(minutes):
 def main(args):
     """Runs one command line; returns the exit code.
 
-    0: done. 2: a mistake of the user. 143 or 130: stopped by SIGTERM or SIGINT. 75:
-    stopped by `--stop-after-minutes`. Flags that tyro refuses, and `--help`, leave by
-    its own `SystemExit`.
+    0: done. 2: a mistake of the user, or a full disk. 143 or 130: stopped by SIGTERM or
+    SIGINT. 75: stopped by `--stop-after-minutes`. Flags that tyro refuses, and
+    `--help`, leave by its own `SystemExit`.
     """
     try:
         config, out, command = read(args)
@@ -203,6 +207,15 @@ def main(args):
         return stopped.code
     except Mistake as mistake:
         print(f"ltjax: {mistake}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        print(
+            f"ltjax: {error.filename or out}: {error.strerror}; what was saved before "
+            "is kept, the same command goes on from there",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("ltjax: stopped; the same command goes on from there", file=sys.stderr)

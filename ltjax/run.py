@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from ltjax import (
+    adoption,
     backbone,
     devices,
     folder,
@@ -90,7 +91,7 @@ def run(config, out, console=None, stage_one=None, accept_changes=False, stoppin
             folder.claim(out, config, identity, accept_changes)
             if stage_one is not None:
                 other = Path(stage_one)
-                folder.adopt(out, other, config, data, backbone.NAMES, start.digest)
+                adoption.adopt(out, other, config, data, backbone.NAMES, start.digest)
             folder.record_versions(out)
             folder.record_skipped(out, data, console)
 
