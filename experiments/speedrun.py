@@ -14,7 +14,6 @@ on a CPU with short schedules only: nothing is claimed about an accelerator.
 import argparse
 import dataclasses
 import platform
-import runpy
 import sys
 import time
 from functools import partial
@@ -28,7 +27,7 @@ import numpy as np
 import optax
 
 from ltjax import config as configs
-from ltjax import extractor, limits, revision, streams
+from ltjax import config_file, extractor, limits, revision, streams
 from ltjax.classifier import linear, logit_adjustment, srepr, train
 from ltjax.data import augment, longtail, order, sampling, sources
 from ltjax.evaluation import groups
@@ -52,7 +51,7 @@ def read(args):
     add("--train", required=True, help="npz: image uint8 [N, H, W, C], label [N]")
     add("--test", required=True, help="npz of the test images")
     add("--out", type=Path, required=True, help="JSON file to write")
-    add("--config", default=RECIPE, help="Python file that assigns `config`")
+    add("--config", type=Path, default=RECIPE, help="Python file that assigns `config`")
     add("--epochs", type=int, help="instead of the config's; warm-up and SWA scale")
     add("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     add("--seeds", type=int, default=1, help="runs, of seed 0, 1, ...")
@@ -62,7 +61,7 @@ def read(args):
 
 def recipe(flags):
     """The config of a command line."""
-    config, change = runpy.run_path(str(flags.config))["config"], dataclasses.replace
+    config, change = config_file.read(flags.config), dataclasses.replace
     optim, start = config.optim, configs.swa_start(config)
     epochs = flags.epochs or optim.epochs
     warmup = optim.warmup_epochs * epochs // optim.epochs

@@ -7,7 +7,9 @@ with the checksum of every file, written last: without the record it is unfinish
 import contextlib
 import hashlib
 import json
+import logging
 import os
+import re
 import shutil
 
 import jax
@@ -19,6 +21,11 @@ from ltjax.mistake import Mistake
 
 # Of what a checkpoint holds and how; another number is refused.
 FORMAT = 1
+
+# Threads of orbax print the exceptions that it raises here as well.
+logging.getLogger("absl").addFilter(
+    lambda record: "_SignalingThread" not in record.getMessage()
+)
 
 _RECORD = "record.json"
 _ORBAX_FILE = "_CHECKPOINT_METADATA"  # one in every folder that orbax has finished
@@ -178,11 +185,18 @@ def _written(path):
     except (OSError, ValueError, RuntimeError) as error:
         with contextlib.suppress(OSError):
             _forget(path)
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise Mistake(
-            f"{path} cannot be written: {reason}; what was saved before is kept, the "
-            "same command goes on from there"
+            f"{path} cannot be written: {_reason(error)}; what was saved before is "
+            "kept, the same command goes on from there"
         ) from error
+
+
+def _reason(error):
+    """In few words; orbax has the operating system's number in a long line."""
+    number = re.search(r"os_error_code='(\d+)'", str(error))
+    if number:
+        return os.strerror(int(number[1]))
+    return getattr(error, "strerror", None) or str(error).splitlines()[0]
 
 
 def _compare(path, tree):

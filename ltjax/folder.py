@@ -7,7 +7,6 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-import shutil
 
 import jax
 import numpy as np
@@ -30,7 +29,7 @@ def check(path, run, accept=False):
     holds anything else: another run too, unless changes are accepted.
     """
     record = path / "config.json"
-    with _writable(path):  # a name that is too long is not even looked up
+    with writable(path):  # a name that is too long is not even looked up
         there = path.exists()
     if there and not path.is_dir():
         raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
@@ -66,7 +65,7 @@ def claim(path, config, run, accept=False):
         whole["changes"] = before.get("changes", [])
         if found:
             whole["changes"].append({"at": _now(), "differences": found})
-    with _writable(path):
+    with writable(path):
         path.mkdir(parents=True, exist_ok=True)
         if found and (path / "results.json").exists():
             number = len(whole["changes"])
@@ -108,88 +107,6 @@ def made(run):
         "data": run["data"],
         "versions": {"ltjax": ltjax.__version__, **_packages()},
     }
-
-
-def check_stage_one(other, config, data, names, pretrained=None):
-    """Refuses to take over the backbones `names` of the run in `other`.
-
-    `pretrained` is the digest of the weights that the config's run begins with. Raises
-    `Mistake` unless `other` has finished stage one on these data under the same
-    settings of it.
-    """
-    difference = backbone_difference(other, config, data, pretrained)
-    if difference:
-        raise Mistake(f"--stage-one {other} was trained otherwise: {difference}")
-    last = str(config.optim.epochs)
-    for name in names:
-        steps = checkpoint.steps(other / "checkpoints" / name)
-        done = checkpoint.position(steps[0])[0] if steps else None
-        if str(done) != last:
-            raise Mistake(
-                f"--stage-one {other} has {done} epochs of {name}; it must have "
-                f"finished the {last} of optim.epochs"
-            )
-        wrong = checkpoint.sealed(steps[0]) and checkpoint.damage(steps[0])
-        if wrong:
-            raise Mistake(f"--stage-one {steps[0]} cannot be used: {wrong}")
-
-
-def adopt(path, other, config, names):
-    """Copies the trained backbones `names` of the run in `other` into the run's folder.
-
-    Their features too, if those would be the same. What the run has begun itself is
-    left as it is. `check_stage_one` has said that they fit.
-    """
-    last = str(config.optim.epochs)
-    theirs = configs.completed(read_json(other / "config.json")["run"]["config"])
-    finished = (other / "results.json").exists()
-    same_looks = _looks(theirs) == _looks(configs.identity(config))
-    for name in names:
-        if (path / "checkpoints" / name).exists():
-            continue
-        # Before the backbone, whose folder says that both are there.
-        if finished and same_looks:
-            shutil.rmtree(path / "checkpoints" / "features" / name, ignore_errors=True)
-            _copy(other, path, f"checkpoints/features/{name}")
-        _copy(other, path, f"checkpoints/{name}/{last}")
-
-
-def backbone_difference(path, config, data, pretrained=None):
-    """In what the backbones of the run in `path` differ from the config's, or None.
-
-    Raises `Mistake` if `path` holds no run.
-    """
-    record = path / "config.json"
-    try:
-        found = json.loads(record.read_text(encoding="utf-8"))["run"]
-        theirs = configs.stage_one(configs.completed(found["config"]))
-        ours = configs.stage_one(configs.identity(config))
-        difference = configs.first_difference(theirs, ours)
-        same_data = found["data"] == fingerprint(data)
-        same_weights = found.get("pretrained") == pretrained
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise Mistake(f"{path} holds no run; give the folder of one") from None
-    if not same_data:
-        difference = difference or "its images or labels were others"
-    if not same_weights:
-        difference = difference or "its pretrained weights were others"
-    return difference
-
-
-def _looks(identity):
-    """What decides the features besides the backbones."""
-    return identity["posterior"], identity["classifier"]["views"]
-
-
-def _copy(source, target, name):
-    """Copies a folder of one run into another; it is there whole or not at all."""
-    part = target / "checkpoints" / ".adopting"
-    shutil.rmtree(part, ignore_errors=True)
-    with _writable(target):
-        shutil.copytree(source / name, part)
-        checkpoint.seal_all(part)
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        part.rename(target / name)
 
 
 def _differences(record, run):
@@ -236,7 +153,8 @@ def _now():
 
 
 @contextlib.contextmanager
-def _writable(path):
+def writable(path):
+    """A context in which a folder that cannot be written is told in one line."""
     try:
         yield
     except OSError as error:
@@ -274,7 +192,7 @@ def record_versions(path):
             "devices": [device.device_kind for device in jax.devices()],
         }
     )
-    with _writable(path):
+    with writable(path):
         write_json(file, sessions)
 
 
@@ -286,7 +204,7 @@ def _packages():
 def record_skipped(path, data, console):
     """Lists the files that gave no image in `skipped.json`, if there are any."""
     if data.skipped:
-        with _writable(path):
+        with writable(path):
             write_json(path / "skipped.json", [file._asdict() for file in data.skipped])
         console.print(
             f"{len(data.skipped)} files cannot be read and are left out; they are "

@@ -3,21 +3,19 @@
 import argparse
 import contextlib
 import dataclasses
-import difflib
+import errno
 import math
 import os
-import runpy
 import signal
 import sys
 import threading
 import time
-import traceback
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from ltjax import limits
+from ltjax import config_file
 from ltjax.config import Config
 from ltjax.mistake import Mistake
 from ltjax.stopped import Stopped
@@ -67,6 +65,9 @@ _SWITCHES = ("--data.strict", "--hosts.detect", "--accept-changes")
 # The exit code after --stop-after-minutes: that of sysexits.h for "try again".
 TRY_AGAIN = 75
 
+# A disk that is full or may not be written to, which its user can put right.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+
 
 def read(args):
     """The config, the output folder and the whole `Command` of a command line."""
@@ -80,7 +81,7 @@ def read(args):
         args=args,
         default=Command(
             config=path or tyro.MISSING,
-            settings=read_file(path) if path else Config(),
+            settings=config_file.read(path) if path else Config(),
         ),
         config=(tyro.conf.FlagConversionOff,),
     )
@@ -99,44 +100,6 @@ def _spelled_out(args):
         yield word
         if word in _SWITCHES and following not in ("True", "False"):
             yield "True"
-
-
-def read_file(path):
-    """The `config` that a Python file assigns."""
-    if not os.path.isfile(path):  # `Path` raises on a name that is too long
-        names = [str(other) for other in path.parent.glob("*.py")]
-        near = difflib.get_close_matches(str(path), names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise Mistake(f"--config {path} is not a file{hint}")
-    try:
-        names = runpy.run_path(str(path))
-    except (Exception, SystemExit) as error:  # whatever it raises is for its author
-        raise Mistake(f"--config {path}{_complaint(path, error)}") from error
-    if "config" not in names:
-        raise Mistake(f"--config {path} assigns no `config`, an ltjax.config.Config")
-    found = names["config"]
-    if not isinstance(found, Config):
-        raise Mistake(
-            f"--config {path} assigns {type(found).__name__} to `config`; "
-            "it must be an ltjax.config.Config"
-        )
-    try:
-        limits.check_types(found)
-    except Mistake as mistake:
-        raise Mistake(f"--config {path}: {mistake}") from mistake
-    return found
-
-
-def _complaint(path, error):
-    """Where in the file an exception came from, and its first line."""
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == str(path)
-    ]
-    where = f", line {lines[-1]}" if lines else ""
-    what = str(error).splitlines()[:1]
-    return ": ".join([where, type(error).__name__, *what])
 
 
 @contextlib.contextmanager
@@ -176,9 +139,9 @@ def asked_to_stop(minutes):
 def main(args):
     """Runs one command line; returns the exit code.
 
-    0: done. 2: a mistake of the user. 143 or 130: stopped by SIGTERM or SIGINT. 75:
-    stopped by `--stop-after-minutes`. Flags that tyro refuses, and `--help`, leave by
-    its own `SystemExit`.
+    0: done. 2: a mistake of the user, or a full disk. 143 or 130: stopped by SIGTERM or
+    SIGINT. 75: stopped by `--stop-after-minutes`. Flags that tyro refuses, and
+    `--help`, leave by its own `SystemExit`.
     """
     try:
         config, out, command = read(args)
@@ -203,6 +166,15 @@ def main(args):
         return stopped.code
     except Mistake as mistake:
         print(f"ltjax: {mistake}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        print(
+            f"ltjax: {error.filename or out}: {error.strerror}; what was saved before "
+            "is kept, the same command goes on from there",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("ltjax: stopped; the same command goes on from there", file=sys.stderr)

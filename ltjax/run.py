@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 
 from ltjax import (
+    adoption,
     backbone,
     devices,
     folder,
@@ -88,12 +89,12 @@ def run(config, out, console=None, stage_one=None, accept_changes=False, stoppin
         def claim():
             if stage_one is not None:
                 other, names = Path(stage_one), backbone.NAMES
-                folder.check_stage_one(other, config, data, names, start.digest)
+                adoption.check(other, config, data, names, start.digest)
             # Only now is anything written.
             stack.enter_context(lock.held(out))
             folder.claim(out, config, identity, accept_changes)
             if stage_one is not None:
-                folder.adopt(out, other, config, names)
+                adoption.adopt(out, other, config, names)
             folder.record_versions(out)
             folder.record_skipped(out, data, console)
 

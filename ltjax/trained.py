@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 
-from ltjax import checkpoint, folder, retraining, streams
+from ltjax import adoption, checkpoint, retraining, streams
 from ltjax.config import Config
 from ltjax.data import order
 from ltjax.data.dataset import Dataset
@@ -35,7 +35,7 @@ def backbone(out, name, config, data):
 
     Raises `Mistake` for what is not there, or comes from another backbone.
     """
-    difference = folder.backbone_difference(out, config, data)
+    difference = adoption.backbone_difference(out, config, data)
     if difference:
         raise Mistake(f"{out} holds another run: {difference}")
     return Backbone(

@@ -168,9 +168,15 @@ def test_what_comes_back_otherwise_is_not_kept(tmp_path, monkeypatch):
     )
 
 
-def test_a_full_disk_is_told_and_costs_nothing(tmp_path, monkeypatch):
+ORBAX = "RESOURCE_EXHAUSTED: Failed writing: \"x/d\": Failed [os_error_code='28']"
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), ValueError(ORBAX)]
+)
+def test_a_full_disk_is_told_and_costs_nothing(tmp_path, monkeypatch, error):
     def full(*args, **more):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     checkpoint.save_step(tmp_path, (1,), {"a": jnp.ones(3)}, 1)
     monkeypatch.setattr(checkpoint.ocp, "save", full)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ltjax import limits, main
+from ltjax import config_file, limits
 from ltjax.data import manifest
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
@@ -12,7 +12,7 @@ CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config(path):
-    config = main.read_file(path)
+    config = config_file.read(path)
     limits.check(config)
     data = config.data
     if data.manifest is not None:

@@ -39,7 +39,8 @@ KNOWS = {
     "lock": {"mistake"},
     "stopped": set(),
     "divergence": {"mistake", "report"},
-    "main": {"run", "config", "hosts", "limits", "mistake", "stopped"},
+    "config_file": {"config", "limits", "mistake"},
+    "main": {"run", "config", "config_file", "hosts", "mistake", "stopped"},
     "inspect": {"inspection", "mistake"},
 }
 # Run as `python -m ltjax.main`; only they read the command line.

@@ -1,6 +1,7 @@
 """The command line, as a user meets it: `ltjax.main.main(arguments)`."""
 
 import dataclasses
+import errno
 import os
 import re
 import signal
@@ -195,6 +196,18 @@ def test_a_signal_asks_to_stop_and_a_second_one_is_not_caught(capfd, name, code)
         signal.SIG_DFL,
         signal.default_int_handler,
     }
+
+
+def test_a_full_disk_is_told_in_one_line(desk, capsys, monkeypatch):
+    def full(*arguments, **more):
+        raise OSError(errno.ENOSPC, "No space left on device", "x/metrics.jsonl")
+
+    monkeypatch.setattr("ltjax.run.run", full)
+    assert main.main(["--config", "mine.py"]) == 2
+    assert capsys.readouterr().err == (
+        "ltjax: x/metrics.jsonl: No space left on device; what was saved before is "
+        "kept, the same command goes on from there\n"
+    )
 
 
 def test_our_own_failure_keeps_its_traceback(desk, monkeypatch):

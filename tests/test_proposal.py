@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ltjax import limits, main, proposal
+from ltjax import config_file, limits, proposal
 from ltjax.config import Config, Data, Srepr
 
 FOLDER = Data(source="folder", path="x")
@@ -57,7 +57,7 @@ def test_the_file_assigns_the_config(tmp_path, path, images):
     text = proposal.text(config, ('A "first" line.', "", 'C:\\new """ ä'))
     file = tmp_path / "mine.py"
     file.write_text(text, encoding="utf-8")
-    assert main.read_file(file) == config
+    assert config_file.read(file) == config
     assert text.startswith('"""A \\"first\\" line.\n\n')
     if path.isascii() and len(path) < 9:
         assert max(map(len, text.splitlines())) <= 88
