@@ -95,7 +95,7 @@ def work(flags):
 
     def told(key, state, batch):
         state, metrics = advance(key, state, batch)
-        return state, {"loss": metrics["loss"], "order": batch["label"]}
+        return state, {**metrics, "order": batch["label"]}
 
     refresh = extractor.make_refresh(
         extractor.of_point, net, normalise, flags.batch_size, chunk=1
