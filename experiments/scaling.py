@@ -101,7 +101,7 @@ def work(flags):
         if flags.reversed:
             batch = jax.tree.map(lambda leaf: leaf[::-1], batch)
         state, metrics = advance(key, state, batch)
-        return state, {"loss": metrics["loss"], "order": order}
+        return state, {**metrics, "order": order}
 
     refresh = extractor.make_refresh(
         extractor.of_point, net, normalise, flags.batch_size, chunk=1

@@ -155,7 +155,7 @@ def test_a_stopped_training_says_where_and_goes_on(place, tmp_path):
 
 
 def largest(path):
-    files = (file for file in path.rglob("*") if file.is_file())
+    files = (file for file in (path / "state").rglob("*") if file.is_file())
     return max(files, key=lambda file: file.stat().st_size)
 
 
@@ -186,7 +186,10 @@ def test_harm_is_told_and_mended(place, tmp_path):
     assert told[3].startswith(f"{kept}/heads/swa-none cannot be used: it has no rec")
     assert told[4].startswith(f"{kept}/heads/swa-la cannot be used: state")
     assert told[4].endswith("is missing")
-    assert older.exists()
+    # The one before the newest was used.
+    assert checkpoint.position(older) == (3, 0)
+    trained = [e["epoch"] for e in folder.events(out) if e.get("backbone") == "sgd"]
+    assert trained == [1, 2, 3, 4, 4]
     assert not list(kept.rglob("*.damaged"))
 
 

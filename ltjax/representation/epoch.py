@@ -14,7 +14,8 @@ def make_turn(step, prepare, collect):
     number into both, so a resumed run draws what an unbroken one draws. `carry` is the
     pair (state, posterior). `batch` holds images and labels as they are stored.
     `prepare(key, images)` augments and normalises a batch, `collect(posterior, state)`
-    folds the state into the posterior where a snapshot is due.
+    folds the state into the posterior where a snapshot is due. The metrics of `step`
+    have `finite`, as those of `step.make_step`.
     """
 
     def turn(keys, carry, batch):
@@ -71,7 +72,9 @@ def make_epoch(step, prepare, collect):
             return at + 1, carry, history, metrics["finite"]
 
         metrics = jax.eval_shape(turn_at, jnp.int32(0), carry)[1]
-        history = jax.tree.map(lambda m: jnp.zeros(len(rows), m.dtype), metrics)
+        history = jax.tree.map(
+            lambda m: jnp.zeros((len(rows), *m.shape), m.dtype), metrics
+        )
         begin = jnp.asarray(first, jnp.int32), carry, history, jnp.bool(True)
         _, carry, history, _ = jax.lax.while_loop(unfinished, body, begin)
         return carry, history
