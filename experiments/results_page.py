@@ -36,7 +36,7 @@ SECTIONS = (
     Section(
         "CIFAR-100-LT, imbalance factor 100, CPU recipe",
         "cifar100_lt100_cpu",
-        (0, 1),
+        (0, 1, 2),
         "ResNet-32, 48 epochs a backbone instead of 200, on two CPU cores: the level "
         "is below the literature's; what is compared is the rows.",
         "Not run, for want of an accelerator: the recipe of 200 epochs, where CE alone "
