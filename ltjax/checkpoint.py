@@ -53,8 +53,13 @@ def save_step(folder, at, tree, keep, note=None, made=None):
 
     Then deletes all but the `keep` newest ones.
     """
-    save(folder / "-".join(map(str, at)), tree, note, made)
+    save(place(folder, at), tree, note, made)
     hosts.by_first(lambda: _forget_all_but(steps(folder)[:keep], folder))
+
+
+def place(folder, at):
+    """The folder of (epochs,) or (epochs, steps)."""
+    return folder / "-".join(map(str, at))
 
 
 def steps(folder):

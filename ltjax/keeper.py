@@ -51,12 +51,12 @@ class Keeper:
 
     def save(self, at, tree, note=None):
         """Saves at (epochs,) or (epochs, steps), and deletes what is too old."""
-        begin = time.monotonic()
-        checkpoint.save_step(
-            self._folder, at, tree, self._settings.keep, note, self._session.made
+        made, keep = self._session.made, self._settings.keep
+        self._cost = self._session.timed(
+            checkpoint.place(self._folder, at),
+            lambda: checkpoint.save_step(self._folder, at, tree, keep, note, made),
         )
         self._last = time.monotonic()
-        self._cost = self._last - begin
 
     def forget_what_followed(self):
         """Deletes what was made of a backbone that is not at its end.

@@ -74,7 +74,17 @@ class Session:
 
     def save(self, path, tree, note=None):
         """Keeps a tree, and a JSON note with it, for `holds` and `checkpoint.load`."""
-        checkpoint.save(path, tree, note, self.made)
+        self.timed(path, lambda: checkpoint.save(path, tree, note, self.made))
+
+    def timed(self, path, save):
+        """Calls `save()`, which writes the checkpoint `path`; returns its seconds."""
+        begin = time.monotonic()
+        save()
+        seconds = time.monotonic() - begin
+        name = path.relative_to(self.out / "checkpoints").as_posix()
+        event = {"event": "save", "name": name, "stage": "saving", "seconds": seconds}
+        self.writer.write(event)
+        return seconds
 
     def holds(self, path):
         """Whether something is saved at `path` and whole.

@@ -1,0 +1,297 @@
+r"""Kills runs at random instants, damages what they saved, and compares bit for bit.
+
+    python experiments/fault_injection.py --config configs/digits_lt.py --kills 100 \
+        --seed 0 --out fault_injection.json
+
+One run is left alone. Others, of the same config, are killed (`kill -9`) at random
+instants, a third of them while something is being saved, and started again by the same
+command until they have finished; in between, what `faults.py` knows is done to them.
+Every finished run is compared with the first: rows, figures per class, losses, and all
+arrays of all checkpoints. The last line is `kills N, differences D`; the exit code is 0
+without a difference, 1 with one. Flags that are not named here are the run's.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import faults
+import jax
+import numpy as np
+
+from ltjax import checkpoint, folder, revision
+from ltjax.mistake import Mistake, exit_code
+from ltjax.report.writer import write_json
+
+# Seconds that no run takes; one that does hangs.
+_PATIENCE = 1200
+# Kills between two rounds of all other faults.
+_ROUND = 30
+# In every folder that orbax has finished writing.
+_BY_ORBAX = "_CHECKPOINT_METADATA"
+
+
+def read(args):
+    """The flags of a command line, and those of the run."""
+    first, *_ = __doc__.splitlines()
+    parser = argparse.ArgumentParser(description=first.lstrip('r"'), allow_abbrev=False)
+    add = parser.add_argument
+    add("--config", type=Path, required=True, help="config file of the runs")
+    add("--kills", type=int, default=5, help="how many runs are killed")
+    add("--seed", type=int, default=0, help="of the instants and the damages")
+    add("--out", type=Path, help="JSON file for the report")
+    add("--work", type=Path, help="folder for the runs; by default one that is deleted")
+    flags, rest = parser.parse_known_args(args)
+    if flags.kills < 1:
+        raise Mistake(f"--kills is {flags.kills}; it must be at least 1")
+    if flags.out and not flags.out.absolute().parent.is_dir():
+        raise Mistake(f"--out {flags.out} lies in no folder; make it first")
+    if not flags.config.is_file():
+        raise Mistake(f"--config {flags.config} is not a file")
+    return flags, rest
+
+
+class Runs:
+    """Starts the same command again and again, in one folder or another."""
+
+    def __init__(self, config, rest, work):
+        """`rest` are flags of the run; all runs share a compilation cache in `work`."""
+        self._args = ["--config", str(config), *rest]
+        self._log = work / "log.txt"
+        settings = {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_COMPILATION_CACHE_DIR": str(work / "cache"),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        self._env = {**os.environ, **settings}
+
+    def _command(self, out, program):
+        return (sys.executable, "-c", program, *self._args, "--out", str(out))
+
+    def start(self, out, program=faults.PROGRAM):
+        """A process of the run in `out`; the log has what it says."""
+        with self._log.open("wb") as log:
+            command = self._command(out, program)
+            return subprocess.Popen(command, stdout=log, stderr=log, env=self._env)
+
+    def finish(self, out, program=faults.PROGRAM):
+        """The exit code of a run that is left alone, and what it said on stderr."""
+        ended = subprocess.run(
+            self._command(out, program),
+            capture_output=True,
+            text=True,
+            env=self._env,
+            timeout=_PATIENCE,
+        )
+        return ended.returncode, ended.stderr
+
+    def refused(self, out, program=faults.PROGRAM):
+        """Whether a run ends with one line and exit code 2; None if it just ends."""
+        code, said = self.finish(out, program)
+        lines = [line for line in said.splitlines() if line.startswith("ltjax: ")]
+        if code == 0:
+            return None
+        return code == 2 and len(lines) == 1 and "Traceback" not in said
+
+    def until(self, out, text, program=faults.PROGRAM):
+        """Whether a run says the text; it is killed as soon as it has."""
+        process = self.start(out, program)
+        while process.poll() is None and text not in self.said():
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        return text in self.said()
+
+    def said(self):
+        """What the process that was started last has said."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+
+def kill(runs, out, rng, seconds):
+    """Starts the run in `out` and kills it within so many seconds, or in a save.
+
+    None if it ended before, else where it was.
+    """
+    in_save = rng.random() < 1 / 3
+    process, begin = runs.start(out), time.monotonic()
+    # When the next save is, nobody knows: it is waited for, and a little longer.
+    until = begin + rng.uniform(0, seconds)
+    while process.poll() is None and time.monotonic() < begin + _PATIENCE:
+        if time.monotonic() >= until and (not in_save or saving(out)):
+            time.sleep(rng.uniform(0, 0.02))
+            break
+        time.sleep(0.001 if in_save else 0.01)
+    process.kill()
+    code = process.wait()
+    if code not in (0, -signal.SIGKILL):
+        raise RuntimeError(f"a run ended with {code}: {runs.said()}")
+    if code == 0:
+        return None
+    after = time.monotonic() - begin
+    return {"stage": stage(out), "saving": saving(out), "seconds": round(after, 2)}
+
+
+def saving(out):
+    """Whether a checkpoint is begun and not finished."""
+    try:
+        return any(
+            "orbax-checkpoint-tmp" in str(path)
+            or (path.name == _BY_ORBAX and not (path.parent / faults.RECORD).exists())
+            for path in (out / "checkpoints").rglob("*")
+        )
+    except FileNotFoundError:  # a folder was renamed just now
+        return True
+
+
+def stage(out):
+    """What the run had saved last."""
+    made = out / "checkpoints"
+    if (out / "results.json").exists():
+        return "report"
+    for name in ("heads", "features", "swa", "sgd"):
+        if (made / name).exists():
+            backbone = "swa" if (made / "swa").exists() else "sgd"
+            return name if name == backbone else f"{name} of {backbone}"
+    return "start"
+
+
+def differences(out, whole):
+    """Names what two finished runs do not share, bit for bit; seconds aside."""
+    found = []
+    for file in ("results.json", "classes.json"):
+        ours, theirs = (_timeless(folder.read_json(run / file)) for run in (out, whole))
+        if ours != theirs:
+            found.append(file)
+    ours, theirs = (_told(run) for run in (out, whole))
+    found += [
+        f"told of {key}"
+        for key in sorted(ours | theirs)
+        if ours.get(key) != theirs.get(key)
+    ]
+    ours, theirs = (_arrays(run) for run in (out, whole))
+    for name in sorted(ours.keys() | theirs.keys()):
+        if ours.get(name) != theirs.get(name):
+            found.append(name)
+    return found
+
+
+def _timeless(tree):
+    if isinstance(tree, dict):
+        return {k: _timeless(v) for k, v in tree.items() if k != "seconds"}
+    return [_timeless(item) for item in tree] if isinstance(tree, list) else tree
+
+
+def _told(out):
+    """The last event of each kind and place; a kill may have one told twice."""
+    names = ("event", "backbone", "epoch", "row", "name")
+    return {
+        " ".join(str(event[name]) for name in names if name in event): _timeless(event)
+        for event in folder.events(out)
+        if event["event"] != "save"  # when that is, the clock decides
+    }
+
+
+def _arrays(out):
+    """Bytes, shape and type of every array that a finished run uses, by its name."""
+    made = out / "checkpoints"
+    places = [checkpoint.steps(made / name)[0] for name in ("sgd", "swa")]
+    places += sorted(
+        mark.parent
+        for name in ("features", "heads")
+        for mark in (made / name).rglob(faults.RECORD)
+    )
+    found = {}
+    for place in places:
+        tree = checkpoint.load_as_saved(place)
+        for path, leaf in jax.tree.leaves_with_path(tree):
+            name = f"{place.relative_to(made)}{jax.tree_util.keystr(path)}"
+            leaf = np.asarray(leaf)
+            found[name] = str(leaf.dtype), leaf.shape, leaf.tobytes()
+    return found
+
+
+def inject(flags, rest, work):
+    """Kills, damages, compares; returns the report."""
+    rng = np.random.default_rng(flags.seed)
+    runs, begin = Runs(flags.config, rest, work), time.monotonic()
+    whole = work / "whole"
+    # The second one has all compiled, as those that are killed.
+    for out in (work / "first", whole):
+        started = time.monotonic()
+        code, said = runs.finish(out)
+        if code:
+            raise Mistake(f"the run that is left alone ends with {code}: {said}")
+    seconds = time.monotonic() - started
+    print(f"a run takes {seconds:.1f} s", flush=True)
+    kills, met, plan, number = [], [], [], 0
+    wrong = [f"first: {name}" for name in differences(work / "first", whole)]
+    while True:
+        out = work / f"run{number}"
+        ended = len(kills) == flags.kills and not plan
+        if ended:
+            runs.finish(out)
+        if (out / "results.json").exists():
+            wrong += [f"{out.name}: {name}" for name in differences(out, whole)]
+            number += 1
+        if ended:
+            break
+        seen = kill(runs, work / f"run{number}", rng, seconds)
+        if seen and len(kills) < flags.kills:
+            if len(kills) % _ROUND == 0:
+                plan += faults.everything(rng)
+            kills.append(seen)
+            print(f"kill {len(kills)}: {seen}", flush=True)
+        if seen and plan and not (work / f"run{number}" / "results.json").exists():
+            told = plan[0].meet(runs, work / f"run{number}", rng)
+            if told is not None:
+                met.append((plan.pop(0).name, told))
+                print(f"{met[-1][0]}: {'told' if told else 'NOT TOLD'}", flush=True)
+    wrong += [f"{name} was not told" for name, told in met if not told]
+    return {
+        "commit": revision.commit(),
+        "versions": {"jax": jax.__version__},
+        "config": flags.config.name,
+        "flags": rest,
+        "seed": flags.seed,
+        "seconds_of_a_run": seconds,
+        "seconds": time.monotonic() - begin,
+        "runs": number,
+        "kills": len(kills),
+        "kills_by_stage": dict(Counter(kill["stage"] for kill in kills)),
+        "kills_in_a_save": sum(kill["saving"] for kill in kills),
+        "faults": dict(Counter(name for name, _ in met)),
+        "differences": wrong,
+    }
+
+
+def main(args):
+    """Runs one command line; returns the exit code."""
+    counts = []
+    code = exit_code(lambda: counts.append(report(args)), "fault_injection")
+    return code or int(counts != [0])
+
+
+def report(args):
+    """Does what a command line asks for, writes the report; how many differences."""
+    flags, rest = read(args)
+    with tempfile.TemporaryDirectory() as temporary:
+        work = flags.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        found = inject(flags, rest, work.absolute())
+    if flags.out:
+        write_json(flags.out, found)
+    for name in found["differences"]:
+        print(f"difference: {name}")
+    count = len(found["differences"])
+    print(f"kills {found['kills']}, differences {count}")
+    return count
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
