@@ -4,8 +4,8 @@ r"""CIFAR-100-LT at imbalance factor 100, 48 epochs per backbone, for a CPU.
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 
 The files hold the whole CIFAR-100 in official order: `image` uint8 [N, 32, 32, 3] and
-`label`. About an hour on two cores that do nothing else; it may be stopped and goes on.
-Its figures are in experiments/results/cifar100_lt_cpu.json; how SRepr's alpha,
+`label`. One to two hours on two cores that do nothing else; it may be stopped and goes
+on. Its figures are in docs/results.md; how SRepr's alpha,
 temperature and form were chosen is in docs/decisions.md.
 """
 

@@ -37,5 +37,7 @@ config = Config(
     optim=Optim(epochs=200, warmup_epochs=5),
     swa=Swa(lr=0.02, rank=20),
     posterior=Posterior(samples=10),
-    classifier=Classifier(epochs=20, srepr=Srepr(alpha=0.5, temperature=2.0)),
+    classifier=Classifier(
+        epochs=20, srepr=Srepr(alpha=0.6, temperature=4.0, head="stage_one")
+    ),
 )

@@ -2,9 +2,8 @@
 
     python -m ltjax.main --config configs/digits_lt.py
 
-About a minute on two cores. The test set holds 50 images of every class. SRepr's alpha,
-temperature and form were chosen on held-out training images, by NLL
-(docs/decisions.md).
+About a minute on two cores. The test set holds 50 images of every class. SRepr's alpha
+and temperature were chosen on held-out training images (docs/decisions.md).
 """
 
 from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa

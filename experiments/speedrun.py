@@ -151,16 +151,17 @@ def speedrun(config, seeds, at_once, clock):
             rows = batches(jax.random.fold_in(keys.order, number), number)
             both, data = (keys.prepare, keys.step), {"image": images, "label": labels}
             (state, _), history = run_epoch(both, (state, ()), data, rows)
-            return (state, snapshot(average, state)), history["loss"].mean()
+            return (state, snapshot(average, state)), history["finite"].all()
 
         state = step.init(net.init(keys.init, normalise(images[:1])), tx)
         carry = state, swag.init(state.params, swa.rank)
-        (_, average), losses = jax.lax.scan(one, carry, jnp.arange(optim.epochs))
-        return average, losses
+        (_, average), finite = jax.lax.scan(one, carry, jnp.arange(optim.epochs))
+        return average, finite
 
-    average, losses = run("representation", represent, (keys,), (images, labels))
-    if not np.isfinite(losses).all():
-        raise Mistake(f"the loss became {losses[:, -1]}; try a smaller optim.lr")
+    average, finite = run("representation", represent, (keys,), (images, labels))
+    if not finite.all():
+        at = int(finite.all(0).argmin()) + 1
+        raise Mistake(f"a step of epoch {at} is not finite; try a smaller optim.lr")
 
     # The mean and every draw: statistics of their own, and features of several views.
     parts = extractor.of_swag, net, normalise

@@ -21,6 +21,7 @@ SWEEPS = {
     "sweep_digits": "sweep_digits_lt.jsonl",
 }
 BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
+PIPELINE = "pipeline_cpu.json"
 DOCUMENTS = ("README.md", "docs/decisions.md", "docs/performance.md")
 
 
@@ -179,7 +180,7 @@ def of_scaling(figures):
     """The rows of `scaling.py`."""
     rows = [
         (
-            f"{row['devices']}{', reversed' if row.get('control') else ''}",
+            f"{row['devices']}{', reversed' if row['control'] else ''}",
             row["images_per_device"],
             "yes" if row["same_order"] else "no",
             *(f"{row[part]:.1e}" for part in ("weights", "statistics", "loss")),
@@ -189,6 +190,16 @@ def of_scaling(figures):
     ]
     heads = ("devices", "images each", "same order", "weights", "statistics", "loss")
     return _markdown((*heads, "s per step"), rows)
+
+
+def of_pipeline(figures):
+    """The rows of `pipeline.py`."""
+    rows = [
+        (row["workers"], f"{row['first']:.1f}", f"{row['rate']:,.0f}")
+        for row in figures["rows"]
+    ]
+    heads = ("workers", "to the first batch, s", "images per second")
+    return _markdown(heads, rows)
 
 
 def _markdown(heads, rows):
@@ -215,6 +226,7 @@ def tables():
         "peaks": figures(of_peaks, BENCH),
         "digits_runs": figures(of_digits, BENCH),
         "scaling": figures(of_scaling, SCALING),
+        "pipeline": figures(of_pipeline, PIPELINE),
     }
 
 

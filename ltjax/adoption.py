@@ -18,16 +18,16 @@ def check(other, config, data, names, pretrained=None):
     difference = backbone_difference(other, config, data, pretrained)
     if difference:
         raise Mistake(f"--stage-one {other} was trained otherwise: {difference}")
-    last = str(config.optim.epochs)
+    last = config.optim.epochs
     for name in names:
         steps = checkpoint.steps(other / "checkpoints" / name)
         done = checkpoint.position(steps[0])[0] if steps else None
-        if str(done) != last:
+        if done != last:
             raise Mistake(
                 f"--stage-one {other} has {done} epochs of {name}; it must have "
                 f"finished the {last} of optim.epochs"
             )
-        wrong = checkpoint.sealed(steps[0]) and checkpoint.damage(steps[0])
+        wrong = checkpoint.damage(steps[0])
         if wrong:
             raise Mistake(f"--stage-one {steps[0]} cannot be used: {wrong}")
 
@@ -85,6 +85,5 @@ def _copy(source, target, name):
     shutil.rmtree(part, ignore_errors=True)
     with folder.writable(target):
         shutil.copytree(source / name, part)
-        checkpoint.seal_all(part)
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         part.rename(target / name)

@@ -18,6 +18,7 @@ from orbax.checkpoint import v1 as ocp
 
 from ltjax import hosts
 from ltjax.mistake import Mistake
+from ltjax.report.writer import write_json
 
 # Of what a checkpoint holds and how; another number is refused.
 FORMAT = 1
@@ -28,7 +29,6 @@ logging.getLogger("absl").addFilter(
 )
 
 _RECORD = "record.json"
-_ORBAX_FILE = "_CHECKPOINT_METADATA"  # one in every folder that orbax has finished
 _DAMAGED = ".damaged"
 
 
@@ -116,24 +116,7 @@ def seal(path, made=None):
                 if file.name != _RECORD
             },
         }
-        part = path / f"{_RECORD}.part"
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(record, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path / _RECORD)
-
-
-def seal_all(folder):
-    """Seals the checkpoints below `folder` that have no record, as they are."""
-    for mark in folder.rglob(_ORBAX_FILE):
-        if not sealed(mark.parent):
-            seal(mark.parent)
-
-
-def sealed(path):
-    """Whether a checkpoint has a record, be it right or wrong."""
-    return (path / _RECORD).exists()
+        write_json(path / _RECORD, record)
 
 
 def load(path, like):

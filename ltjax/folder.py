@@ -55,16 +55,12 @@ def claim(path, config, run, accept=False):
     whole = {"run": run, "config": dataclasses.asdict(config), "versions": versions}
     if record.exists():
         before = read_json(record)
-        theirs = before.get("versions", versions)
+        theirs = before.get("versions", {})
         found += _accepted(path, list(configs.differences(theirs, versions)), accept)
-        if "versions" not in before:
-            # Its checkpoints are older than records: they are taken as they are.
-            checkpoint.seal_all(path / "checkpoints")
-        elif not found:
+        if not found:
             return
-        whole["changes"] = before.get("changes", [])
-        if found:
-            whole["changes"].append({"at": _now(), "differences": found})
+        change = {"at": _now(), "differences": found}
+        whole["changes"] = [*before.get("changes", []), change]
     with writable(path):
         path.mkdir(parents=True, exist_ok=True)
         if found and (path / "results.json").exists():

@@ -112,7 +112,8 @@ def asked_to_stop(minutes):
     asked, begin = [], time.monotonic()
 
     def note(number, frame):
-        signal.signal(number, before[number])
+        for each, handler in before.items():
+            signal.signal(each, handler)
         asked.append(128 + number)
         # Not printed, which may have been what was interrupted.
         name = signal.Signals(number).name

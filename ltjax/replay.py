@@ -15,7 +15,7 @@ import optax
 from ltjax import backbone, divergence, folder
 from ltjax import config as configs
 from ltjax.losses import cross_entropy
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, exit_code
 from ltjax.representation import step
 from ltjax.streams import keys
 
@@ -71,19 +71,18 @@ def replayed(out):
 
 
 def main(args):
-    """Replays the run of one command line; returns the exit code, 0 or 2."""
+    """Replays the run of one command line; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m ltjax.replay", description=__doc__.split("\n\n")[0]
     )
     parser.add_argument("out", type=Path, help="folder of a run that diverged")
     out = parser.parse_args(args).out
-    try:
+
+    def tell():
         for line in replayed(out):
             print(line)
-    except Mistake as mistake:
-        print(f"ltjax: {mistake}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code(tell)
 
 
 if __name__ == "__main__":

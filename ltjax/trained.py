@@ -120,7 +120,7 @@ def _features(out, name, what):
 def _saved(path):
     if not path.exists():
         raise Mistake(f"{path} does not exist; finish the run first")
-    wrong = checkpoint.sealed(path) and checkpoint.damage(path)
+    wrong = checkpoint.damage(path)
     if wrong:
         raise Mistake(f"{path} cannot be used: {wrong}; run its command again")
     return checkpoint.load_as_saved(path)

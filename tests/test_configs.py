@@ -31,3 +31,12 @@ def test_the_known_sets_have_a_config():
         "inaturalist2018",
         "places_lt",
     }
+
+
+def test_cifar10_has_the_settings_of_cifar100():
+    """As its text says."""
+    one, other = (
+        config_file.read(CONFIGS[0].parent / f"cifar{n}_lt.py") for n in (10, 100)
+    )
+    for part in ("model", "optim", "swa", "posterior", "classifier"):
+        assert getattr(one, part) == getattr(other, part)

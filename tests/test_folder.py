@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ltjax
-from ltjax import checkpoint, folder, revision
+from ltjax import folder, revision
 from ltjax.config import Checkpoint, Config, Data, Optim
 from ltjax.data.dataset import Dataset, Split
 from ltjax.mistake import Mistake
@@ -110,19 +110,6 @@ def test_a_run_of_other_versions_is_refused(run, monkeypatch):
 
 def found_jax():
     return ".".join(version("jax").split(".")[:2])
-
-
-def test_checkpoints_older_than_records_are_taken_as_they_are(run):
-    path = run / "checkpoints" / "sgd" / "3"
-    checkpoint.save(path, {"a": np.ones(3, np.float32)})
-    (path / "record.json").unlink()
-    record = json.loads((run / "config.json").read_text())
-    del record["versions"]
-    (run / "config.json").write_text(json.dumps(record))
-    assert checkpoint.damage(path)
-    claim(run)
-    assert checkpoint.damage(path) is None
-    assert folder.changes(run) == []
 
 
 def test_damaged_results_are_told_and_made_again(run):
