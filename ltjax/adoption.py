@@ -43,7 +43,7 @@ def adopt(path, other, config, names):
     finished = (other / "results.json").exists()
     same_looks = _looks(theirs) == _looks(configs.identity(config))
     for name in names:
-        if (path / "checkpoints" / name).exists():
+        if checkpoint.steps(path / "checkpoints" / name):
             continue
         # Before the backbone, whose folder says that both are there.
         if finished and same_looks:
@@ -65,12 +65,15 @@ def backbone_difference(path, config, data, pretrained=None):
         difference = configs.first_difference(theirs, ours)
         same_data = found["data"] == folder.fingerprint(data)
         same_weights = found.get("pretrained") == pretrained
+        changed = folder.changes(path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise Mistake(f"{path} holds no run; give the folder of one") from None
     if not same_data:
         difference = difference or "its images or labels were others"
     if not same_weights:
         difference = difference or "its pretrained weights were others"
+    if changed:
+        difference = difference or f"it went on with {changed[0]['differences'][0]}"
     return difference
 
 

@@ -135,7 +135,8 @@ def train(session, name):
     )
     steps = len(jax.eval_shape(rows, keys.order, 0))
     per_epoch = -(-steps // (swa.every_steps or steps))
-    store = deviations.placed(swa.place, swa.rank, per_epoch)
+    place = swa.place if name == "swa" else "device"  # only SWA has deviations
+    store = deviations.placed(place, swa.rank, per_epoch)
     rate, tx, collect = rule(config, name, steps)
 
     def prepare(frozen, key, images):

@@ -5,6 +5,7 @@ with the checksum of every file, written last: without the record it is unfinish
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -91,6 +92,9 @@ def damage(path):
         except FileNotFoundError:
             return f"{name} is missing"
         except OSError as error:
+            # Not what may pass, such as too many open files.
+            if error.errno not in (errno.EIO, errno.EISDIR, errno.ENOTDIR):
+                raise
             return f"{name} cannot be read: {error.strerror}"
         if found != digest:
             return f"{name} is not what was written"
@@ -161,7 +165,7 @@ def _forget(path):
 
 def _forget_all_but(kept, folder):
     for path in folder.iterdir():
-        if path not in kept:
+        if path.is_dir() and path not in kept:
             shutil.rmtree(path)
 
 
@@ -184,7 +188,10 @@ def _reason(error):
     number = re.search(r"os_error_code='(\d+)'", str(error))
     if number:
         return os.strerror(int(number[1]))
-    return getattr(error, "strerror", None) or str(error).splitlines()[0]
+    return (
+        getattr(error, "strerror", None)
+        or f"{type(error).__name__} {error}".splitlines()[0]
+    )
 
 
 def _compare(path, tree):

@@ -48,8 +48,12 @@ def refuse(out, found, state, inputs, batch):
     advice = "try a smaller --optim.lr"
     # Of several processes each has a part of the batch only.
     if jax.process_count() == 1:
-        write(out / FILE, found, state, inputs(), batch["label"])
-        advice = f"python -m ltjax.replay {out} takes it again; {advice}"
+        try:
+            write(out / FILE, found, state, inputs(), batch["label"])
+            advice = f"python -m ltjax.replay {out} takes it again; {advice}"
+        except OSError as error:
+            (out / unfinished(out / FILE)).unlink(missing_ok=True)
+            advice = f"{FILE} cannot be written ({error.strerror}); {advice}"
     raise Mistake(f"{found.message()}; {advice}")
 
 

@@ -19,6 +19,9 @@ from ltjax.mistake import Mistake
 from ltjax.report.writer import unfinished, write_json
 from ltjax.revision import commit
 
+# What decides the shapes of what is saved.
+_SHAPES = ("model.", "swa.rank", "swa.dtype", "posterior.samples", "data.classes")
+
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -123,6 +126,12 @@ def _differences(record, run):
 
 
 def _accepted(path, differences, accept):
+    for difference in differences:
+        if difference.startswith(_SHAPES):
+            raise Mistake(
+                f"--out {path} holds another run: {difference}; give another --out, as "
+                "what it has saved does not fit"
+            )
     if differences and not accept:
         raise Mistake(
             f"--out {path} holds another run: {differences[0]}; give another --out, or "
@@ -153,8 +162,9 @@ def writable(path):
     """A context in which a folder that cannot be written is told in one line."""
     try:
         yield
-    except OSError as error:
-        raise Mistake(f"--out {path} cannot be written: {error.strerror}") from error
+    except OSError as error:  # which has no `strerror` where it is shutil's
+        reason = error.strerror or str(error).splitlines()[0]
+        raise Mistake(f"--out {path} cannot be written: {reason}") from error
 
 
 def fingerprint(data):
@@ -227,9 +237,11 @@ def events(path):
     found = []
     for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            found.append(json.loads(line))
+            event = json.loads(line)
         except ValueError:
             continue
+        if isinstance(event, dict):
+            found.append(event)
     return found
 
 
@@ -238,7 +250,7 @@ def seconds_per_stage(path):
     # Of an event that a kill made be repeated, the last one led to what was saved.
     last = {}
     for event in events(path):
-        if "stage" in event:
+        if "stage" in event and isinstance(event.get("seconds"), int | float):
             names = ("event", "backbone", "epoch", "row", "name")
             last[tuple(event.get(name) for name in names)] = event
     seconds = {}

@@ -83,6 +83,8 @@ def together(action):
         value = action()
     except Mistake as mistake:
         said = str(mistake)
+    except OSError as error:  # a full disk, say
+        said = f"{error.filename}: {error.strerror or error}"
     for index, other in enumerate(_gathered(said.encode()[:_LONGEST])):
         if other:
             at = f"process {index}: " if index else ""

@@ -26,7 +26,9 @@ class Keeper:
         The tree is placed like `like`. Raises `Mistake` where it has other shapes or
         types; tells where all that is there is damaged.
         """
-        paths = checkpoint.steps(self._folder)
+        # Of several processes one may not see the newest folder of another yet.
+        names = [path.name for path in checkpoint.steps(self._folder)]
+        paths = [self._folder / name for name in hosts.gathered(names)[0]]
         for path in paths:
             if self._session.holds(path):
                 try:

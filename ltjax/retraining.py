@@ -149,6 +149,11 @@ def fit(recipe, settings, key, view, labels, batches, watch):
                 f"the loss is {losses[finite.argmin()]} at step {at}, learning rate "
                 f"{float(rate(at)):g}; try a smaller --classifier.lr"
             )
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
+            raise Mistake(
+                f"a weight is not finite after epoch {epoch + 1}; "
+                "try a smaller --classifier.lr"
+            )
         watch(epoch, losses, params)
 
     return train.fit(

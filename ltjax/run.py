@@ -79,7 +79,8 @@ def run(config, out, console=None, stage_one=None, accept_changes=False, stoppin
     hosts.agree("config or data", lambda: json.dumps(identity))
     changed = hosts.together(lambda: folder.check(out, identity, accept_changes))
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
-    results = None if changed else folder.results(out, say)
+    found = folder.results(out, say) if hosts.first() and not changed else None
+    results = hosts.gathered(found)[0]
     if results:
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
         console.print(table(results))

@@ -60,6 +60,9 @@ def run(session, parts, shapes, begin):
         carry, account = parts.store.resumed(carry), Account(**note or {})
     if done < total:
         keeper.forget_what_followed()
+    if first >= parts.steps:  # its epoch had more steps, before an accepted change
+        done, first, account = done + 1, 0, Account()
+        keeper.save((done,), parts.store.whole(carry))
     with progress.stage(session.console, f"train {parts.name}", total, done) as advance:
         for number in range(done, total):
             pieces = parts.epochs.pieces(number, carry, first)

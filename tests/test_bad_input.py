@@ -602,6 +602,7 @@ CSVS = (
     ("a link out", "path,label\na.png,1\nl.png,2\n", "line 3: l.png leaves the folder"),
     ("a linked folder", "path,label\nup/o.png,1\n", "line 2: up/o.png leaves the"),
     ("a null byte", "path,label\n\0,1\nb,2\n", "none of the 2 images can be read"),
+    ("a null folder", "path,label\na\0/b,1\nb,2\n", "none of the 2 images can be read"),
     ("twice", "path,label\na,1\n./a,2\n", "line 3: ./a is there already, in line 2"),
     ("a split", "path,label,split\na,1,tset\n", "line 2: the split is 'tset', wanted"),
     (

@@ -10,7 +10,7 @@ import pytest
 
 import ltjax
 from ltjax import folder, revision
-from ltjax.config import Checkpoint, Config, Data, Optim
+from ltjax.config import Checkpoint, Config, Data, Optim, Posterior, Swa
 from ltjax.data.dataset import Dataset, Split
 from ltjax.mistake import Mistake
 
@@ -313,3 +313,20 @@ def test_seconds_are_summed_per_stage_over_all_processes(tmp_path):
         "representation": 6.5,
         "features": 0.25,
     }
+
+
+def test_what_would_not_fit_is_refused_even_if_it_is_accepted(run):
+    changes = {"posterior": Posterior(samples=3), "swa": Swa(rank=4)}
+    for name, change in changes.items():
+        with pytest.raises(Mistake, match="give another --out, as what it has"):
+            claim(run, dataclasses.replace(CONFIG, **{name: change}), accept=True)
+    claim(run)
+    assert folder.changes(run) == []
+
+
+def test_events_that_are_none_are_left_out(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(
+        '3\n["stage"]\n{"stage": "features", "seconds": "2"}\n'
+        '{"stage": "features", "seconds": 2}\n'
+    )
+    assert folder.seconds_per_stage(tmp_path) == {"features": 2}

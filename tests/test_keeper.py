@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import types
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,7 @@ def session_in(out, **settings):
         "out": out,
         "console": Console(file=io.StringIO(), width=500),
         "made": {},
+        "writer": types.SimpleNamespace(write=lambda event: None),
     }
     return Session(**{name: known.get(name) for name in names})
 

@@ -1,6 +1,7 @@
 """Runs that are killed, stopped and damaged come to the same bits."""
 
 import copy
+import dataclasses
 import io
 import json
 import shutil
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 from tiny import Place, quiet
 
-from ltjax import checkpoint, epochs, folder, lock
+from ltjax import adoption, checkpoint, epochs, folder, lock
 from ltjax.config import Classifier
 from ltjax.mistake import Mistake
 from ltjax.report.writer import Writer
@@ -202,3 +203,51 @@ def test_a_folder_in_use_is_refused_in_one_line(place, tmp_path):
         (out / "results.json").unlink()
         with pytest.raises(Mistake, match=f"^--out {out} is in use by process"):
             run(place.config, out, quiet())
+
+
+def test_deviations_on_the_host_change_rounding_only(place, tmp_path):
+    """Both backbones, of which only one has deviations."""
+    swa = dataclasses.replace(place.config.swa, place="host")
+    config = dataclasses.replace(place.config, swa=swa)
+    results = run(config, tmp_path / "x", quiet())
+    for row, same in zip(results["rows"], place.results["rows"], strict=True):
+        # The same numbers, folded by NumPy instead of the compiler.
+        assert row["nll"] == pytest.approx(same["nll"], rel=1e-3)
+
+
+def test_what_went_on_with_changes_is_not_taken_over(place, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(place.out, other)
+    optim = dataclasses.replace(place.config.optim, weight_decay=0.1)
+    changed = dataclasses.replace(place.config, optim=optim)
+    results = run(changed, other, quiet(), accept_changes=True)
+    assert results["changes"][0]["differences"] == [
+        "optim.weight_decay was 0.0005, now 0.1"
+    ]
+    with pytest.raises(
+        Mistake, match=r"trained otherwise: it went on with optim\.weig"
+    ):
+        run(changed, tmp_path / "new", quiet(), stage_one=other)
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_accepted_change_to_fewer_steps_an_epoch(place, tmp_path):
+    """A checkpoint within an epoch that has fewer steps now is at that epoch's end."""
+    out = tmp_path / "x"
+    with pytest.raises(Stopped):  # three steps an epoch, one a piece at first
+        run(place.config, out, quiet(), stopping=asked(2))
+    at = checkpoint.position(checkpoint.steps(out / "checkpoints" / "sgd")[0])
+    assert at[1] > 0
+    optim = dataclasses.replace(place.config.optim, batch_size=48)
+    changed = dataclasses.replace(place.config, optim=optim)
+    results = run(changed, out, quiet(), accept_changes=True)
+    assert "optim.batch_size" in results["changes"][0]["differences"][0]
+    last = checkpoint.steps(out / "checkpoints" / "sgd")[0]
+    assert checkpoint.position(last) == (4, 0)
+
+
+def test_an_adoption_that_was_killed_is_done_again(place, tmp_path):
+    out = tmp_path / "x"
+    (out / "checkpoints" / "sgd").mkdir(parents=True)
+    adoption.adopt(out, place.out, place.config, ("sgd",))
+    assert checkpoint.position(checkpoint.steps(out / "checkpoints" / "sgd")[0])[0] == 4

@@ -175,6 +175,8 @@ def _leaving(root):
     def leaves(path):
         if os.path.isabs(path) or path.split("/")[0] == "..":
             return True
+        if "\0" in path:  # no path at all, as reading it will tell
+            return False
         folder, name = os.path.split(path)
         there = os.path.join(real(folder), name)
         if os.path.islink(there):

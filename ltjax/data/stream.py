@@ -10,6 +10,8 @@ import contextlib
 import dataclasses
 import importlib.util
 import os
+import signal
+import threading
 import time
 from collections.abc import Sequence
 
@@ -66,6 +68,19 @@ def in_order(pictures, rows, batch_size, words=None):
     return Batches(pictures, parts, parts, words)
 
 
+def _begin_worker(index, count):
+    """Leaves Ctrl-C to the run, which still needs its batches, and ends with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    run = os.getppid()
+
+    def watch():
+        while os.getppid() == run:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class Reader:
     """An iterator over `Batches`, decoded ahead by threads or worker processes.
 
@@ -85,7 +100,8 @@ class Reader:
             dataset = dataset.mp_prefetch(
                 grain.MultiprocessingOptions(
                     num_workers=workers, per_worker_buffer_size=_AHEAD
-                )
+                ),
+                worker_init_fn=_begin_worker,
             )
         self._parallel = min(self._threads * max(workers, 1), len(batches))
         self._batches = iter(dataset)
