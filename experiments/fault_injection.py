@@ -97,7 +97,10 @@ class Runs:
         lines = [line for line in said.splitlines() if line.startswith("ltjax: ")]
         if code == 0:
             return None
-        return code == 2 and len(lines) == 1 and "Traceback" not in said
+        well = code == 2 and len(lines) == 1 and "Traceback" not in said
+        if not well:
+            print(f"exit code {code}, and it said: {said}", flush=True)
+        return well
 
     def until(self, out, text, program=faults.PROGRAM):
         """Whether a run says the text; it is killed as soon as it has."""
