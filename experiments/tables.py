@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and of two pages of docs/ from the result files.
+"""Writes the tables of README.md and of three pages of docs/ from the result files.
 
 python experiments/tables.py
 """
@@ -21,8 +21,11 @@ SWEEPS = {
     "sweep_digits": "sweep_digits_lt.jsonl",
 }
 BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
-PIPELINE = "pipeline_cpu.json"
-DOCUMENTS = ("README.md", "docs/decisions.md", "docs/performance.md")
+PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
+DOCUMENTS = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("decisions", "performance", "resuming")),
+)
 
 
 def of_run(path):
@@ -192,6 +195,27 @@ def of_scaling(figures):
     return _markdown((*heads, "s per step"), rows)
 
 
+def of_saving(figures):
+    """What saving took of a run."""
+    seconds = figures["seconds"]
+    total, saving = sum(seconds.values()), seconds["saving"]
+    row = f"{total:.1f}", f"{saving:.1f}", f"{100 * saving / total:.1f} %"
+    return _markdown(("all stages, s", "saving, s", "share"), [row])
+
+
+def of_faults(figures):
+    """What `fault_injection.py` did, and what it found."""
+    done = {
+        **{f"killed in {name}": n for name, n in figures["kills_by_stage"].items()},
+        **{name: n for name, n in figures["faults"].items()},
+        "all kills": figures["kills"],
+        "of them within a save": figures["kills_in_a_save"],
+        "runs that were finished": figures["runs"],
+        "**differences**": len(figures["differences"]),
+    }
+    return _markdown(("what", "times"), list(done.items()))
+
+
 def of_pipeline(figures):
     """The rows of `pipeline.py`."""
     rows = [
@@ -227,6 +251,8 @@ def tables():
         "digits_runs": figures(of_digits, BENCH),
         "scaling": figures(of_scaling, SCALING),
         "pipeline": figures(of_pipeline, PIPELINE),
+        "saving": figures(of_saving, RUNS["digits"]),
+        "faults": figures(of_faults, FAULTS),
     }
 
 
