@@ -5,11 +5,11 @@ r"""Fashion-MNIST-LT at imbalance factor 100, 16 epochs per backbone, for a CPU.
 
 The files hold Fashion-MNIST in official order: `image` uint8 [N, 28, 28, 1] and
 `label`; a file of only some of the images also needs `rank`, the place of each in the
-long-tailed draw. Fashion-MNIST has no
-customary long-tailed version: this is the rule and the draw of CIFAR-100-LT, 6,000
-images of class 0 down to 60 of class 9, 14,886 in all. SRepr's settings were
-chosen on held-out training images (docs/decisions.md). Its validation runs, `--data.holdout 50`, take
-`--data.largest 5900` (`--holdout-largest 5900` of experiments/table2.py).
+long-tailed draw. Fashion-MNIST has no customary long-tailed version: this is the rule
+and the draw of CIFAR-100-LT, 6,000 images of class 0 down to 60 of class 9, 14,886 in
+all. SRepr's settings were chosen on held-out training images (docs/decisions.md). Its
+validation runs, `--data.holdout 50`, take `--data.largest 5900` (`--holdout-largest
+5900` of experiments/table2.py). Its figures are in docs/results.md.
 """
 
 from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa

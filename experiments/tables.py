@@ -19,6 +19,7 @@ RUNS = {"digits": "digits_lt.json", "cifar": "cifar100_lt_cpu.json"}
 SWEEPS = {
     "sweep_cifar100": "sweep_cifar100_lt100_cpu.jsonl",
     "sweep_digits": "sweep_digits_lt.jsonl",
+    "sweep_fashion": "sweep_fashion_lt100_cpu.jsonl",
 }
 BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
