@@ -72,7 +72,8 @@ def test_results_are_plain_json_of_the_promised_shape(place):
         "imbalance_factor": 6,
     }
     assert found["seed"] == 0
-    assert set(found["seconds"]) == {"representation", "features", "classifier"}
+    stages = {"representation", "features", "classifier", "saving"}
+    assert set(found["seconds"]) == stages
     assert all(seconds > 0 for seconds in found["seconds"].values())
     for row in found["rows"]:
         assert list(row["acc"]) == ["many", "medium", "few", "all"]
