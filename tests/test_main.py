@@ -178,6 +178,14 @@ def test_a_run_that_was_asked_to_stop_says_how_to_go_on(desk, capsys, monkeypatc
     )
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C as in a terminal: what is started in the background may ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_signal_asks_to_stop_and_a_second_one_is_not_caught(capfd, name, code):
     number = getattr(signal, name)
