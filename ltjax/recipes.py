@@ -31,12 +31,12 @@ class Recipe(NamedTuple):
     averaged: bool = False  # whether its mean over the draws is a row, SWAG's
 
 
-def of_classifiers(settings, key, head, features, labels, counts, has_draws):
+def of_classifiers(settings, key, head, means, counts, has_draws):
     """A `Recipe` for each (classifier, variant) of a backbone, in the table's order.
 
-    `head` is the linear classifier of stage one, `features` [N, D] the plain training
-    images under the mean weights. `settings` is the `classifier` part of a config.
-    SRepr needs draws and is left out without them.
+    `head` is the linear classifier of stage one, `means` what `ncm.init` makes of the
+    plain training images under the mean weights. `settings` is the `classifier` part of
+    a config. SRepr needs draws and is left out without them.
     """
     dim, classes = head["kernel"].shape
 
@@ -69,7 +69,7 @@ def of_classifiers(settings, key, head, features, labels, counts, has_draws):
         elif method == "tau_norm":
             recipe = Recipe(tau_norm.init(head, settings.tau_norm), tau_norm.logits)
         elif method == "ncm":
-            recipe = Recipe(ncm.init(features, labels, classes), ncm.logits)
+            recipe = Recipe(means, ncm.logits)
         elif method == "la_posthoc":
             recipe = Recipe(
                 head,
@@ -94,7 +94,7 @@ def of_classifiers(settings, key, head, features, labels, counts, has_draws):
                     params, z[0], y, head, counts, settings.rho
                 ),
             )
-        elif has_draws:
+        elif method == "srepr" and has_draws:
             first = head if settings.srepr.head == "stage_one" else new_head()
             found |= _srepr(settings, first, seen_only(srepr.logits), counts)
             continue

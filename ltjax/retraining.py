@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from ltjax import checkpoint, devices, recipes, scoring
-from ltjax.classifier import train
+from ltjax.classifier import ncm, train
 from ltjax.data import sampling
 from ltjax.mistake import Mistake
 from ltjax.recipes import label
@@ -32,8 +32,7 @@ def rows(session, name, head, looks):
         session.config.classifier,
         session.keys.head,
         head,
-        looks.plain,
-        session.train["label"],
+        ncm.init(looks.plain, session.train["label"], len(counts)),
         counts,
         has_draws,
     )

@@ -34,7 +34,7 @@ from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.report.table import table
-from ltjax.report.writer import Writer, write_json
+from ltjax.report.writer import Writer, write_arrays, write_json
 from ltjax.session import Session
 from ltjax.streams import keys
 
@@ -141,6 +141,9 @@ def _stages(config, out, console, data, start, identity, stopping):
             "test": len(data.test.label),
             "counts": index.counts.tolist(),
             "imbalance_factor": config.data.imbalance_factor,
+            "image": list(data.train.image.shape[1:]),
+            "mean": list(map(float, mean)),
+            "std": list(map(float, std)),
             **({"manifest": data.manifest} if data.manifest else {}),
             **({"class_names": list(data.class_names)} if data.class_names else {}),
         },
@@ -152,6 +155,7 @@ def _stages(config, out, console, data, start, identity, stopping):
 
     def conclude():
         write_json(out / "classes.json", per_class)
+        write_arrays(out / "labels.npz", {"test": data.test.label})
         write_json(out / "results.json", results)
 
     hosts.by_first(conclude)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 
 from ltjax import adoption, checkpoint, retraining, streams
+from ltjax.classifier import ncm
 from ltjax.config import Config
 from ltjax.data import order
 from ltjax.data.dataset import Dataset
@@ -45,7 +46,7 @@ def backbone(out, name, config, data):
         data=data,
         index=order.class_index(data.train.label, data.classes),
         keys=streams.keys(config.seed),
-        head=_saved(out / "checkpoints" / "heads" / f"{name}-none"),
+        head=saved(out / "checkpoints" / "heads" / f"{name}-none"),
         plain=_features(out, name, "plain")[0],
         test=_features(out, name, "test"),
     )
@@ -57,8 +58,7 @@ def recipes(stored, settings):
         settings,
         stored.keys.head,
         stored.head,
-        stored.plain,
-        stored.data.train.label,
+        ncm.init(stored.plain, stored.data.train.label, stored.data.classes),
         stored.index.counts,
         has_draws=len(stored.test) > 1,
     )
@@ -66,7 +66,7 @@ def recipes(stored, settings):
 
 def params(stored, classifier, variant):
     """The parameters of a row, as the run trained them."""
-    return _saved(place(stored, classifier, variant))
+    return saved(place(stored, classifier, variant))
 
 
 def place(stored, classifier, variant):
@@ -114,10 +114,11 @@ def views(stored):
 
 
 def _features(out, name, what):
-    return _saved(out / "checkpoints" / "features" / name / what)
+    return saved(out / "checkpoints" / "features" / name / what)
 
 
-def _saved(path):
+def saved(path):
+    """The tree kept at `path`; raises `Mistake` where it is not there or damaged."""
     if not path.exists():
         raise Mistake(f"{path} does not exist; finish the run first")
     wrong = checkpoint.damage(path)

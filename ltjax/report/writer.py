@@ -3,6 +3,8 @@
 import json
 import os
 
+import numpy as np
+
 
 class Writer:
     """Appends events to a file, one JSON object a line, flushed when `write` returns.
@@ -35,16 +37,24 @@ def write_json(path, value):
 
     NaN and infinity are refused with `ValueError`: no JSON has them.
     """
-    text = json.dumps(value, indent=1, allow_nan=False)
+    text = json.dumps(value, indent=1, allow_nan=False) + "\n"
+    _write(path, lambda file: file.write(text.encode()))
+
+
+def write_arrays(path, arrays):
+    """Writes an `.npz` of named arrays in one step."""
+    _write(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+def _write(path, write):
     part = path.with_name(unfinished(path))
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.write("\n")
+    with part.open("wb") as file:
+        write(file)
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
 
 
 def unfinished(path):
-    """The name under which `write_json` writes, until the file is whole."""
+    """The name under which a file is written, until it is whole."""
     return path.name + ".part"

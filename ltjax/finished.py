@@ -1,0 +1,175 @@
+"""A finished run, opened without its data: what it needs to see new images."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ltjax import (
+    backbone,
+    checkpoint,
+    extractor,
+    folder,
+    recipes,
+    scoring,
+    streams,
+    trained,
+)
+from ltjax import config as configs
+from ltjax.config import Config
+from ltjax.data import augment
+from ltjax.extractor import Members
+from ltjax.mistake import Mistake
+from ltjax.models.network import Network
+from ltjax.posterior import swag
+
+
+class Finished(NamedTuple):
+    """What a run keeps of one backbone; member 0 is the mean, the others are draws."""
+
+    out: Path
+    config: Config
+    results: dict  # of results.json
+    backbone: str  # "sgd" or "swa"
+    net: Network
+    prepare: Callable  # images uint8 [B, H, W, ch] -> what the network takes
+    weights: Any  # parameters of "sgd", a `swag.State` of "swa"
+    members: Members
+    batch_stats: dict  # [M + 1, ...]
+
+    @property
+    def counts(self):
+        """Training images per class, int [C]."""
+        return np.asarray(self.results["dataset"]["counts"])
+
+
+def read(out, name="swa"):
+    """Opens the backbone `name`, "sgd" or "swa", of the finished run in `out`.
+
+    Raises `Mistake` for a run that is not finished, or not whole.
+    """
+    out = Path(out)
+    results = _results(out)
+    record = folder.read_json(out / "config.json")
+    config = configs.of_record(record["config"])
+    data = results["dataset"]
+    if "image" not in data:
+        raise Mistake(
+            f"{out / 'results.json'} does not tell the shape of images: an earlier "
+            "version wrote it; delete it and run the same command again"
+        )
+    net = backbone.network(config.model, data["classes"])
+    start = backbone.start(config.model, data["image"][-1])
+    if start.digest != record["run"]["pretrained"]:
+        raise Mistake(
+            f"model.pretrained {config.model.pretrained} is not the file that {out} "
+            "began with"
+        )
+
+    def prepare(images):
+        images = augment.normalise(
+            images, np.array(data["mean"]), np.array(data["std"])
+        )
+        return start.trunk(start.frozen, images)
+
+    steps = checkpoint.steps(out / "checkpoints" / name)
+    state, posterior = trained.saved(
+        steps[0] if steps else out / "checkpoints" / name / str(config.optim.epochs)
+    )
+    posterior_of = config.posterior
+    samples = posterior_of.samples if name == "swa" else 0
+    return Finished(
+        out=out,
+        config=config,
+        results=results,
+        backbone=name,
+        net=net,
+        prepare=prepare,
+        weights=swag.State(**posterior) if name == "swa" else state["params"],
+        members=extractor.members(
+            streams.keys(config.seed).members, samples, posterior_of.scale
+        ),
+        batch_stats=trained.saved(
+            out / "checkpoints" / "features" / name / "batch_stats"
+        ),
+    )
+
+
+def features(run, samples=0):
+    """Builds `features(images uint8 [B, H, W, ch]) -> [samples + 1, B, D]`, compiled.
+
+    Under the mean weights, then `samples` draws, at most as many as the run has.
+    """
+    posterior = run.config.posterior
+    draw = extractor.of_swag if run.backbone == "swa" else extractor.of_point
+    compute = extractor.make_features(
+        draw, run.net, run.prepare, posterior.batch_size, posterior.chunk
+    )
+    first = partial(jax.tree.map, lambda leaf: leaf[: samples + 1])
+    members, stats = first(run.members), first(run.batch_stats)
+    return partial(jax.jit(compute), run.weights, members, stats)
+
+
+def test_features(run):
+    """The features [M + 1, N, D] of the test images, as the run saw them."""
+    return trained.saved(run.out / "checkpoints" / "features" / run.backbone / "test")
+
+
+def test_labels(run):
+    """The labels [N] of the test images."""
+    with np.load(run.out / "labels.npz", allow_pickle=False) as file:
+        return file["test"]
+
+
+def classifier(run, name, variant=""):
+    """`log_probs(features [K, B, D]) -> [B, C]` of a row's classifier.
+
+    It reads the mean's features, the first. Raises `Mistake` for a row that the run
+    does not have.
+    """
+    return scoring.one_pass(*_head(run, name, variant))
+
+
+def averaged(run, name, variant=""):
+    """The same of the row's mean over K draws, SWAG's, for features of draws only."""
+    return scoring.every_draw(*_head(run, name, variant))
+
+
+def _head(run, name, variant):
+    rows = {
+        (row["classifier"], row["variant"])
+        for row in run.results["rows"]
+        if row["backbone"] == run.backbone
+    }
+    if (name, variant) not in rows:
+        known = ", ".join(sorted("/".join(filter(None, row)) for row in rows))
+        wanted = "/".join(filter(None, (name, variant)))
+        raise Mistake(
+            f"{run.out} has no classifier {wanted} of {run.backbone}; it has {known}"
+        )
+    settings = run.config.classifier
+    # A headline of SRepr is kept under the name of its form.
+    kept = variant or (f"c-{settings.srepr.form}" if name == "srepr" else "")
+    heads = run.out / "checkpoints" / "heads"
+    made = recipes.of_classifiers(
+        settings,
+        streams.keys(run.config.seed).head,
+        trained.saved(heads / recipes.label(run.backbone, "none", "")),
+        None,  # what NCM learned is read below
+        run.counts,
+        has_draws=run.backbone == "swa",
+    )
+    params = trained.saved(heads / recipes.label(run.backbone, name, kept))
+    return made[name, kept].logits, params
+
+
+def _results(out):
+    file = out / "results.json"
+    if not (out / "config.json").is_file():
+        raise Mistake(f"{out} holds no run; give the folder of one")
+    if not file.is_file():
+        raise Mistake(f"{out} holds a run that is not finished; run its command again")
+    return folder.read_json(file)

@@ -1,0 +1,75 @@
+"""A finished run sees images as it did while it ran, without its data."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from ltjax import finished, scoring
+from ltjax.loading import load
+from ltjax.mistake import Mistake
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+
+@pytest.mark.parametrize(("name", "samples"), [("sgd", 0), ("swa", 2)])
+def test_features_of_the_test_images_are_those_of_the_run(place, name, samples):
+    run = finished.read(place.out, name)
+    images = load(place.config.data).test.image
+    seen = finished.features(run, samples)(images)
+    kept = finished.test_features(run)
+    # Batches are of other sizes than in the run, on one device instead of two.
+    np.testing.assert_allclose(seen, kept, rtol=1e-5, atol=1e-5)
+    assert seen.shape[0] == samples + 1
+
+
+def test_every_row_comes_out_again(place):
+    runs = {name: finished.read(place.out, name) for name in ("sgd", "swa")}
+    labels = finished.test_labels(runs["swa"])
+    np.testing.assert_array_equal(labels, load(place.config.data).test.label)
+    for row in place.results["rows"]:
+        run = runs["sgd" if row["backbone"] == "sgd" else "swa"]
+        z = finished.test_features(run)
+        z, how = (
+            (z[1:], finished.averaged)
+            if row["backbone"] == "swag"
+            else (z[:1], finished.classifier)
+        )
+        log_probs = how(run, row["classifier"], row["variant"])
+        figures, _ = scoring.score(log_probs, z, labels, run.counts)
+        assert figures == {name: row[name] for name in figures}
+        total = np.exp(log_probs(z)).sum(-1)
+        np.testing.assert_allclose(total, 1, rtol=1e-5)
+
+
+def test_what_is_not_there_is_named(place, tmp_path):
+    run = finished.read(place.out)
+    with pytest.raises(Mistake, match="no classifier lda of swa; it has crt, disalign"):
+        finished.classifier(run, "lda")
+    with pytest.raises(Mistake, match="holds no run"):
+        finished.read(tmp_path)
+    copy = tmp_path / "run"
+    shutil.copytree(place.out, copy)
+    results = json.loads((copy / "results.json").read_text())
+    del results["dataset"]["image"]
+    (copy / "results.json").write_text(json.dumps(results))
+    with pytest.raises(Mistake, match="an earlier version wrote it"):
+        finished.read(copy)
+    (copy / "results.json").unlink()
+    with pytest.raises(Mistake, match="not finished"):
+        finished.read(copy)
+    shutil.copy(place.out / "results.json", copy)
+    shutil.rmtree(copy / "checkpoints" / "swa")
+    with pytest.raises(Mistake, match="does not exist"):
+        finished.read(copy)
+
+
+def test_one_image_alone_is_seen_as_among_others(place):
+    run = finished.read(place.out)
+    see = finished.features(run)
+    images = load(place.config.data).test.image[:3]
+    # Sums of another order in products of another size.
+    np.testing.assert_allclose(see(images[:1])[0], see(images)[0, :1], atol=1e-5)
+    assert jax.tree.leaves(run.batch_stats)[0].shape[0] == 3
