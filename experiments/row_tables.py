@@ -4,6 +4,7 @@ import numpy as np
 from scipy import stats
 
 from ltjax.classifier import TITLES
+from ltjax.report.aggregate import moments
 
 # Columns: heading, decimals, what of a line, whether lower is better (None: neither).
 MAIN = (
@@ -54,14 +55,14 @@ def table(rows, columns, first="row", name=title):
     for heading, decimals, figure, lower in columns:
         means = {}
         for row, lines in rows.items():
-            values = [figure(line) for line in lines]
-            if None in values:
+            mean, std = moments([figure(line) for line in lines]).values()
+            if mean is None:
                 cells[row, heading] = "–"
                 continue
-            means[row] = float(f"{np.mean(values):.{decimals}f}")
+            means[row] = float(f"{mean:.{decimals}f}")
             text = f"{means[row]:.{decimals}f}"
-            if len(values) > 1:
-                text += f" ± {np.std(values, ddof=1):.{decimals}f}"
+            if std is not None:
+                text += f" ± {std:.{decimals}f}"
             cells[row, heading] = text
         single = [mean for row, mean in means.items() if row[0] != "swag"]
         if lower is None or not single:
