@@ -38,7 +38,7 @@ def same_start(stored):
     recipe = rows(stored).get(SAME_START)
     if recipe is None:
         return None
-    place = trained.place(stored, *SAME_START)
+    place = stored.out / "checkpoints" / "beside" / label(stored.name, *SAME_START)
     if not place.exists():
         begin = time.monotonic()
         params = trained.fit(

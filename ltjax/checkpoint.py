@@ -31,6 +31,7 @@ logging.getLogger("absl").addFilter(
 
 _RECORD = "record.json"
 _DAMAGED = ".damaged"
+_AT_ONCE = 2**28  # bytes that are read back together, unless one array has more
 
 
 def save(path, tree, note=None, made=None):
@@ -128,17 +129,27 @@ def load(path, like):
 
     Raises `Mistake` where it has others. Files are not checked: see `damage`.
     """
-    _refuse_difference(path, ocp.metadata(path.absolute()).metadata, like)
+    refuse_difference(path, ocp.metadata(path.absolute()).metadata, like)
     return ocp.load(path.absolute(), _abstract(like))
 
 
-def load_as_saved(path):
-    """The tree saved at `path`, with the shapes and types it has, on one device."""
-    saved = ocp.metadata(path.absolute()).metadata
-    shapes = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), saved
-    )
-    return ocp.load(path.absolute(), _abstract(shapes))
+def load_as_saved(path, names=None):
+    """The tree saved at `path`, with the shapes and types it has, in NumPy arrays.
+
+    Of a dict only the entries `names`, if they are given.
+    """
+    like = jax.tree.map(_empty, ocp.metadata(path.absolute()).metadata)
+    if names is None:
+        return ocp.load(path.absolute(), like)
+    for name in like.keys() - set(names):
+        like[name] = jax.tree.map(lambda leaf: ocp.PLACEHOLDER, like[name])
+    found = ocp.load(path.absolute(), like)
+    return {name: found[name] for name in names}
+
+
+def names(path):
+    """The names of the entries of the dict saved at `path`."""
+    return set(ocp.metadata(path.absolute()).metadata)
 
 
 def note(path):
@@ -196,13 +207,27 @@ def _reason(error):
 
 def _compare(path, tree):
     """Reads back what was written, into the host's memory, bit for bit."""
-    like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), tree)
-    with _written(path):
-        found = ocp.load(path, like)
-    for leaf, back in zip(jax.tree.leaves(tree), jax.tree.leaves(found)):
-        for index, part in _parts(leaf):
-            if np.asarray(part).tobytes() != np.asarray(back[index]).tobytes():
-                raise Mistake(f"{path} is not what was written; is the disk sound?")
+    leaves, structure = jax.tree.flatten(tree)
+    first = 0
+    while first < len(leaves):
+        last, size = first + 1, leaves[first].nbytes
+        while last < len(leaves) and size + leaves[last].nbytes <= _AT_ONCE:
+            size += leaves[last].nbytes
+            last += 1
+        like = [ocp.PLACEHOLDER] * len(leaves)
+        like[first:last] = map(_empty, leaves[first:last])
+        with _written(path):
+            found = ocp.load(path, structure.unflatten(like))
+        found = structure.flatten_up_to(found)[first:last]
+        for leaf, back in zip(leaves[first:last], found, strict=True):
+            for index, part in _parts(leaf):
+                if np.asarray(part).tobytes() != np.asarray(back[index]).tobytes():
+                    raise Mistake(f"{path} is not what was written; is the disk sound?")
+        first = last
+
+
+def _empty(leaf):
+    return np.empty(leaf.shape, leaf.dtype)
 
 
 def _parts(leaf):
@@ -236,8 +261,11 @@ def _abstract(like):
     return jax.tree.map(abstract, like)
 
 
-def _refuse_difference(path, saved, like):
-    """Orbax casts to another type in silence, and does not say which shape is wrong."""
+def refuse_difference(path, saved, like):
+    """Raises `Mistake` where two trees have other names, shapes or types.
+
+    Orbax casts to another type in silence, and does not say which shape is wrong.
+    """
     saved, like = _leaves(saved), _leaves(like)
     for name in sorted(saved.keys() | like.keys()):
         found, wanted = (tree.get(name, "nothing") for tree in (saved, like))

@@ -64,8 +64,14 @@ def spread(images):
 
 
 def local(tree):
-    """Of arrays that lie whole on every device, the copy of the first one here."""
-    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+    """On the first device here: of arrays that lie whole on every device, its copy."""
+
+    def place(leaf):
+        if isinstance(leaf, np.ndarray):
+            return jax.device_put(leaf, jax.local_devices()[0])
+        return leaf.addressable_data(0)
+
+    return jax.tree.map(place, tree)
 
 
 def check(name, batch_size):

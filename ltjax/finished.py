@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ltjax import (
@@ -75,12 +76,10 @@ def read(out, name="swa"):
         )
         return start.trunk(start.frozen, images)
 
-    steps = checkpoint.steps(out / "checkpoints" / name)
-    state, posterior = trained.saved(
-        steps[0] if steps else out / "checkpoints" / name / str(config.optim.epochs)
+    state, posterior = jax.tree.map(
+        jnp.asarray, checkpoint.load_as_saved(trained.newest(out, name))
     )
-    posterior_of = config.posterior
-    samples = posterior_of.samples if name == "swa" else 0
+    samples = config.posterior.samples if name == "swa" else 0
     return Finished(
         out=out,
         config=config,
@@ -90,11 +89,9 @@ def read(out, name="swa"):
         prepare=prepare,
         weights=swag.State(**posterior) if name == "swa" else state["params"],
         members=extractor.members(
-            streams.keys(config.seed).members, samples, posterior_of.scale
+            streams.keys(config.seed).members, samples, config.posterior.scale
         ),
-        batch_stats=trained.saved(
-            out / "checkpoints" / "features" / name / "batch_stats"
-        ),
+        batch_stats=trained.features(out, name, "batch_stats"),
     )
 
 
@@ -115,7 +112,7 @@ def features(run, samples=0):
 
 def test_features(run):
     """The features [M + 1, N, D] of the test images, as the run saw them."""
-    return trained.saved(run.out / "checkpoints" / "features" / run.backbone / "test")
+    return trained.features(run.out, run.backbone, "test")
 
 
 def test_labels(run):
@@ -153,17 +150,20 @@ def _head(run, name, variant):
     settings = run.config.classifier
     # A headline of SRepr is kept under the name of its form.
     kept = variant or (f"c-{settings.srepr.form}" if name == "srepr" else "")
-    heads = run.out / "checkpoints" / "heads"
     made = recipes.of_classifiers(
         settings,
         streams.keys(run.config.seed).head,
-        trained.saved(heads / recipes.label(run.backbone, "none", "")),
+        _params(run, "none", ""),
         None,  # what NCM learned is read below
         run.counts,
         has_draws=run.backbone == "swa",
     )
-    params = trained.saved(heads / recipes.label(run.backbone, name, kept))
-    return made[name, kept].logits, params
+    return made[name, kept].logits, _params(run, name, kept)
+
+
+def _params(run, name, variant):
+    row = recipes.label(run.backbone, name, variant)
+    return trained.head(run.out, run.backbone, row)
 
 
 def _results(out):

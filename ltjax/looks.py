@@ -1,6 +1,8 @@
 """How a backbone sees the images: features under its mean weights and every draw."""
 
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -10,6 +12,7 @@ import numpy as np
 from ltjax import devices, extractor, passes
 from ltjax.data import pictures
 from ltjax.report import progress
+from ltjax.shelf import Shelf
 
 
 class Looks(NamedTuple):
@@ -59,16 +62,25 @@ def take(session, name, weights):
         data = session.config.data
         augments = data.pad or data.flip or data.crop_area or data.jitter
         views = min(views, session.config.classifier.epochs) if augments else 1
+    shelf = Shelf(session, f"features/{name}")
     with progress.stage(session.console, f"features {name}", 3 + (views or 0)) as done:
 
         def kept(what, compute, *args):
-            tree = session.kept(f"features/{name}/{what}", compute, *args)
+            def make():
+                begin = time.monotonic()
+                tree = jax.block_until_ready(compute(*args))
+                seconds = time.monotonic() - begin
+                event = {"event": "features", "name": f"{name}/{what}"}
+                session.writer.write({**event, "stage": "features", "seconds": seconds})
+                return tree, None
+
+            # Streamed, it is a loop over batches, which no shapes can be run through.
+            like = None if session.streams else partial(jax.eval_shape, compute, *args)
+            tree, _ = shelf.get(what, make, like)
             done()
             return tree
 
-        stats = kept("batch_stats", refresh, weights, members, some)
-        if session.streams:  # what was saved lies on one device
-            stats = devices.whole(stats)
+        stats = devices.whole(kept("batch_stats", refresh, weights, members, some))
         everyone = (weights, members, stats)
         mean = (weights, extractor.first(members), extractor.first(stats))
         plain = here(kept("plain", features, *mean, images))[0]
@@ -77,6 +89,7 @@ def take(session, name, weights):
             here(kept(f"view{number}", features, *everyone, images, number))
             for number in range(views or 0)
         ]
+    shelf.close()
 
     def view(epoch, draws):
         if bank:

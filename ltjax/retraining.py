@@ -5,18 +5,20 @@ one's are kept.
 """
 
 import time
+from functools import partial
 
 import jax
 import numpy as np
 import optax
 
-from ltjax import checkpoint, devices, recipes, scoring
+from ltjax import devices, recipes, scoring
 from ltjax.classifier import ncm, train
 from ltjax.data import sampling
 from ltjax.mistake import Mistake
 from ltjax.recipes import label
 from ltjax.report import progress
 from ltjax.representation import schedule
+from ltjax.shelf import Shelf
 
 
 def rows(session, name, head, looks):
@@ -47,15 +49,19 @@ def rows(session, name, head, looks):
         found.append({**row, **note["figures"], "seconds": note["seconds"]})
         accuracy[label(*row.values())] = note["accuracy"]
 
+    shelf = Shelf(session, f"heads/{name}")
     with progress.stage(session.console, f"classify {name}", len(made)) as done:
         for (classifier, variant), recipe in made.items():
             row = label(name, classifier, variant)
-            params, note = _kept_row(session, row, recipe, looks, batches)
+            make = partial(_row, session, row, recipe, looks, batches)
+            params, note = shelf.get(row, make, lambda like=recipe.params: like)
+            params = devices.local(params)
             if recipe.averaged:
                 averaged[classifier] = scoring.every_draw(recipe.logits, params)
             for shown in recipe.variants:
                 add(name, classifier, shown, note)
             done(row)
+    shelf.close()
 
     if has_draws:
         for classifier, log_probs in averaged.items():
@@ -69,12 +75,8 @@ def rows(session, name, head, looks):
     return found, accuracy
 
 
-def _kept_row(session, row, recipe, looks, batches):
-    """The row's classifier and its note, as saved or after training and testing."""
-    path = session.out / "checkpoints" / "heads" / row
-    if session.holds(path):
-        like = devices.whole(recipe.params)
-        return devices.local(checkpoint.load(path, like)), checkpoint.note(path)
+def _row(session, row, recipe, looks, batches):
+    """The row's classifier and its note, after training and testing."""
 
     def watch(epoch, losses, params):
         session.writer.write(
@@ -109,9 +111,7 @@ def _kept_row(session, row, recipe, looks, batches):
     note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
     # Told before it is saved: a kill in between repeats the event, and loses none.
     session.writer.write({"event": "row", "row": row, "stage": "classifier", **note})
-    session.save(path, devices.whole(params), note)
-    session.stop_if_asked(f"classifier {row}")
-    return params, note
+    return devices.whole(params), note
 
 
 def batches_of(rule, settings, index):

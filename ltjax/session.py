@@ -1,14 +1,12 @@
-"""What the stages of one run share, how they keep what they finished, and stop."""
+"""What the stages of one run share."""
 
 import dataclasses
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import jax
 from rich.console import Console
 
-from ltjax import checkpoint, devices, hosts
+from ltjax import checkpoint, hosts
 from ltjax.config import Config
 from ltjax.data.dataset import Dataset
 from ltjax.data.order import ClassIndex
@@ -16,7 +14,6 @@ from ltjax.data.pictures import Pictures
 from ltjax.models.network import Network
 from ltjax.pretrained import Pretrained
 from ltjax.report.writer import Writer
-from ltjax.stopped import Stopped
 from ltjax.streams import Keys
 
 
@@ -45,47 +42,6 @@ class Session:
         """Whether images are `pictures.Pictures`, decoded when they are needed."""
         return isinstance(self.data.train.image, Pictures)
 
-    def kept(self, name, compute, *args):
-        """The tree `compute(*args)`, or the same as an earlier process saved it."""
-        path = self.out / "checkpoints" / name
-        if self.holds(path):
-            if self.streams:  # a loop over batches, which no shapes can be run through
-                return checkpoint.load_as_saved(path)
-            everywhere = devices.everywhere()
-            like = jax.tree.map(
-                lambda leaf: leaf.update(sharding=everywhere),
-                jax.eval_shape(compute, *args),
-            )
-            return checkpoint.load(path, like)
-        begin = time.monotonic()
-        tree = jax.block_until_ready(compute(*args))
-        # Told before it is saved: a kill in between repeats the event, and loses none.
-        self.writer.write(
-            {
-                "event": "features",
-                "name": name,
-                "stage": "features",
-                "seconds": time.monotonic() - begin,
-            }
-        )
-        self.save(path, tree)
-        self.stop_if_asked(name)
-        return tree
-
-    def save(self, path, tree, note=None):
-        """Keeps a tree, and a JSON note with it, for `holds` and `checkpoint.load`."""
-        self.timed(path, lambda: checkpoint.save(path, tree, note, self.made))
-
-    def timed(self, path, save):
-        """Calls `save()`, which writes the checkpoint `path`; returns its seconds."""
-        begin = time.monotonic()
-        save()
-        seconds = time.monotonic() - begin
-        name = path.relative_to(self.out / "checkpoints").as_posix()
-        event = {"event": "save", "name": name, "stage": "saving", "seconds": seconds}
-        self.writer.write(event)
-        return seconds
-
     def holds(self, path):
         """Whether something is saved at `path` and whole.
 
@@ -110,13 +66,3 @@ class Session:
         Of several processes any may have been asked; all have to come here.
         """
         return max(hosts.gathered(self.stopping() or 0))
-
-    def stop_if_asked(self, where):
-        """Raises `Stopped` where the run was asked to stop; all it did is saved.
-
-        To be called when something new was saved: a run that is asked again and again
-        still comes to its end.
-        """
-        code = self.asked()
-        if code:
-            raise Stopped(code, where)

@@ -1,10 +1,12 @@
 """A finished run, opened again: its features and its classifiers."""
 
 import functools
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from ltjax import adoption, checkpoint, retraining, streams
 from ltjax.classifier import ncm
@@ -46,9 +48,9 @@ def backbone(out, name, config, data):
         data=data,
         index=order.class_index(data.train.label, data.classes),
         keys=streams.keys(config.seed),
-        head=saved(out / "checkpoints" / "heads" / f"{name}-none"),
-        plain=_features(out, name, "plain")[0],
-        test=_features(out, name, "test"),
+        head=head(out, name, label(name, "none", "")),
+        plain=features(out, name, "plain")[0],
+        test=features(out, name, "test"),
     )
 
 
@@ -66,13 +68,7 @@ def recipes(stored, settings):
 
 def params(stored, classifier, variant):
     """The parameters of a row, as the run trained them."""
-    return saved(place(stored, classifier, variant))
-
-
-def place(stored, classifier, variant):
-    """Where the run keeps the parameters of a row, and its figures as their note."""
-    row = label(stored.name, classifier, variant)
-    return stored.out / "checkpoints" / "heads" / row
+    return head(stored.out, stored.name, label(stored.name, classifier, variant))
 
 
 def fit(stored, recipe, settings, view, watch=lambda *_: None):
@@ -97,31 +93,53 @@ def views(stored):
     Features [M + 1, N, D], or [1, N, D] without draws. Raises `Mistake` where none is
     kept.
     """
-    features = stored.out / "checkpoints" / "features" / stored.name
-    count = len(list(features.glob("view*")))
-    if not count:
-        raise Mistake(f"{features} keeps no views; classifier.views must not be None")
+    names = (f"view{number}" for number in itertools.count())
+    place = newest(stored.out, f"features/{stored.name}")
+    known = checkpoint.names(place)
+    bank = list(itertools.takewhile(known.__contains__, names))
+    if not bank:
+        raise Mistake(f"{place} keeps no views; classifier.views must not be None")
 
     @functools.cache
-    def kept(number):
-        return _features(stored.out, stored.name, f"view{number}")
+    def kept(name):
+        return features(stored.out, stored.name, name)
 
     def view(epoch, draws):
-        seen = kept(epoch % count)
+        seen = kept(bank[epoch % len(bank)])
         return seen if draws else seen[:1]
 
     return view
 
 
-def _features(out, name, what):
-    return saved(out / "checkpoints" / "features" / name / what)
+def features(out, name, what):
+    """What the run in `out` keeps of the backbone `name`.
+
+    "batch_stats" [M + 1, ...], "plain" [1, N, D], "test" [M + 1, N, D], "view0", ...
+    """
+    return _entry(newest(out, f"features/{name}"), what)
 
 
-def saved(path):
-    """The tree kept at `path`; raises `Mistake` where it is not there or damaged."""
-    if not path.exists():
-        raise Mistake(f"{path} does not exist; finish the run first")
-    wrong = checkpoint.damage(path)
+def head(out, name, row):
+    """The parameters of a row of the backbone `name`."""
+    return _entry(newest(out, f"heads/{name}"), row)
+
+
+def newest(out, stage):
+    """The checkpoint that the run in `out` keeps of a stage, "swa" or "heads/swa".
+
+    Raises `Mistake` where there is none, or it is damaged.
+    """
+    folder = out / "checkpoints" / stage
+    places = checkpoint.steps(folder)
+    if not places:
+        raise Mistake(f"{folder} has nothing; finish the run first")
+    wrong = checkpoint.damage(places[0])
     if wrong:
-        raise Mistake(f"{path} cannot be used: {wrong}; run its command again")
-    return checkpoint.load_as_saved(path)
+        raise Mistake(f"{places[0]} cannot be used: {wrong}; run its command again")
+    return places[0]
+
+
+def _entry(place, name):
+    if name not in checkpoint.names(place):
+        raise Mistake(f"{place} has no {name}; finish the run first")
+    return jax.tree.map(jnp.asarray, checkpoint.load_as_saved(place, [name])[name])

@@ -51,7 +51,7 @@ def run(session, parts, shapes, begin):
     `shapes` are those of a carry.
     """
     total = session.config.optim.epochs
-    keeper = Keeper(session, parts.name)
+    keeper = Keeper(session, parts.name, session.config.checkpoint.keep)
     saved = keeper.newest(parts.store.like(shapes))
     if saved is None:
         done, first, carry, account = 0, 0, begin(), Account()

@@ -36,7 +36,7 @@ def test_killed_and_damaged_runs_end_as_the_one_left_alone(script, tmp_path, cap
     code = script.main([*flags, "--work", str(tmp_path / "runs"), *TINY])
     text, err = capsys.readouterr()
     assert err == ""
-    assert text.splitlines()[-1] == "kills 5, differences 0"
+    assert text.splitlines()[-1] == "kills 5, differences 0", text
     assert code == 0
     report = json.loads(out.read_text())
     assert sum(report["kills_by_stage"].values()) == 5

@@ -62,7 +62,7 @@ def test_what_is_not_there_is_named(place, tmp_path):
         finished.read(copy)
     shutil.copy(place.out / "results.json", copy)
     shutil.rmtree(copy / "checkpoints" / "swa")
-    with pytest.raises(Mistake, match="does not exist"):
+    with pytest.raises(Mistake, match="swa has nothing; finish the run first"):
         finished.read(copy)
 
 

@@ -146,7 +146,7 @@ def test_one_process_goes_on_with_a_run_of_two(place, alone, told):
     (out / "results.json").unlink()
     shutil.rmtree(out / "checkpoints" / "swa" / "4")
     shutil.rmtree(out / "checkpoints" / "features" / "swa")
-    shutil.rmtree(out / "checkpoints" / "heads" / "swa-la")
+    shutil.rmtree(out / "checkpoints" / "heads" / "swa")
     # With deviations elsewhere, too.
     config = hosts_worker.keeping(hosts_worker.small(place), "host")
     results = run(config, out, tiny.quiet())

@@ -34,7 +34,7 @@ def tree(number):
 def saved(tmp_path):
     """A session, and a keeper that has saved twice."""
     session = session_in(tmp_path)
-    found = keeper.Keeper(session, "sgd")
+    found = keeper.Keeper(session, "sgd", keep=2)
     found.save((1,), tree(1))
     found.save((1, 5), tree(2), {"seconds": 2.5})
     return session, found
@@ -78,7 +78,7 @@ def test_without_a_good_one_the_training_begins_anew(saved):
         harm(path)
     assert found.newest(tree(0)) is None
     assert said(session)[2:] == ["no checkpoint of sgd is left; it begins anew"]
-    assert keeper.Keeper(session, "swa").newest(tree(0)) is None
+    assert keeper.Keeper(session, "swa", keep=2).newest(tree(0)) is None
     assert len(said(session)) == 3
 
 
@@ -106,7 +106,7 @@ class Clock:
 def test_saving_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
     clock = Clock(monkeypatch)
     clock.saving(monkeypatch, 2.0)
-    found = keeper.Keeper(session_in(tmp_path), "sgd")
+    found = keeper.Keeper(session_in(tmp_path), "sgd", keep=2)
     spent = 0
     for _ in range(1000):
         clock.now += 30
@@ -121,7 +121,7 @@ def test_saving_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
 def test_seconds_between_saves_may_be_given(tmp_path, monkeypatch):
     clock = Clock(monkeypatch)
     clock.saving(monkeypatch, 2.0)
-    found = keeper.Keeper(session_in(tmp_path, every_seconds=60), "sgd")
+    found = keeper.Keeper(session_in(tmp_path, every_seconds=60), "sgd", keep=2)
     clock.now += 59
     assert not found.due(ended=True, final=False)
     clock.now += 1
@@ -131,9 +131,9 @@ def test_seconds_between_saves_may_be_given(tmp_path, monkeypatch):
 
 
 def test_what_was_made_of_an_unfinished_backbone_is_deleted(tmp_path):
-    names = ("features/sgd/test", "features/swa/test", "heads/sgd-la", "heads/swa-la")
+    names = ("features/sgd/7", "features/swa/7", "heads/sgd/2", "heads/swa/2")
     for name in names:
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
-    keeper.Keeper(session_in(tmp_path), "sgd").forget_what_followed()
+    keeper.Keeper(session_in(tmp_path), "sgd", keep=2).forget_what_followed()
     left = [name for name in names if (tmp_path / "checkpoints" / name).exists()]
-    assert left == ["features/swa/test", "heads/swa-la"]
+    assert left == ["features/swa/7", "heads/swa/2"]

@@ -22,7 +22,7 @@ def timeless(tree):
 def saved(out):
     """Every array that the run has kept, by the path of its checkpoint."""
     place = out / "checkpoints"
-    depths = {"sgd": 1, "swa": 1, "heads": 1, "features": 2}
+    depths = {"sgd": 1, "swa": 1, "heads": 2, "features": 2}
     return {
         str(path.relative_to(place)): checkpoint.load_as_saved(path)
         for name, depth in depths.items()
@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_bits(place, tmp_path):
     assert losses
     assert found == losses
     first, second = saved(place.out), saved(again)
-    assert {"sgd/4", "swa/4", "heads/swa-srepr-b", "features/swa/test"} <= set(first)
+    assert {"sgd/4", "swa/4", "heads/sgd/8", "features/swa/5"} <= set(first)
     assert first.keys() == second.keys()
     leaves = [jax.tree.leaves_with_path(kept) for kept in (first, second)]
     assert len(leaves[0]) == len(leaves[1]) > 50

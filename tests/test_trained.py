@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny import quiet, save
 
-from ltjax import folder, retraining, scoring, trained
+from ltjax import checkpoint, folder, retraining, scoring, trained
 from ltjax.config import Config, Optim
 from ltjax.loading import load
 from ltjax.mistake import Mistake
@@ -66,16 +66,17 @@ def test_what_is_not_there_is_named(place, tmp_path):
     other = dataclasses.replace(place.config, seed=1)
     with pytest.raises(Mistake, match="holds another run: seed was 0, now 1"):
         trained.backbone(out, "sgd", other, data)
-    head = out / "checkpoints" / "heads" / "sgd-none"
+    (head,) = checkpoint.steps(out / "checkpoints" / "heads" / "sgd")
     (head / "_CHECKPOINT_METADATA").unlink()
-    with pytest.raises(Mistake, match=r"sgd-none cannot be used: _CHECK.* is missing"):
+    with pytest.raises(Mistake, match=r"sgd/8 cannot be used: _CHECK.* is missing"):
         trained.backbone(out, "sgd", place.config, data)
     shutil.rmtree(head)
-    with pytest.raises(Mistake, match="sgd-none does not exist; finish the run first"):
+    with pytest.raises(Mistake, match="heads/sgd has nothing; finish the run first"):
         trained.backbone(out, "sgd", place.config, data)
-    for view in (out / "checkpoints" / "features" / "swa").glob("view*"):
-        shutil.rmtree(view)
     stored = trained.backbone(out, "swa", place.config, data)
+    features = out / "checkpoints" / "features" / "swa"
+    few = {name: np.zeros(1) for name in ("batch_stats", "plain", "test")}
+    checkpoint.save_step(features, (9,), few, keep=1)
     with pytest.raises(Mistake, match="keeps no views"):
         trained.views(stored)
 
