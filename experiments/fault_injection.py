@@ -153,14 +153,20 @@ def saving(out):
 
 
 def stage(out):
-    """What the run had saved last."""
-    made = out / "checkpoints"
+    """The stage that a run was in, by what it had told last."""
     if (out / "results.json").exists():
         return "report"
-    for name in ("heads", "features", "swa", "sgd"):
-        if (made / name).exists():
-            backbone = "swa" if (made / "swa").exists() else "sgd"
-            return name if name == backbone else f"{name} of {backbone}"
+    if not (out / "config.json").exists():
+        return "start"
+    epochs = folder.read_json(out / "config.json")["config"]["optim"]["epochs"]
+    for event in reversed(folder.events(out)):
+        if event["event"] == "epoch":
+            done = event["epoch"] == epochs
+            return f"{'features of' if done else 'training'} {event['backbone']}"
+        if event["event"] == "features":
+            return f"features of {event['name'].split('/')[0]}"
+        if event["event"] in ("row", "head_epoch"):
+            return f"heads of {event['row'].split('-')[0]}"
     return "start"
 
 
