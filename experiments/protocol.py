@@ -16,7 +16,7 @@ from pathlib import Path
 import heads
 
 from ltjax import config as configs
-from ltjax import folder, main, trained
+from ltjax import folder, identity, main, trained
 from ltjax.backbone import NAMES
 from ltjax.loading import load
 from ltjax.mistake import Mistake, exit_code
@@ -91,7 +91,7 @@ def command(make, description, validation=False):
             raise Mistake("--holdout is 0; choose on held-out images, --holdout 50")
         config = config_of(options, 0, options.holdout if validation else 0)
         # Data that are not what they should be are told before hours of training.
-        ours = facts(config, folder.fingerprint(load(config.data)))
+        ours = facts(config, identity.fingerprint(load(config.data)))
         for seed in options.seeds:
             if seed in seeds_done(options, ours):
                 print(f"{options.out} has seed {seed}")
@@ -165,7 +165,7 @@ def facts(config, data):
 
     The config's name, a digest of it, and the fingerprint of the data.
     """
-    fields = _unusual(configs.identity(config), configs.identity(configs.Config()))
+    fields = _unusual(identity.of_config(config), identity.of_config(configs.Config()))
     text = json.dumps({**fields, "seed": 0, "name": config.name}, sort_keys=True)
     return {
         "config": config.name,

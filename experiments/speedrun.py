@@ -27,7 +27,7 @@ import numpy as np
 import optax
 
 from ltjax import config as configs
-from ltjax import config_file, extractor, limits, revision, streams
+from ltjax import config_file, extractor, identity, limits, revision, streams
 from ltjax.classifier import linear, logit_adjustment, srepr, train
 from ltjax.data import augment, longtail, order, sampling, sources
 from ltjax.evaluation import groups
@@ -256,7 +256,7 @@ def report(flags):
         "peak_bytes": (device.memory_stats() or {}).get("peak_bytes_in_use"),
         "versions": {"python": platform.python_version(), **packages},
         "commit": revision.commit(),
-        "config": configs.identity(config),
+        "config": identity.of_config(config),
         "matmul_precision": jax.config.jax_default_matmul_precision or "default",
         "at_once": flags.at_once,
         **clock,

@@ -24,8 +24,7 @@ import heads
 import numpy as np
 import protocol
 
-from ltjax import config as configs
-from ltjax import scoring, trained
+from ltjax import identity, scoring, trained
 from ltjax.config import Srepr
 from ltjax.evaluation import nll
 from ltjax.loading import load
@@ -115,7 +114,7 @@ def lines(stored, about):
     errors = gaps.std(axis=1, ddof=1) / np.sqrt(gaps.shape[1])
     shared = {
         **about,
-        "swa": configs.identity(config)["swa"],
+        "swa": identity.of_config(config)["swa"],
         "scale": config.posterior.scale,
     }
     return [

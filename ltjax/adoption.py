@@ -1,10 +1,8 @@
 """Backbones of one run, taken over by another."""
 
-import json
 import shutil
 
-from ltjax import checkpoint, folder
-from ltjax import config as configs
+from ltjax import checkpoint, folder, identity
 from ltjax.mistake import Mistake
 
 
@@ -39,9 +37,10 @@ def adopt(path, other, config, names):
     left as it is. `check` has said that they fit.
     """
     last = str(config.optim.epochs)
-    theirs = configs.completed(folder.read_json(other / "config.json")["run"]["config"])
+    record = folder.read_json(other / "config.json")["run"]
+    theirs = identity.completed(record["config"])
     finished = (other / "results.json").exists()
-    same_looks = _looks(theirs) == _looks(configs.identity(config))
+    same_looks = _looks(theirs) == _looks(identity.of_config(config))
     for name in names:
         if checkpoint.steps(path / "checkpoints" / name):
             continue
@@ -57,29 +56,19 @@ def backbone_difference(path, config, data, pretrained=None):
 
     Raises `Mistake` if `path` holds no run.
     """
-    record = path / "config.json"
-    try:
-        found = json.loads(record.read_text(encoding="utf-8"))["run"]
-        theirs = configs.stage_one(configs.completed(found["config"]))
-        ours = configs.stage_one(configs.identity(config))
-        difference = configs.first_difference(theirs, ours)
-        same_data = found["data"] == folder.fingerprint(data)
-        same_weights = found.get("pretrained") == pretrained
-        changed = folder.changes(path)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise Mistake(f"{path} holds no run; give the folder of one") from None
-    if not same_data:
-        difference = difference or "its images or labels were others"
-    if not same_weights:
-        difference = difference or "its pretrained weights were others"
-    if changed:
-        difference = difference or f"it went on with {changed[0]['differences'][0]}"
-    return difference
+    run = identity.of_run(config, data, pretrained)
+    found = identity.recorded_differences(path / "config.json", run, identity.stage_one)
+    if found is None:
+        raise Mistake(f"{path} holds no run; give the folder of one")
+    found += [
+        f"it went on with {change['differences'][0]}" for change in folder.changes(path)
+    ]
+    return found[0] if found else None
 
 
-def _looks(identity):
+def _looks(settings):
     """What decides the features besides the backbones."""
-    return identity["posterior"], identity["classifier"]["views"]
+    return settings["posterior"], settings["classifier"]["views"]
 
 
 def _copy(source, target, name):

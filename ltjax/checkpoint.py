@@ -12,6 +12,8 @@ import logging
 import os
 import re
 import shutil
+import sys
+from functools import partial
 
 import jax
 import numpy as np
@@ -183,6 +185,8 @@ def _forget_all_but(kept, folder):
 @contextlib.contextmanager
 def _written(path):
     """Tells of a full disk and the like in one line; nothing of `path` is left."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = partial(_but_of_late_writes, hook)
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
@@ -192,6 +196,20 @@ def _written(path):
             f"{path} cannot be written: {_reason(error)}; what was saved before is "
             "kept, the same command goes on from there"
         ) from error
+    except BaseException:
+        sys.unraisablehook = hook
+        raise
+    sys.unraisablehook = hook
+
+
+def _but_of_late_writes(hook, unraisable):
+    """Prints an exception that cannot be raised, by `hook`.
+
+    When one of orbax's writes fails, each of the others that are under way ends in an
+    event loop that is closed, and has a traceback printed, later too.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed":
+        hook(unraisable)
 
 
 def _reason(error):

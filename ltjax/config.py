@@ -4,7 +4,6 @@ Field docstrings are the help texts of the command line.
 """
 
 import dataclasses
-import json
 from typing import Literal
 
 Method = Literal[
@@ -240,62 +239,6 @@ def swa_start(config):
     """Epochs of the SWA backbone before its constant rate."""
     start = config.swa.start
     return 3 * config.optim.epochs // 4 if start is None else start
-
-
-def identity(config):
-    """What decides a run's numbers besides its data, as JSON-ready data.
-
-    Left out are `checkpoint`, where the deviations lie, and where and how the data and
-    the pretrained weights are read: what they are is told by their own fingerprints.
-    """
-    fields = json.loads(json.dumps(dataclasses.asdict(config)))
-    del fields["checkpoint"], fields["swa"]["place"]
-    places = ("train", "test", "path", "strict", "directory", "download", "workers")
-    for place in places:
-        del fields["data"][place]
-    fields["data"]["stream"] = bool(config.data.stream)
-    # What the data are checked against does not change them.
-    del fields["data"]["manifest"], fields["data"]["allow_mismatch"]
-    del fields["model"]["pretrained"]
-    return fields
-
-
-def stage_one(identity):
-    """The part of an identity that decides the backbones."""
-    names = ("seed", "data", "model", "optim", "swa")
-    return {name: identity[name] for name in names}
-
-
-def completed(recorded):
-    """A recorded identity with the defaults of the fields that it does not know."""
-
-    def filled(record, defaults):
-        return {
-            **defaults,
-            **{
-                name: filled(value, defaults[name])
-                if isinstance(value, dict) and isinstance(defaults.get(name), dict)
-                else value
-                for name, value in record.items()
-            },
-        }
-
-    return filled(recorded, identity(Config()))
-
-
-def differences(old, new, path=""):
-    """Names the fields in which two identities differ, with both values."""
-    for name in sorted(old.keys() | new.keys()):
-        before, now = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(now, dict):
-            yield from differences(before, now, f"{path}{name}.")
-        elif before != now:
-            yield f"{path}{name} was {before!r}, now {now!r}"
-
-
-def first_difference(old, new):
-    """The first of the differences, or None."""
-    return next(differences(old, new), None)
 
 
 def of_record(record, kind=Config):

@@ -9,12 +9,9 @@ import json
 import platform
 
 import jax
-import numpy as np
 
 import ltjax
-from ltjax import checkpoint, lock
-from ltjax import config as configs
-from ltjax.data.pictures import Pictures
+from ltjax import checkpoint, identity, lock
 from ltjax.mistake import Mistake
 from ltjax.report.writer import unfinished, write_json
 from ltjax.revision import commit
@@ -26,10 +23,11 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def check(path, run, accept=False):
-    """In what `path` differs from the folder of the run of this `identity`, in words.
+    """In what `path` differs from the folder of `run`, in words.
 
-    Nothing where it is that folder, or is empty or not there. Raises `Mistake` if it
-    holds anything else: another run too, unless changes are accepted.
+    `run` is an `identity.of_run`. Nothing where it is that folder, or is empty or not
+    there. Raises `Mistake` if it holds anything else: another run too, unless changes
+    are accepted.
     """
     record = path / "config.json"
     with writable(path):  # a name that is too long is not even looked up
@@ -37,7 +35,9 @@ def check(path, run, accept=False):
     if there and not path.is_dir():
         raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
     if record.exists():
-        found = _differences(record, run)
+        found = identity.recorded_differences(record, run)
+        if found is None:
+            raise Mistake(f"{record} is not a run's config; give another --out")
         return _accepted(path, found, accept)
     # A process killed at this very point leaves its unfinished record.
     ours = {unfinished(record), lock.NAME}
@@ -49,9 +49,9 @@ def check(path, run, accept=False):
 def claim(path, config, run, accept=False):
     """Makes `path` the folder of this run, or finds it so.
 
-    `run` is the config's `identity`. Differences that are accepted are recorded. Raises
-    `Mistake`, with nothing written, where `check` does, and where an unfinished run was
-    begun with versions that would go on otherwise.
+    `run` is the config's `identity.of_run`. Differences that are accepted are recorded.
+    Raises `Mistake`, with nothing written, where `check` does, and where an unfinished
+    run was begun with versions that would go on otherwise.
     """
     record, versions = path / "config.json", _versions()
     found = check(path, run, accept)
@@ -59,7 +59,7 @@ def claim(path, config, run, accept=False):
     if record.exists():
         before = read_json(record)
         theirs = before.get("versions", {})
-        found += _accepted(path, list(configs.differences(theirs, versions)), accept)
+        found += _accepted(path, list(identity.differences(theirs, versions)), accept)
         if not found:
             return
         change = {"at": _now(), "differences": found}
@@ -89,40 +89,14 @@ def results(path, say):
         return None
 
 
-def identity(config, data, pretrained=None):
-    """What decides a run's numbers, as JSON-ready data."""
-    return {
-        "config": configs.identity(config),
-        "data": fingerprint(data),
-        "pretrained": pretrained,
-    }
-
-
 def made(run):
-    """What checkpoints tell of the run with this `identity`, and of what made them."""
+    """What checkpoints tell of an `identity.of_run`, and of what made them."""
     config = json.dumps(run["config"], sort_keys=True).encode()
     return {
         "config": hashlib.sha256(config).hexdigest()[:16],
         "data": run["data"],
         "versions": {"ltjax": ltjax.__version__, **_packages()},
     }
-
-
-def _differences(record, run):
-    try:
-        found = json.loads(record.read_text(encoding="utf-8"))["run"]
-        # A field that came after the record had its default then.
-        before = configs.completed(found["config"])
-        differences = list(configs.differences(before, run["config"]))
-        same_data = found["data"] == run["data"]
-        same_weights = found.get("pretrained") == run["pretrained"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise Mistake(f"{record} is not a run's config; give another --out") from None
-    if not same_weights:
-        differences.append("its pretrained weights were others")
-    if not same_data:
-        differences.append("its images or labels were others")
-    return differences
 
 
 def _accepted(path, differences, accept):
@@ -165,21 +139,6 @@ def writable(path):
     except OSError as error:  # which has no `strerror` where it is shutil's
         reason = error.strerror or str(error).splitlines()[0]
         raise Mistake(f"--out {path} cannot be written: {reason}") from error
-
-
-def fingerprint(data):
-    """A hash of all images and labels of a data set, in their order.
-
-    Of images that are streamed, the hashes of their files stand for the pixels.
-    """
-    seen = hashlib.sha256()
-    splits = data.train, data.test
-    for array in (array for split in splits for array in (split.image, split.label)):
-        if isinstance(array, Pictures):
-            array = array.digests
-        seen.update(f"{array.dtype} {array.shape} ".encode())
-        seen.update(np.ascontiguousarray(array).data)
-    return seen.hexdigest()[:16]
 
 
 def record_versions(path):

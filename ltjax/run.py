@@ -20,6 +20,7 @@ from ltjax import (
     devices,
     folder,
     hosts,
+    identity,
     limits,
     loading,
     lock,
@@ -75,9 +76,9 @@ def run(config, out, console=None, stage_one=None, accept_changes=False, stoppin
             f"{data.manifest['difference']}",
             soft_wrap=True,
         )
-    identity = folder.identity(config, data, start.digest)
-    hosts.agree("config or data", lambda: json.dumps(identity))
-    changed = hosts.together(lambda: folder.check(out, identity, accept_changes))
+    made_of = identity.of_run(config, data, start.digest)
+    hosts.agree("config or data", lambda: json.dumps(made_of))
+    changed = hosts.together(lambda: folder.check(out, made_of, accept_changes))
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     found = folder.results(out, say) if hosts.first() and not changed else None
     results = hosts.gathered(found)[0]
@@ -93,7 +94,7 @@ def run(config, out, console=None, stage_one=None, accept_changes=False, stoppin
                 adoption.check(other, config, data, names, start.digest)
             # Only now is anything written.
             stack.enter_context(lock.held(out))
-            folder.claim(out, config, identity, accept_changes)
+            folder.claim(out, config, made_of, accept_changes)
             if stage_one is not None:
                 adoption.adopt(out, other, config, names)
             folder.record_versions(out)
@@ -101,10 +102,10 @@ def run(config, out, console=None, stage_one=None, accept_changes=False, stoppin
 
         hosts.by_first(claim)
         say(needed)
-        return _stages(config, out, console, data, start, identity, stopping)
+        return _stages(config, out, console, data, start, made_of, stopping)
 
 
-def _stages(config, out, console, data, start, identity, stopping):
+def _stages(config, out, console, data, start, made_of, stopping):
     """The results of all stages, in a folder that is this run's alone."""
     index = order.class_index(data.train.label, data.classes)
     streamed = isinstance(data.train.image, Pictures)
@@ -127,7 +128,7 @@ def _stages(config, out, console, data, start, identity, stopping):
             pretrained=start,
             writer=writer,
             console=console,
-            made=folder.made(identity),
+            made=folder.made(made_of),
             stopping=stopping or (lambda: None),
         )
         rows, per_class = stages(session)

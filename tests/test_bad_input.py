@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax import backbone, folder, inspect, main
+from ltjax import backbone, folder, identity, inspect, main
 from ltjax.config import Srepr
 from ltjax.loading import load
 
@@ -164,7 +164,7 @@ def run(path, *flags):
 
     def make():
         config, *_ = main.read(["--config", "mine.py", *flags])
-        run = folder.identity(config, load(config.data))
+        run = identity.of_run(config, load(config.data))
         folder.claim(Path(path), config, run)
 
     return make

@@ -2,6 +2,8 @@ import errno
 import hashlib
 import json
 import shutil
+import sys
+import types
 
 import chex
 import jax
@@ -242,3 +244,23 @@ def test_another_tree_is_refused(tmp_path, like, words):
     checkpoint.save(tmp_path / "tree", saved)
     with pytest.raises(Mistake, match=words):
         checkpoint.load(tmp_path / "tree", like)
+
+
+def test_late_writes_of_a_failed_save_print_nothing(tmp_path, monkeypatch):
+    """Orbax's threads go on after the first failure, into a loop that is closed."""
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    before = sys.unraisablehook
+    checkpoint.save(tmp_path / "well", {"a": jnp.zeros(3)})
+    assert sys.unraisablehook is before
+
+    def fails(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.ocp, "save", fails)
+    with pytest.raises(Mistake, match="No space left on device"):
+        checkpoint.save(tmp_path / "ill", {"a": jnp.zeros(3)})
+    for text in ("Event loop is closed", "another one"):
+        error = RuntimeError(text)
+        sys.unraisablehook(types.SimpleNamespace(exc_value=error))
+    assert [str(unraisable.exc_value) for unraisable in told] == ["another one"]

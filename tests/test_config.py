@@ -6,13 +6,19 @@ import json
 import pytest
 
 from ltjax import config as configs
+from ltjax import identity
 from ltjax.config import Checkpoint, Classifier, Config, Data, Model, Optim, Srepr, Swa
 
-BASE = configs.identity(Config())
+
+def difference_of(old, new):
+    return next(identity.differences(old, new), None)
+
+
+BASE = identity.of_config(Config())
 
 
 def changed(**more):
-    return configs.identity(dataclasses.replace(Config(), **more))
+    return identity.of_config(dataclasses.replace(Config(), **more))
 
 
 @pytest.mark.parametrize(
@@ -29,7 +35,7 @@ def changed(**more):
     ],
 )
 def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):
-    assert configs.identity(config) == BASE
+    assert identity.of_config(config) == BASE
 
 
 @pytest.mark.parametrize(
@@ -59,26 +65,26 @@ def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):
     ],
 )
 def test_all_else_is_and_the_first_difference_is_named(config, difference):
-    now = configs.identity(config)
-    assert configs.first_difference(BASE, now) == difference
+    now = identity.of_config(config)
+    assert difference_of(BASE, now) == difference
 
 
 def test_equal_identities_have_no_difference():
-    assert configs.first_difference(BASE, configs.identity(Config())) is None
+    assert difference_of(BASE, identity.of_config(Config())) is None
 
 
 def test_the_identity_survives_json():
     fields = changed(classifier=Classifier(methods=("la",)))
     read = json.loads(json.dumps(fields))
     assert read == fields
-    assert configs.first_difference(read, fields) is None
+    assert difference_of(read, fields) is None
 
 
 def test_a_field_that_an_older_version_lacked_counts_as_none():
     older = {name: value for name, value in BASE.items() if name != "seed"}
-    assert configs.first_difference(older, BASE) == "seed was None, now 0"
+    assert difference_of(older, BASE) == "seed was None, now 0"
     older = BASE | {"swa": {k: v for k, v in BASE["swa"].items() if k != "start"}}
-    assert configs.first_difference(older, BASE) is None
+    assert difference_of(older, BASE) is None
 
 
 @pytest.mark.parametrize(

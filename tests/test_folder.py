@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ltjax
-from ltjax import folder, revision
+from ltjax import folder, identity, revision
 from ltjax.config import Checkpoint, Config, Data, Optim, Posterior, Swa
 from ltjax.data.dataset import Dataset, Split
 from ltjax.mistake import Mistake
@@ -30,7 +30,7 @@ def tree(path):
 
 
 def claim(path, config=CONFIG, data=DATA, accept=False):
-    folder.claim(path, config, folder.identity(config, data), accept)
+    folder.claim(path, config, identity.of_run(config, data), accept)
 
 
 def refused(path, config=CONFIG, data=DATA):
@@ -165,11 +165,12 @@ def test_the_fingerprint_tells_shapes_and_types_apart():
         train._replace(label=train.label.astype(np.int64)),
     ]
     found = {
-        folder.fingerprint(dataclasses.replace(DATA, train=s)) for s in (train, *others)
+        identity.fingerprint(dataclasses.replace(DATA, train=s))
+        for s in (train, *others)
     }
     assert len(found) == 4
     copy = Split(train.image.copy(order="F"), train.label.copy())
-    assert folder.fingerprint(dataclasses.replace(DATA, train=copy)) in found
+    assert identity.fingerprint(dataclasses.replace(DATA, train=copy)) in found
 
 
 def test_a_file_is_refused(tmp_path):

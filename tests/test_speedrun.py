@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ltjax import backbone
-from ltjax import config as configs
+from ltjax import backbone, identity
 from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
 from ltjax.run import run
 
@@ -152,7 +151,7 @@ def test_rows_are_those_of_the_run_of_the_same_config(done, place, monkeypatch):
         optim=dataclasses.replace(CONFIG.optim, epochs=4, warmup_epochs=1),
         swa=dataclasses.replace(CONFIG.swa, start=2),
     )
-    assert configs.identity(config) == {**done.results["config"], "seed": 1}
+    assert identity.of_config(config) == {**done.results["config"], "seed": 1}
     monkeypatch.setattr(backbone, "NAMES", ("swa",))  # the other takes as long again
     wanted = run(config, place / "run", Console(quiet=True))
     assert wanted["dataset"]["counts"] == COUNTS

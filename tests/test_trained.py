@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny import quiet, save
 
-from ltjax import checkpoint, folder, retraining, scoring, trained
+from ltjax import checkpoint, folder, identity, retraining, scoring, trained
 from ltjax.config import Config, Optim
 from ltjax.loading import load
 from ltjax.mistake import Mistake
@@ -156,7 +156,7 @@ def test_another_stage_one_is_refused(place, tmp_path):
 def test_a_copy_that_was_cut_short_is_made_again(place, tmp_path, monkeypatch):
     out = tmp_path / "new"
     config = place.config
-    folder.claim(out, config, folder.identity(config, load(config.data)))
+    folder.claim(out, config, identity.of_run(config, load(config.data)))
     part = out / "checkpoints" / ".adopting"
     part.mkdir(parents=True)
     (part / "junk").write_text("")
@@ -168,7 +168,5 @@ def test_a_copy_that_was_cut_short_is_made_again(place, tmp_path, monkeypatch):
 
 def test_a_record_that_is_older_than_a_field_is_completed():
     older = json.loads(json.dumps({"optim": {"lr": 0.2}, "seed": 3}))
-    from ltjax import config as configs
-
-    whole = configs.completed(older)
-    assert whole == configs.identity(Config(seed=3, optim=Optim(lr=0.2)))
+    whole = identity.completed(older)
+    assert whole == identity.of_config(Config(seed=3, optim=Optim(lr=0.2)))

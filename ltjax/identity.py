@@ -1,0 +1,106 @@
+"""What a run is: the settings that decide its numbers, and where two differ."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+
+from ltjax.config import Config
+from ltjax.data.pictures import Pictures
+
+
+def of_config(config):
+    """What decides a run's numbers besides its data, as JSON-ready data.
+
+    Left out are `checkpoint`, where the deviations lie, and where and how the data and
+    the pretrained weights are read: what they are is told by their own fingerprints.
+    """
+    fields = json.loads(json.dumps(dataclasses.asdict(config)))
+    del fields["checkpoint"], fields["swa"]["place"]
+    places = ("train", "test", "path", "strict", "directory", "download", "workers")
+    for place in places:
+        del fields["data"][place]
+    fields["data"]["stream"] = bool(config.data.stream)
+    # What the data are checked against does not change them.
+    del fields["data"]["manifest"], fields["data"]["allow_mismatch"]
+    del fields["model"]["pretrained"]
+    return fields
+
+
+def of_run(config, data, pretrained=None):
+    """What decides a run's numbers, as JSON-ready data."""
+    return {
+        "config": of_config(config),
+        "data": fingerprint(data),
+        "pretrained": pretrained,
+    }
+
+
+def fingerprint(data):
+    """A hash of all images and labels of a data set, in their order.
+
+    Of images that are streamed, the hashes of their files stand for the pixels.
+    """
+    seen = hashlib.sha256()
+    splits = data.train, data.test
+    for array in (array for split in splits for array in (split.image, split.label)):
+        if isinstance(array, Pictures):
+            array = array.digests
+        seen.update(f"{array.dtype} {array.shape} ".encode())
+        seen.update(np.ascontiguousarray(array).data)
+    return seen.hexdigest()[:16]
+
+
+def stage_one(identity):
+    """The part of an identity that decides the backbones."""
+    names = ("seed", "data", "model", "optim", "swa")
+    return {name: identity[name] for name in names}
+
+
+def completed(recorded):
+    """A recorded identity with the defaults of the fields that it does not know."""
+
+    def filled(record, defaults):
+        return {
+            **defaults,
+            **{
+                name: filled(value, defaults[name])
+                if isinstance(value, dict) and isinstance(defaults.get(name), dict)
+                else value
+                for name, value in record.items()
+            },
+        }
+
+    return filled(recorded, of_config(Config()))
+
+
+def differences(old, new, path=""):
+    """Names the fields in which two identities differ, with both values."""
+    for name in sorted(old.keys() | new.keys()):
+        before, now = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(now, dict):
+            yield from differences(before, now, f"{path}{name}.")
+        elif before != now:
+            yield f"{path}{name} was {before!r}, now {now!r}"
+
+
+def recorded_differences(record, run, part=lambda settings: settings):
+    """In what the run of the file `record` differs from `run`, an `of_run`, in words.
+
+    `part` picks those settings that matter. None if the file is no run's record.
+    """
+    try:
+        found = json.loads(record.read_text(encoding="utf-8"))["run"]
+        # A field that came after the record had its default then.
+        before = completed(found["config"])
+        told = list(differences(part(before), part(run["config"])))
+        same_data = found["data"] == run["data"]
+        same_weights = found.get("pretrained") == run["pretrained"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if not same_weights:
+        told.append("its pretrained weights were others")
+    if not same_data:
+        told.append("its images or labels were others")
+    return told
