@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
+from tiny import timeless
 
 from ltjax import backbone, checkpoint, pretrained
 from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
@@ -124,11 +125,6 @@ def done(file, tmp_path_factory):
     shown = io.StringIO()
     results = run(config, place / "out", Console(file=shown, width=500))
     return config, place / "out", results, shown.getvalue()
-
-
-def timeless(results):
-    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in results["rows"]]
-    return results["dataset"], rows
 
 
 @pytest.mark.parametrize("name", backbone.NAMES)

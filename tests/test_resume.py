@@ -1,6 +1,5 @@
 """Runs that are killed, stopped and damaged come to the same bits."""
 
-import copy
 import dataclasses
 import io
 import json
@@ -10,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
-from tiny import Place, quiet
+from tiny import Place, quiet, timeless
 
 from ltjax import adoption, checkpoint, epochs, folder, lock
 from ltjax.config import Classifier
@@ -56,14 +55,6 @@ def around(patch, name, path_end, before):
             raise Killed
 
     patch.setattr(checkpoint, name, calling)
-
-
-def timeless(results):
-    """The results without what may differ between equal runs."""
-    results = copy.deepcopy(results)
-    for part in (results, *results["rows"]):
-        del part["seconds"]
-    return results
 
 
 def assert_same_bits(place, out):

@@ -1,6 +1,5 @@
 """Whole runs of a tiny config: what they write, and that they stop and go on."""
 
-import copy
 import dataclasses
 import io
 import json
@@ -31,15 +30,6 @@ ROWS = [
     *(("swa", "srepr", variant) for variant in ("", "c-mean", "b", "c-dirichlet")),
     *(("swag", head, "") for head in ("none", "la", "srepr")),
 ]
-
-
-def timeless(results):
-    """The results without what may differ between equal runs."""
-    results = copy.deepcopy(results)
-    del results["seconds"]
-    for row in results["rows"]:
-        del row["seconds"]
-    return results
 
 
 def names(results):

@@ -1,6 +1,5 @@
 """Runs whose images are streamed: as good as resident ones, and resumed exactly."""
 
-import copy
 import dataclasses
 
 import jax
@@ -8,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
+from tiny import quiet, timeless
 
 from ltjax import checkpoint, divergence, epochs, folder, loading, replay
 from ltjax import run as story
@@ -55,17 +54,6 @@ def config_of(zoo, **data):
         posterior=Posterior(samples=2, batch_size=10, images=20),
         classifier=Classifier(methods=("la",), epochs=2, batch_size=8, views=1),
     )
-
-
-def timeless(results):
-    results = copy.deepcopy(results)
-    for part in (results, *results["rows"]):
-        del part["seconds"]
-    return results
-
-
-def quiet():
-    return Console(quiet=True)
 
 
 def test_a_streamed_run_is_the_resident_run(zoo, tmp_path):

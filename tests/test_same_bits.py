@@ -2,21 +2,11 @@
 
 import jax
 import numpy as np
-from tiny import quiet
+from tiny import quiet, timeless
 
 from ltjax import checkpoint
 from ltjax.folder import events, read_json
 from ltjax.run import run
-
-SECONDS = ("seconds", "time", "images_per_second")
-
-
-def timeless(tree):
-    """JSON data without what a clock decides."""
-    if isinstance(tree, dict):
-        kept = {name: leaf for name, leaf in tree.items() if name not in SECONDS}
-        return {name: timeless(leaf) for name, leaf in kept.items()}
-    return [timeless(leaf) for leaf in tree] if isinstance(tree, list) else tree
 
 
 def saved(out):

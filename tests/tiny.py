@@ -47,6 +47,16 @@ def quiet():
     return Console(quiet=True)
 
 
+def timeless(tree):
+    """JSON data without what a clock decides."""
+    if isinstance(tree, dict):
+        clock = ("seconds", "time", "images_per_second")
+        return {
+            name: timeless(leaf) for name, leaf in tree.items() if name not in clock
+        }
+    return [timeless(leaf) for leaf in tree] if isinstance(tree, list) else tree
+
+
 class Place:
     """A folder with data, a config for them, and a finished run of it."""
 
