@@ -38,7 +38,7 @@ def same_start(stored):
     recipe = rows(stored).get(SAME_START)
     if recipe is None:
         return None
-    place = stored.out / "checkpoints" / "beside" / label(stored.name, *SAME_START)
+    place = _beside(stored)
     if not place.exists():
         begin = time.monotonic()
         params = trained.fit(
@@ -56,16 +56,27 @@ def same_start(stored):
     return {**names, **checkpoint.note(place)}
 
 
+def params(stored, classifier, variant):
+    """The parameters of a row, `SAME_START`'s too."""
+    if (classifier, variant) == SAME_START:
+        return jax.device_put(checkpoint.load_as_saved(_beside(stored)))
+    return trained.params(stored, classifier, variant)
+
+
+def _beside(stored):
+    return stored.out / "checkpoints" / "beside" / label(stored.name, *SAME_START)
+
+
 def test_logits(stored):
     """The logits [N, C] of every row on the test images; logs of a mean, for SWAG."""
     found = {}
     for (classifier, variant), recipe in rows(stored).items():
-        params = trained.params(stored, classifier, variant)
-        logits = scoring.one_pass(recipe.logits, params)(stored.test[:1])
+        kept = params(stored, classifier, variant)
+        logits = scoring.one_pass(recipe.logits, kept)(stored.test[:1])
         for shown in recipe.variants:
             found[stored.name, classifier, shown] = logits
         if recipe.averaged and len(stored.test) > 1:
-            mean = scoring.every_draw(recipe.logits, params)(stored.test[1:])
+            mean = scoring.every_draw(recipe.logits, kept)(stored.test[1:])
             found["swag", classifier, ""] = mean
     return found
 

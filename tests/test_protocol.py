@@ -97,7 +97,9 @@ def test_a_line_is_a_row_of_the_run_and_what_made_it(table, table2):
 
 def linear(stored, classifier, variant):
     """Test logits of a linear head as kept, in NumPy float64."""
-    params = trained.params(stored, classifier, variant)
+    import heads
+
+    params = heads.params(stored, classifier, variant)
     features = np.asarray(stored.test[0], np.float64)
     return features @ np.asarray(params["kernel"], float) + np.asarray(params["bias"])
 
@@ -180,6 +182,8 @@ def adjusted_by_hand(stored, params):
 
 
 def test_the_best_epoch_is_that_of_training_by_hand(table, table2):
+    import heads
+
     stored = table.stored("swa", 0)
     recipes = trained.recipes(stored, stored.config.classifier)
     starts = {"": recipes["la", ""].params, "stage_one": stored.head}
@@ -195,7 +199,7 @@ def test_the_best_epoch_is_that_of_training_by_hand(table, table2):
         # The row from stage one's head is that of LA's loss, and of that start.
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
-            trained.params(stored, "la", variant),
+            heads.params(stored, "la", variant),
             last,
         )
 

@@ -53,6 +53,7 @@ def test_every_row_is_there_and_one_headline_per_pair(place):
 def test_results_are_plain_json_of_the_promised_shape(place):
     found = place.read("results.json")
     assert found == place.results
+    train = load(place.config.data).train.image
     assert found["dataset"] == {
         "name": "train",
         "classes": CLASSES,
@@ -60,6 +61,9 @@ def test_results_are_plain_json_of_the_promised_shape(place):
         "test": 20,
         "counts": [24, 13, 7, 4],
         "imbalance_factor": 6,
+        "image": [8, 8, 1],
+        "mean": [pytest.approx(train.mean() / 255)],
+        "std": [pytest.approx(train.std() / 255)],
     }
     assert found["seed"] == 0
     stages = {"representation", "features", "classifier", "saving"}
@@ -130,6 +134,7 @@ def test_the_folder_holds_what_is_promised(place):
         "metrics.jsonl",
         "checkpoints",
         "classes.json",
+        "labels.npz",
         "results.json",
     }
     assert len(place.read("versions.json")) == 1
