@@ -14,7 +14,8 @@ def table(results):
     """A rich table of the rows in `results`, the best figure of each column in bold.
 
     The best is taken over rows of one deterministic pass; a SWAG row costs M passes.
-    It needs 77 columns.
+    It needs 77 columns. Figures of several seeds are means and deviations, as those of
+    `aggregate`; the deviations go under the means where there is no room.
     """
     rows = [row for row in results["rows"] if not _repeats_headline(row, results)]
     single_pass = [row for row in rows if row["backbone"] != "swag"]
@@ -22,7 +23,7 @@ def table(results):
 
     grid = Table(
         title=Text(_title(results)),
-        caption=_caption(rows),
+        caption=_caption(rows, results),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
@@ -30,14 +31,17 @@ def table(results):
     )
     # As wide as the longest name, so that title and caption have the room they need.
     grid.add_column("row", no_wrap=True, min_width=25)
+    of_seeds = "seeds" in results
     for name in _COLUMNS:
-        grid.add_column(name, justify="right", no_wrap=True)
+        least = 6 if of_seeds and name in _LOWER_IS_BETTER else None  # ±0.012
+        grid.add_column(name, justify="right", no_wrap=not of_seeds, min_width=least)
     for row, following in zip(rows, [*rows[1:], None]):
         cells = []
         for name in _COLUMNS:
-            value = _figure(row, name)
+            value, std = _figure(row, name)
             is_best = row["backbone"] != "swag" and value == best[name] is not None
-            cells.append(Text(_text(name, value), style="bold" if is_best else ""))
+            cell = Text(_text(name, value), style="bold" if is_best else "")
+            cells.append(cell + Text(_spread(name, std)))
         ends_group = following is not None and following["backbone"] != row["backbone"]
         grid.add_row(Text(_label(row)), *cells, end_section=ends_group)
     return grid
@@ -46,16 +50,24 @@ def table(results):
 def _title(results):
     data = results["dataset"]
     counts = data["counts"]
+    seeds = f"seed {results['seed']}" if "seed" in results else _seeds(results)
     return (
         f"{data['name']}, {data['train']} training images "
-        f"({max(counts)} to {min(counts)} a class), seed {results['seed']}"
+        f"({max(counts)} to {min(counts)} a class), {seeds}"
     )
 
 
-def _caption(rows):
+def _seeds(results):
+    word = "seeds" if len(results["seeds"]) > 1 else "seed"
+    return f"{word} {', '.join(map(str, results['seeds']))}"
+
+
+def _caption(rows, results):
     lines = [
         "accuracy in %; NLL in nats; ECE a fraction; bold: the best of a single pass",
     ]
+    if len(results.get("seeds", ())) > 1:
+        lines.append("mean ± standard deviation over the seeds (squares over n - 1)")
     if any(row["backbone"] == "swag" for row in rows):
         lines.append("SWAG: the mean of many passes, one for each draw")
     if any(row["variant"] == "b" for row in rows):
@@ -85,11 +97,15 @@ def _label(row):
 
 
 def _figure(row, name):
-    return row[name.lower()] if name in _LOWER_IS_BETTER else row["acc"][name]
+    """A figure, which may be a mean, and its deviation, which may be None."""
+    figure = row[name.lower()] if name in _LOWER_IS_BETTER else row["acc"][name]
+    if isinstance(figure, dict):
+        return figure["mean"], figure["std"]
+    return figure, None
 
 
 def _best(name, rows):
-    values = [v for v in (_figure(row, name) for row in rows) if v is not None]
+    values = [v for v, _ in (_figure(row, name) for row in rows) if v is not None]
     if not values:
         return None
     return min(values) if name in _LOWER_IS_BETTER else max(values)
@@ -101,3 +117,8 @@ def _text(name, value):
     if value >= 1000:  # a class that was never seen can cost any number of nats
         return f"{value:.0f}"
     return f"{value:.3f}" if name in _LOWER_IS_BETTER else f"{value:.2f}"
+
+
+def _spread(name, std):
+    # A blank is where a narrow column breaks, so there is one only.
+    return "" if std is None else f" ±{_text(name, std)}"
