@@ -1,6 +1,7 @@
 """Command line of a run: `python -m ltjax.main --config configs/digits_lt.py`."""
 
 import argparse
+import contextlib
 import dataclasses
 import errno
 import math
@@ -204,18 +205,19 @@ def _run(config, out, command, stopping, show):
     from ltjax.report.table import table
     from ltjax.run import run
 
-    board = tracking.Board(out) if command.log and hosts.first() else None
-    results = run(
-        config,
-        out,
-        Console(quiet=True) if command.quiet else None,
-        stage_one=command.stage_one,
-        accept_changes=command.accept_changes,
-        stopping=stopping,
-        track=board,
-    )
-    if board:
-        board.conclude(results)
+    logs = command.log and hosts.first()
+    with tracking.Board(out) if logs else contextlib.nullcontext() as board:
+        results = run(
+            config,
+            out,
+            Console(quiet=True) if command.quiet else None,
+            stage_one=command.stage_one,
+            accept_changes=command.accept_changes,
+            stopping=stopping,
+            track=board,
+        )
+        if board:
+            board.conclude(results)
     if show and hosts.first():
         Console().print(table(results))
     return results
@@ -234,6 +236,8 @@ def _run_seeds(config, command, args, stopping):
     together = 1 if command.hosts != Hosts() else command.parallel
     shares = parallel.environments(len(chosen), together)
     if len(shares) > 1:
+        if not command.quiet:
+            print(f"{len(shares)} seeds at a time; each line begins with its seed")
         words = [sys.executable, "-m", "ltjax.main", *_without(args, _WHOLE)]
         results = seeds.side_by_side(places, words, shares, stopping, command.quiet)
     else:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import NamedTuple
 
 from ltjax.mistake import Mistake
 
@@ -73,6 +74,12 @@ def _visible(devices):
     return given.split(",")[:devices] if given else [str(at) for at in range(devices)]
 
 
+class _Running(NamedTuple):
+    process: subprocess.Popen
+    environment: dict
+    readers: list  # threads that pass on what it prints
+
+
 def run(commands, environments, stopping, errors_only=False):
     """Runs {seed: words of a command}, one at a time in each of the environments.
 
@@ -83,25 +90,30 @@ def run(commands, environments, stopping, errors_only=False):
     waiting, free = list(commands), list(environments)
     running, codes, asked = {}, {}, None
     try:
-        while running or (waiting and not asked and not any(codes.values())):
+        while True:
             while waiting and free and not asked and not any(codes.values()):
-                seed, environment = waiting.pop(0), free.pop(0)
-                process = _begun(commands[seed], environment, seed, errors_only)
-                running[seed] = process, environment
-            if not asked and (asked := stopping()):
-                for process, _ in running.values():
-                    process.send_signal(signal.SIGTERM)
-            for seed, (process, environment) in list(running.items()):
-                if process.poll() is not None:
-                    code = process.wait()
-                    codes[seed] = 128 - code if code < 0 else code
-                    free.append(environment)
-                    del running[seed]
+                seed = waiting.pop(0)
+                words, environment = commands[seed], free.pop(0)
+                running[seed] = _begun(words, environment, seed, errors_only)
+            if not running:
+                return codes
             time.sleep(0.1)
+            if not asked and (asked := stopping()):
+                for each in running.values():
+                    each.process.send_signal(signal.SIGTERM)
+            for seed, each in list(running.items()):
+                code = each.process.poll()
+                if code is not None:
+                    for reader in each.readers:
+                        reader.join(timeout=5)  # a child of its may hold the pipe
+                    codes[seed] = 128 - code if code < 0 else code
+                    free.append(each.environment)
+                    del running[seed]
     finally:
-        for process, _ in running.values():
-            process.terminate()
-    return codes
+        for each in running.values():
+            each.process.terminate()
+        for each in running.values():
+            each.process.wait()
 
 
 def _begun(words, environment, seed, errors_only):
@@ -116,14 +128,20 @@ def _begun(words, environment, seed, errors_only):
         # A terminal's Ctrl-C is for this process to pass on: two of them end a run.
         start_new_session=True,
     )
-    for pipe, out in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
-        if pipe:
-            threading.Thread(target=_pass_on, args=(pipe, out, seed)).start()
-    return process
+    pipes = (process.stdout, sys.stdout), (process.stderr, sys.stderr)
+    readers = [
+        threading.Thread(target=_pass_on, args=(pipe, out, seed), daemon=True)
+        for pipe, out in pipes
+        if pipe
+    ]
+    for reader in readers:
+        reader.start()
+    return _Running(process, environment, readers)
 
 
 def _pass_on(pipe, out, seed):
     with pipe:
         for line in pipe:
-            out.write(f"seed {seed}: {line}")
+            # Short, so that a table fits in 80 columns, and in one piece.
+            out.write(f"{seed}: {line}".rstrip() + "\n")
             out.flush()

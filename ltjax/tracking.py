@@ -47,12 +47,19 @@ class Board:
     The step of a point is its epoch. A process writes these files anew from
     `metrics.jsonl` when its first event comes, of repeated events the last. So they
     lack nothing and have nothing twice, wherever the run was killed, and whether or not
-    earlier processes wrote any.
+    earlier processes wrote any. A context that closes them.
     """
 
     def __init__(self, out):
         """Writes nothing yet: the folder may be another run's."""
         self._out, self._file = out, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self._file is not None:
+            self._file.close()
 
     def __call__(self, event):
         """Adds an event that stands in `metrics.jsonl`."""
@@ -80,8 +87,7 @@ class Board:
         # Indented, which is Markdown for text to be shown as it is.
         shown = "\n".join(f"    {line}" for line in lines)
         self._write(summary.text("results", shown), 0)
-        self._file.close()
-        self._file = None
+        self._file.flush()
 
     def _begin(self):
         from tensorboardX import event_file_writer

@@ -107,7 +107,7 @@ def _lines(console, label, pace):
         now = time.monotonic()
         if now - last > _SECONDS_BETWEEN_LINES or pace.done == pace.total:
             last = now
-            done = pace.done if pace.done == int(pace.done) else f"{pace.done:.1f}"
+            done = f"{pace.done:.1f}".removesuffix(".0")
             parts = [f"{label}: {done}/{pace.total}", _clock(pace.seconds())]
             if pace.done < pace.total:
                 parts.append(_time(pace))
