@@ -248,7 +248,8 @@ def _run_seeds(config, command, args, stopping):
             results[seed] = _run(configs[seed], place, command, stopping, False)
         if not first:
             return
-    Console().print(table(seeds.summarise(places, results)))
+    summary, console = seeds.summarise(places, results), Console()
+    console.print(table(summary, console.width))
     if not command.quiet:
         print(f"means and deviations are in {places.summary}")
 

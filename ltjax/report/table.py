@@ -9,13 +9,16 @@ from ltjax.classifier import TITLES
 _COLUMNS = ("many", "medium", "few", "all", "NLL", "ECE", "Brier")
 _LOWER_IS_BETTER = ("NLL", "ECE", "Brier")
 
+# Columns that means beside their deviations need at most.
+_ONE_LINE = 130
 
-def table(results):
+
+def table(results, width=80):
     """A rich table of the rows in `results`, the best figure of each column in bold.
 
     The best is taken over rows of one deterministic pass; a SWAG row costs M passes.
     It needs 77 columns. Figures of several seeds are means and deviations, as those of
-    `aggregate`; the deviations go under the means where there is no room.
+    `aggregate`; the deviations go under the means where `width` has no room.
     """
     rows = [row for row in results["rows"] if not _repeats_headline(row, results)]
     single_pass = [row for row in rows if row["backbone"] != "swag"]
@@ -28,20 +31,22 @@ def table(results):
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,
+        show_edge="seeds" not in results,  # whose figures need every column of 80
     )
     # As wide as the longest name, so that title and caption have the room they need.
     grid.add_column("row", no_wrap=True, min_width=25)
-    of_seeds = "seeds" in results
     for name in _COLUMNS:
-        least = 6 if of_seeds and name in _LOWER_IS_BETTER else None  # ±0.012
-        grid.add_column(name, justify="right", no_wrap=not of_seeds, min_width=least)
+        grid.add_column(name, justify="right", no_wrap=True)
+    between = "\n" if width < _ONE_LINE else " "
     for row, following in zip(rows, [*rows[1:], None]):
         cells = []
         for name in _COLUMNS:
             value, std = _figure(row, name)
             is_best = row["backbone"] != "swag" and value == best[name] is not None
             cell = Text(_text(name, value), style="bold" if is_best else "")
-            cells.append(cell + Text(_spread(name, std)))
+            if std is not None:
+                cell += Text(f"{between}±{_text(name, std)}")
+            cells.append(cell)
         ends_group = following is not None and following["backbone"] != row["backbone"]
         grid.add_row(Text(_label(row)), *cells, end_section=ends_group)
     return grid
@@ -117,8 +122,3 @@ def _text(name, value):
     if value >= 1000:  # a class that was never seen can cost any number of nats
         return f"{value:.0f}"
     return f"{value:.3f}" if name in _LOWER_IS_BETTER else f"{value:.2f}"
-
-
-def _spread(name, std):
-    # A blank is where a narrow column breaks, so there is one only.
-    return "" if std is None else f" ±{_text(name, std)}"
