@@ -143,7 +143,11 @@ def test_help(desk, capsys, more):
     assert max(map(len, lines)) <= 100
     assert len(lines) < 260
     # What a user needs first comes first.
-    assert text.index("--config PATH") < text.index("--out") < text.index("--seed")
+    names = ("config", "out", "seeds", "seed", "data.source", "hosts.count")
+    places = [re.search(rf"(?m)^\W*--{name} ", text).start() for name in names]
+    assert places == sorted(places)
+    # No line of a help ends before there is need.
+    assert "versions, and say so in the results; what it" in text
     groups = ("data", "model", "optim", "swa", "posterior", "classifier", "checkpoint")
     places = [re.search(rf"(?m)^\W*{group} options", text).start() for group in groups]
     assert places == sorted(places)

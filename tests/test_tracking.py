@@ -2,10 +2,12 @@
 
 import json
 import struct
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from ltjax import main, tracking
+from ltjax import main, run, tracking
 from ltjax.report.writer import Writer
 
 EPOCHS = [
@@ -173,6 +175,47 @@ def test_ctrl_c_passes_through_a_tracker():
 
     with pytest.raises(KeyboardInterrupt):
         tracking.guarded(interrupted)({})
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with a config of the digits, whose runs tell one epoch and end."""
+
+    def stages(session):
+        session.writer.write(EPOCHS[0])
+        return RESULTS["rows"], {}
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "stages", stages)
+    text = (
+        "from ltjax.config import *\nconfig = Config(model=Model(depth=8, width=4))\n"
+    )
+    Path("c.py").write_text(text)
+    return tmp_path
+
+
+def test_a_run_tells_its_tracker_and_goes_on_without_it(desk, capsys):
+    config, out, _ = main.read(["--config", "c.py"])
+    heard = []
+    run.run(config, out, Console(quiet=True), track=heard.append)
+    assert heard == [EPOCHS[0]]
+
+    def track(event):
+        raise OSError("no route")
+
+    results = run.run(config, "other", Console(quiet=True), track=track)
+    assert results["rows"] == RESULTS["rows"]
+    assert capsys.readouterr().err.startswith("ltjax: the tracker failed (OSError: no")
+
+
+def test_the_log_is_no_part_of_a_run_and_may_come_late(desk, capsys):
+    assert main.main(["--config", "c.py", "--out", "x"]) == 0
+    assert not Path("x/tensorboard").exists()
+    assert main.main(["--config", "c.py", "--out", "x", "--log", "tensorboard"]) == 0
+    found, _ = points(Path("x"))
+    judge([place for place in found if not place[0].startswith("test_")], EPOCHS[:1])
+    assert ("test_nll/swa-la", 0, 0.5) in found
+    assert "holds this run, finished" in capsys.readouterr().out
 
 
 def test_a_missing_package_is_told_before_anything_is_read(
