@@ -204,16 +204,18 @@ def events(path):
     return found
 
 
+def last_events(path):
+    """The same; of one that a kill made be repeated the last, which led to what is."""
+    names = ("event", "backbone", "epoch", "row", "name")
+    last = {tuple(event.get(name) for name in names): event for event in events(path)}
+    return list(last.values())
+
+
 def seconds_per_stage(path):
     """Seconds of each stage over all processes that worked on the run."""
-    # Of an event that a kill made be repeated, the last one led to what was saved.
-    last = {}
-    for event in events(path):
-        if "stage" in event and isinstance(event.get("seconds"), int | float):
-            names = ("event", "backbone", "epoch", "row", "name")
-            last[tuple(event.get(name) for name in names)] = event
     seconds = {}
-    for event in last.values():
-        stage = event["stage"]
-        seconds[stage] = seconds.get(stage, 0.0) + event["seconds"]
+    for event in last_events(path):
+        if "stage" in event and isinstance(event.get("seconds"), int | float):
+            stage = event["stage"]
+            seconds[stage] = seconds.get(stage, 0.0) + event["seconds"]
     return seconds

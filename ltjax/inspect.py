@@ -7,6 +7,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
+from ltjax.flags import documented
 from ltjax.inspection import inspect
 from ltjax.mistake import exit_code
 
@@ -15,7 +16,11 @@ from ltjax.mistake import exit_code
 class Command:
     """Looks at images before they are trained on, and proposes a config.
 
-    Told are class counts, unreadable files, equal pictures, a split, time and memory.
+    Told are class counts, unreadable files, equal pictures, a split, time and memory:
+      python -m ltjax.inspect photos --config-out photos.py
+      python -m ltjax.main --config photos.py
+
+    Exit codes: 0 done, 2 a mistake, told in one line, 130 stopped by Ctrl-C.
     """
 
     path: tyro.conf.Positional[Path]
@@ -36,7 +41,7 @@ class Command:
 
 def main(args):
     """Runs one command line; returns the exit code."""
-    command = tyro.cli(Command, prog="python -m ltjax.inspect", args=args)
+    command = tyro.cli(documented(Command), prog="python -m ltjax.inspect", args=args)
     return exit_code(lambda: inspect(command, Console()))
 
 

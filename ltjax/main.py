@@ -6,19 +6,18 @@ import dataclasses
 import errno
 import math
 import os
-import signal
 import sys
-import threading
-import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
+from rich.console import Console
 
-from ltjax import config_file
+from ltjax import config_file, seeds
 from ltjax.config import Config
+from ltjax.flags import documented
 from ltjax.mistake import Mistake
-from ltjax.stopped import Stopped
+from ltjax.stopped import Stopped, asked_to_stop
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,31 +38,51 @@ class Hosts:
 class Command:
     """Trains the SGD and SWA backbones, re-trains every classifier, prints one table.
 
-    The same command resumes an unfinished run.
+    The same command goes on with an unfinished run:
+      python -m ltjax.main --config configs/digits_lt.py
+      python -m ltjax.main --config configs/digits_lt.py --seeds 0,1,2 --out runs/x
+      python -m ltjax.main --config photos.py --optim.epochs 100 --log tensorboard
 
     Every field of the config file has a flag here, and a flag wins over the file.
+
+    Exit codes; what was done is kept:
+        0  done
+        1  a failure of ltjax itself, with its traceback
+        2  a mistake, told in one line that says what would be right; a full disk
+       75  stopped by --stop-after-minutes
+      130  stopped by Ctrl-C, 143 by SIGTERM; a second one stops at once
     """
 
     config: Path
     """Python file that assigns `config`, for example configs/digits_lt.py."""
     out: Path | None = None
     """Folder of the run; None: runs/NAME-seedSEED."""
-    stage_one: Path | None = None
-    """Folder of a run that has trained the same backbones; they are taken over."""
+    settings: Annotated[Config, tyro.conf.arg(name="")]
+    seeds: Annotated[str | None, tyro.conf.arg(metavar="0,1,2")] = None
+    """Runs each of these seeds, in OUT/seed0 and so on, and tells means and deviations,
+    in OUT/seeds.json too. None: --seed alone."""
+    parallel: int | None = None
+    """Seeds at a time, each in a process of its own; on GPUs they share the devices.
+    None: on GPUs as many as there are, with one each; elsewhere 1."""
+    log: Literal["tensorboard"] | None = None
+    """Write OUT/tensorboard, too."""
+    quiet: bool = False
+    """Print errors and the last table, and nothing else."""
+    stop_after_minutes: float | None = None
+    """Save and stop after so many minutes, with exit code 75."""
     accept_changes: bool = False
     """Go on in a folder of another config, data or versions, and say so in the
     results; what it has trained is kept."""
-    stop_after_minutes: float | None = None
-    """Save and stop after so many minutes, with exit code 75."""
-    settings: Annotated[Config, tyro.conf.arg(name="")]
+    stage_one: Path | None = None
+    """Folder of a run that has trained the same backbones; they are taken over."""
     hosts: Hosts = Hosts()
 
 
 # Flags that mean True when they stand alone.
-_SWITCHES = ("--data.strict", "--hosts.detect", "--accept-changes")
+_SWITCHES = ("--data.strict", "--hosts.detect", "--accept-changes", "--quiet")
 
-# The exit code after --stop-after-minutes: that of sysexits.h for "try again".
-TRY_AGAIN = 75
+# What of a command is not its seeds'.
+_WHOLE = ("--seeds", "--parallel", "--out", "--stop-after-minutes")
 
 # A disk that is full or may not be written to, which its user can put right.
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -76,7 +95,7 @@ def read(args):
     parser.add_argument("--config", type=Path, nargs="?")
     path = parser.parse_known_args(args)[0].config
     command = tyro.cli(
-        Command,
+        documented(Command),
         prog="python -m ltjax.main",
         args=args,
         default=Command(
@@ -92,7 +111,30 @@ def read(args):
     minutes = command.stop_after_minutes
     if minutes is not None and not 0 <= minutes < math.inf:
         raise Mistake(f"stop_after_minutes is {minutes}; it must be 0 or more")
+    _check_seeds(command, args)
     return config, out, command
+
+
+def _check_seeds(command, args):
+    parallel = command.parallel
+    if command.seeds is None:
+        if parallel is not None:
+            raise Mistake(f"parallel is {parallel}; it is for --seeds, give some")
+        return
+    seeds.parse(command.seeds)
+    if any(word.partition("=")[0] == "--seed" for word in args):
+        raise Mistake("--seed and --seeds are both given; give one of them")
+    if command.stage_one is not None:
+        raise Mistake(
+            "--stage-one is of one seed; give it to a run of that seed, without --seeds"
+        )
+    if parallel is not None and parallel < 1:
+        raise Mistake(f"parallel is {parallel}; it must be at least 1")
+    if command.hosts != Hosts() and parallel not in (None, 1):
+        raise Mistake(
+            f"parallel is {parallel}; with --hosts it must be 1, all processes do one "
+            "seed after another"
+        )
 
 
 def _spelled_out(args):
@@ -102,41 +144,6 @@ def _spelled_out(args):
             yield "True"
 
 
-@contextlib.contextmanager
-def asked_to_stop(minutes):
-    """A context of `stopping()`: the exit code to stop with, or None.
-
-    SIGTERM and SIGINT ask for it, the second one ends the process at once; so does the
-    time, after so many minutes.
-    """
-    asked, begin = [], time.monotonic()
-
-    def note(number, frame):
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        asked.append(128 + number)
-        # Not printed, which may have been what was interrupted.
-        name = signal.Signals(number).name
-        os.write(2, f"ltjax: {name}, stopping; again to stop at once\n".encode())
-
-    def stopping():
-        late = minutes is not None and time.monotonic() - begin >= 60 * minutes
-        return asked[0] if asked else TRY_AGAIN if late else None
-
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    # Python lets the main thread only.
-    if threading.current_thread() is not threading.main_thread():
-        numbers = ()
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        signal.signal(number, note)
-    try:
-        yield stopping
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def main(args):
     """Runs one command line; returns the exit code.
 
@@ -144,27 +151,24 @@ def main(args):
     SIGINT. 75: stopped by `--stop-after-minutes`. Flags that tyro refuses, and
     `--help`, leave by its own `SystemExit`.
     """
+    out = None
     try:
         config, out, command = read(args)
         with asked_to_stop(command.stop_after_minutes) as stopping:
-            # Imported late: --help and a typo need no JAX.
-            from ltjax import hosts
-            from ltjax.run import run
-
-            hosts.join(**dataclasses.asdict(command.hosts))
-            run(
-                config,
-                out,
-                stage_one=command.stage_one,
-                accept_changes=command.accept_changes,
-                stopping=stopping,
-            )
+            _begin(command)
+            if command.seeds is None:
+                _run(config, out, command, stopping, command.quiet)
+            else:
+                _run_seeds(config, command, args, stopping)
     except Stopped as stopped:
         print(
             f"ltjax: stopped after {stopped}; all is saved, the same command goes on",
             file=sys.stderr,
         )
         return stopped.code
+    except seeds.Failed as failed:
+        print(f"ltjax: {failed}", file=sys.stderr)
+        return failed.code
     except Mistake as mistake:
         print(f"ltjax: {mistake}", file=sys.stderr)
         return 2
@@ -181,6 +185,84 @@ def main(args):
         print("ltjax: stopped; the same command goes on from there", file=sys.stderr)
         return 130
     return 0
+
+
+# JAX is imported late: --help and a typo need none.
+
+
+def _begin(command):
+    """What a process does once, before its runs."""
+    from ltjax import hosts, tracking
+
+    if command.log:
+        tracking.check_installed()
+    hosts.join(**dataclasses.asdict(command.hosts))
+
+
+def _run(config, out, command, stopping, show):
+    """The results of one run; with `show` its table is printed, whatever is quiet."""
+    from ltjax import hosts, tracking
+    from ltjax.report.table import table
+    from ltjax.run import run
+
+    logs = command.log and hosts.first()
+    with tracking.Board(out) if logs else contextlib.nullcontext() as board:
+        results = run(
+            config,
+            out,
+            Console(quiet=True) if command.quiet else None,
+            stage_one=command.stage_one,
+            accept_changes=command.accept_changes,
+            stopping=stopping,
+            track=board,
+        )
+        if board:
+            board.conclude(results)
+    if show and hosts.first():
+        Console().print(table(results))
+    return results
+
+
+def _run_seeds(config, command, args, stopping):
+    """Runs all seeds and tells what they come to."""
+    from ltjax import hosts, limits, parallel
+    from ltjax.report.table import table
+
+    chosen = seeds.parse(command.seeds)
+    places = seeds.places(command.out, config.name, chosen)
+    configs = {seed: dataclasses.replace(config, seed=seed) for seed in chosen}
+    for each in configs.values():  # in one line, not in one of each process
+        limits.check(each)
+    together = 1 if command.hosts != Hosts() else command.parallel
+    shares = parallel.environments(len(chosen), together)
+    if len(shares) > 1:
+        if not command.quiet:
+            print(f"{len(shares)} seeds at a time; each line begins with its seed")
+        words = [sys.executable, "-m", "ltjax.main", *_without(args, _WHOLE)]
+        results = seeds.side_by_side(places, words, shares, stopping, command.quiet)
+    else:
+        first, results = hosts.first(), {}
+        for number, (seed, place) in enumerate(places.runs.items(), 1):
+            if first and not command.quiet:
+                print(f"seed {seed}, {number} of {len(chosen)}, in {place}")
+            results[seed] = _run(configs[seed], place, command, stopping, False)
+        if not first:
+            return
+    summary, console = seeds.summarise(places, results), Console()
+    console.print(table(summary, console.width))
+    if not command.quiet:
+        print(f"means and deviations are in {places.summary}")
+
+
+def _without(args, flags):
+    """The words of a command line less some flags and their values."""
+    words = iter(args)
+    for word in words:
+        flag, equals, _ = word.partition("=")
+        if flag.replace("_", "-") not in flags:
+            yield word
+        elif not equals:
+            next(words)
 
 
 if __name__ == "__main__":

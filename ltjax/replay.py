@@ -4,20 +4,36 @@ Reads the run's `config.json` and `divergence.npz`; prints which tensors of the 
 and of the new weights are not finite, and how large the weights were before.
 """
 
-import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 import optax
+import tyro
 
 from ltjax import backbone, divergence, folder
 from ltjax import config as configs
+from ltjax.flags import documented
 from ltjax.losses import cross_entropy
 from ltjax.mistake import Mistake, exit_code
 from ltjax.representation import step
 from ltjax.streams import keys
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """Takes the step that a run refused, since it was not finite, once more.
+
+    Told are the tensors of gradient, statistics and new weights that are not finite:
+      python -m ltjax.replay runs/digits_lt-seed0
+
+    Exit codes: 0 done, 2 a mistake, told in one line, 130 stopped by Ctrl-C.
+    """
+
+    out: tyro.conf.Positional[Path]
+    """Folder of a run that stopped at such a step."""
 
 
 def replayed(out):
@@ -72,14 +88,10 @@ def replayed(out):
 
 def main(args):
     """Replays the run of one command line; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ltjax.replay", description=__doc__.split("\n\n")[0]
-    )
-    parser.add_argument("out", type=Path, help="folder of a run that diverged")
-    out = parser.parse_args(args).out
+    command = tyro.cli(documented(Command), prog="python -m ltjax.replay", args=args)
 
     def tell():
-        for line in replayed(out):
+        for line in replayed(command.out):
             print(line)
 
     return exit_code(tell)

@@ -27,6 +27,7 @@ from ltjax import (
     looks,
     memory,
     retraining,
+    tracking,
 )
 from ltjax import config as configs
 from ltjax.classifier import linear
@@ -40,7 +41,15 @@ from ltjax.session import Session
 from ltjax.streams import keys
 
 
-def run(config, out, console=None, stage_one=None, accept_changes=False, stopping=None):
+def run(
+    config,
+    out,
+    console=None,
+    stage_one=None,
+    accept_changes=False,
+    stopping=None,
+    track=None,
+):
     """Runs all stages of `config` in the folder `out` and returns the results.
 
     An unfinished run of the same config goes on where it stopped; a finished one
@@ -48,8 +57,10 @@ def run(config, out, console=None, stage_one=None, accept_changes=False, stoppin
     that decides the backbones, whose backbones are taken over. With `accept_changes` a
     run of another config, of other data or versions goes on too, with what it has; the
     results say so. `stopping()` is asked now and then for an exit code: with one the
-    run ends by `Stopped`, when all it did is saved. The results are those of
-    `results.json`. Raises `Mistake` for whatever the user can put right.
+    run ends by `Stopped`, when all it did is saved. `track(event)` gets every event, a
+    dict, that is written to `metrics.jsonl`, in the first process only; when it raises,
+    the run goes on without it. The results are those of `results.json`. Raises
+    `Mistake` for whatever the user can put right.
     """
     # Of several processes the first one speaks, and writes all files but checkpoints.
     out, console = Path(out), console or Console(quiet=not hosts.first())
@@ -79,7 +90,8 @@ def run(config, out, console=None, stage_one=None, accept_changes=False, stoppin
     made_of = identity.of_run(config, data, start.digest)
     hosts.agree("config or data", lambda: json.dumps(made_of))
     changed = hosts.together(lambda: folder.check(out, made_of, accept_changes))
-    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    wide = not console.is_terminal  # which would break within words
+    say = partial(console.print, soft_wrap=wide, highlight=False, markup=False)
     found = folder.results(out, say) if hosts.first() and not changed else None
     results = hosts.gathered(found)[0]
     if results:
@@ -102,10 +114,11 @@ def run(config, out, console=None, stage_one=None, accept_changes=False, stoppin
 
         hosts.by_first(claim)
         say(needed)
-        return _stages(config, out, console, data, start, made_of, stopping)
+        heard = tracking.guarded(track) if track and hosts.first() else None
+        return _stages(config, out, console, data, start, made_of, stopping, heard)
 
 
-def _stages(config, out, console, data, start, made_of, stopping):
+def _stages(config, out, console, data, start, made_of, stopping, track):
     """The results of all stages, in a folder that is this run's alone."""
     index = order.class_index(data.train.label, data.classes)
     streamed = isinstance(data.train.image, Pictures)
@@ -113,7 +126,7 @@ def _stages(config, out, console, data, start, made_of, stopping):
         pictures.sample(data.train.image) if streamed else data.train.image
     )
     metrics = out / "metrics.jsonl" if hosts.first() else Path(os.devnull)
-    with Writer(metrics) as writer:
+    with Writer(metrics, track) as writer:
         session = Session(
             config=config,
             out=out,

@@ -57,8 +57,9 @@ class Session:
         return found and not wrong
 
     def say(self, line):
-        """Prints a line as it is."""
-        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        """Prints a line as it is; a terminal may break it between words."""
+        wide = not self.console.is_terminal
+        self.console.print(line, soft_wrap=wide, highlight=False, markup=False)
 
     def asked(self):
         """The exit code with which the run was asked to stop, or 0.

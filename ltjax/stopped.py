@@ -1,4 +1,13 @@
-"""The exception that ends a run which was asked to stop."""
+"""The exception that ends a run which was asked to stop, and who asks."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+# The exit code after --stop-after-minutes: that of sysexits.h for "try again".
+TRY_AGAIN = 75
 
 
 class Stopped(Exception):
@@ -11,3 +20,40 @@ class Stopped(Exception):
         """Takes both."""
         super().__init__(where)
         self.code, self.where = code, where
+
+
+@contextlib.contextmanager
+def asked_to_stop(minutes):
+    """A context of `stopping()`: the exit code to stop with, or None.
+
+    SIGTERM and SIGINT ask for it, the second one ends the process at once; so does the
+    time, after so many minutes.
+    """
+    asked, begin = [], time.monotonic()
+
+    def note(number, frame):
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        asked.append(128 + number)
+        # Not printed, which may have been what was interrupted.
+        name = signal.Signals(number).name
+        line = f"ltjax: {name}, stopping; again to stop at once\n"
+        # Of a terminal's line there may be a bar.
+        os.write(2, ("\n" * os.isatty(2) + line).encode())
+
+    def stopping():
+        late = minutes is not None and time.monotonic() - begin >= 60 * minutes
+        return asked[0] if asked else TRY_AGAIN if late else None
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    # Python lets the main thread only.
+    if threading.current_thread() is not threading.main_thread():
+        numbers = ()
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        signal.signal(number, note)
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

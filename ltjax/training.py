@@ -74,8 +74,8 @@ def run(session, parts, shapes, begin):
                     carry, ended = piece.carry, piece.last == parts.steps
                     whole = parts.store.whole(carry)
                     # Told before it is saved: a kill in between repeats the event.
-                    if ended:
-                        advance(_tell(session, parts, number, account, piece.pace))
+                    words = _tell(session, parts, number, account, piece)
+                    advance(words, to=number + piece.last / parts.steps)
                     code = session.asked()
                     if code or keeper.due(ended, final=ended and number + 1 == total):
                         if ended:
@@ -93,23 +93,26 @@ def run(session, parts, shapes, begin):
     return parts.store.whole(carry)
 
 
-def _tell(session, parts, number, account, pace):
-    """Writes the event of an epoch; returns the same in words."""
+def _tell(session, parts, number, account, piece):
+    """The epoch so far in words; at its end, the same is written as an event."""
     loss, accuracy = account.means()
-    session.writer.write(
-        {
-            "event": "epoch",
-            "backbone": parts.name,
-            "epoch": number + 1,
-            "loss": loss,
-            "accuracy": accuracy,
-            "lr": float(parts.rate((number + 1) * parts.steps - 1)),
-            "stage": "representation",
-            "seconds": account.seconds,
-            **pace,
-        }
-    )
-    return f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %" + in_words(pace)
+    rate = float(parts.rate(number * parts.steps + piece.last - 1))
+    if piece.last == parts.steps:
+        session.writer.write(
+            {
+                "event": "epoch",
+                "backbone": parts.name,
+                "epoch": number + 1,
+                "loss": loss,
+                "accuracy": accuracy,
+                "lr": rate,
+                "stage": "representation",
+                "seconds": account.seconds,
+                **piece.pace,
+            }
+        )
+    figures = f"loss {loss:.3f}, acc {100 * accuracy:.1f} %, lr {rate:.3g}"
+    return figures + in_words(piece.pace)
 
 
 def _refuse(session, parts, number, piece):

@@ -206,6 +206,51 @@ FLAGS = (
         )
         for value in ("-1", "nan", "inf")
     ),
+    ("seeds: none", "--seeds ''", "--seeds is empty; give some, such as 0,1,2"),
+    *(
+        (
+            f"seeds: {found}",
+            f"--seeds={seeds}",
+            f"--seeds {seeds} has {found!r}; it must",
+        )
+        for seeds, found in (
+            ("0,-1", "-1"),
+            ("0,,1", ""),
+            ("0,b", "b"),
+            ("0,1.5", "1.5"),
+        )
+    ),
+    ("seeds: doubled", "--seeds 0,1,0", "--seeds 0,1,0 has 0 twice; give every seed"),
+    (
+        "seeds: beyond",
+        f"--seeds 0,{2**32}",
+        f"seed is {2**32}; it must be in 0..{2**32 - 1}",
+    ),
+    (
+        "seeds: and a seed",
+        "--seeds 0,1 --seed=1",
+        "--seed and --seeds are both given; give one of them",
+    ),
+    (
+        "seeds: and others' backbones",
+        "--seeds 0,1 --stage-one x",
+        "--stage-one is of one seed; give it to a run of that seed, without --seeds",
+    ),
+    (
+        "parallel: without seeds",
+        "--parallel 2",
+        "parallel is 2; it is for --seeds, give some",
+    ),
+    (
+        "parallel: none",
+        "--seeds 0,1 --parallel 0",
+        "parallel is 0; it must be at least 1",
+    ),
+    (
+        "parallel: on many hosts",
+        "--seeds 0,1 --parallel 2 --hosts.detect",
+        "parallel is 2; with --hosts it must be 1",
+    ),
     ("no epochs", "--optim.epochs 0", "optim.epochs is 0; it must be at least 1"),
     (
         "warm-up to the end",
@@ -701,6 +746,12 @@ ROWS = (
         "--out old holds another run: optim.lr was 0.2, now 0.1",
     ),
     Row(
+        "a run where seeds should be",
+        run("old"),
+        "main --config mine.py --seeds 0,1 --out old",
+        "--out old holds a run; with --seeds it must be a folder for one each",
+    ),
+    Row(
         "a run of other data",
         (run("old"), arrays("test.npz")),
         "main --config mine.py --out old",
@@ -1056,6 +1107,8 @@ def test_bad_input_to_a_process(desk, command, name):
         ("main --config mine.py --data.download", "--data.download"),
         ("main --config mine.py --data.flip yes", "True"),
         ("main --config mine.py stray", "stray"),
+        ("main --config mine.py --log wandb", "tensorboard"),
+        ("main --config mine.py --seeds 0,1 --parallel two", "two"),
         ("inspect", "PATH"),
         ("inspect . --jsno x", "--json"),
         ("table2 --config mine.py", "--out"),

@@ -38,10 +38,15 @@ KNOWS = {
     },
     "lock": {"mistake"},
     "stopped": set(),
+    "flags": set(),
+    "parallel": {"mistake"},
     "divergence": {"mistake", "report"},
     "config_file": {"config", "limits", "mistake"},
-    "main": {"run", "config", "config_file", "hosts", "mistake", "stopped"},
-    "inspect": {"inspection", "mistake"},
+    "main": {
+        *("run", "config", "config_file", "flags", "hosts", "limits", "mistake"),
+        *("parallel", "report", "seeds", "stopped", "tracking"),
+    },
+    "inspect": {"flags", "inspection", "mistake"},
 }
 # Run as `python -m ltjax.main`; only they read the command line.
 DOORS = {"main", "inspect", "replay"}
@@ -51,7 +56,12 @@ ONLY = {
     "orbax": {"checkpoint"},
     "sys.argv": DOORS,
 }
-LATE = ("tensorflow_datasets", "tensorflow", "grain")  # imported only inside functions
+LATE = (
+    "tensorflow_datasets",
+    "tensorflow",
+    "grain",
+    "tensorboardX",
+)  # imported only inside functions
 
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -2,6 +2,8 @@
 
 import re
 import runpy
+import sys
+import types
 from pathlib import Path
 
 import jax
@@ -30,9 +32,27 @@ class Features(nn.Module):
         return nn.relu(nn.BatchNorm(use_running_average=not train)(x))
 
 
-def test_example_runs():
+def example(name):
+    """The one example in the README that has this name in it."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    assert len(blocks) == 1
+    (found,) = (block for block in blocks if name in block)
+    return found
+
+
+def test_example_of_a_tracker(monkeypatch):
+    heard = []
+    wandb = types.SimpleNamespace(init=lambda **_: None, log=heard.append)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+
+    def run(config, out, track):
+        track({"event": "epoch"})
+
+    monkeypatch.setattr("ltjax.run.run", run)
+    exec(example("wandb"), {"config": None})
+    assert heard == [{"event": "epoch"}]
+
+
+def test_example_runs():
     images = jax.random.normal(jax.random.key(2), (20, 4))
     params = Features().init(jax.random.key(3), images)["params"]
 
@@ -48,7 +68,7 @@ def test_example_runs():
         "labels": jnp.arange(20) % 3,
         "counts": np.array([7, 7, 6]),
     }
-    exec(blocks[0], names)
+    exec(example("swag.init"), names)
     assert names["z"].shape == (11, 20, 6)
     assert names["loss"].shape == (20,)
     assert jnp.isfinite(names["loss"]).all()

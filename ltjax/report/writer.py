@@ -9,11 +9,13 @@ import numpy as np
 class Writer:
     """Appends events to a file, one JSON object a line, flushed when `write` returns.
 
-    A context that closes the file. NaN and infinity are refused with `ValueError`.
+    Then `track(event)` gets a copy of it. A context that closes the file. NaN and
+    infinity are refused with `ValueError`.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, track=None):
         """Opens the file, which need not exist, after what it holds."""
+        self._track = track
         torn = path.exists() and path.read_bytes()[-1:] not in (b"", b"\n")
         self._file = path.open("a", encoding="utf-8")
         # A process that was killed may have left half a line.
@@ -28,8 +30,11 @@ class Writer:
 
     def write(self, event):
         """Appends one event, a dict ready for JSON."""
-        self._file.write(json.dumps(event, allow_nan=False) + "\n")
+        line = json.dumps(event, allow_nan=False)
+        self._file.write(line + "\n")
         self._file.flush()
+        if self._track:
+            self._track(json.loads(line))
 
 
 def write_json(path, value):

@@ -4,6 +4,7 @@ import pytest
 from rich.console import Console
 
 from ltjax.classifier import TITLES
+from ltjax.report.aggregate import aggregate
 from ltjax.report.table import table
 
 
@@ -39,7 +40,7 @@ def every_row():
 
 def render(found, width=80, colours=False):
     console = Console(file=StringIO(), width=width, force_terminal=colours)
-    console.print(table(found))
+    console.print(table(found, width))
     return console.file.getvalue()
 
 
@@ -187,3 +188,76 @@ def test_a_name_with_brackets_is_no_markup():
     found = results(row("sgd", "none"))
     found["dataset"]["name"] = "[red]mine[/red]"
     assert "[red]mine[/red], 111" in render(found)
+
+
+def of_seeds(runs):
+    dataset = runs[0]["dataset"]
+    return {"dataset": dataset, "seeds": [0, 1, 2], "rows": aggregate(runs)}
+
+
+def three_runs():
+    """The rows of three seeds, whose NLL and accuracy differ by 1 % of themselves."""
+    runs = [results(*every_row()) for _ in range(3)]
+    for scale, run in zip((0.99, 1.0, 1.01), runs):
+        for found in run["rows"]:
+            found["nll"] *= scale
+            found["acc"] = {name: scale * v for name, v in found["acc"].items()}
+    return runs
+
+
+MEANS = ["90.00", "50.00", "20.00", "60.00", "1.000", "0.050", "0.400"]
+SPREADS = ["±0.90", "±0.50", "±0.20", "±0.60", "±0.010", "±0.000", "±0.000"]
+
+
+def test_seeds_are_means_and_deviations():
+    text = render(of_seeds(three_runs()), 130)
+    lines = text.splitlines()
+    assert lines[0].strip() == (
+        "cifar100, 111 training images (100 to 1 a class), seeds 0, 1, 2"
+    )
+    assert lines[3].split()[1:] == [
+        part for pair in zip(MEANS, SPREADS) for part in pair
+    ]
+    found = names("\n" + text)  # as it has no edge
+    assert [*found, ""] == names(render(results(*every_row())))
+    assert "mean ± standard deviation over the seeds (squares over n - 1)" in text
+
+
+@pytest.mark.parametrize("width", [80, 129])
+def test_deviations_go_under_means_where_there_is_no_room(width):
+    lines = render(of_seeds(three_runs()), width).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[3].split()[1:] == MEANS
+    assert lines[4].split() == SPREADS
+    for mean, spread in zip(MEANS, SPREADS[:6]):  # each under its own, to the digit
+        ends = lines[3].index(mean) + len(mean)
+        assert lines[4][:ends].endswith(spread)
+
+
+def test_the_best_mean_is_bold():
+    rows = of_seeds(
+        [results(row("sgd", "none", nll=nll), row("swa", "none")) for nll in (0.9, 1.0)]
+    )
+    found = bold(render(rows, 130, colours=True))
+    assert ("SGD", "0.950 ±0.071") in found
+    assert not any(figure.startswith("1.000") for _, figure in found)
+
+
+def test_one_seed_has_no_deviation():
+    text = render({**of_seeds([results(row("sgd", "none"))]), "seeds": [4]})
+    assert text.splitlines()[3].split()[1:] == MEANS
+    assert text.splitlines()[0].strip().endswith(", seed 4")
+    assert "±" not in text
+
+
+def test_wide_figures_of_seeds_fit():
+    runs = three_runs()
+    for found in (found for run in runs for found in run["rows"]):
+        found["acc"]["few"] = found["acc"]["all"] = 100.0
+    runs[0]["rows"][0]["acc"].update({"few": 70.0, "all": 70.0})
+    for width in (80, 130):
+        text = render(of_seeds(runs), width)
+        assert max(map(len, text.splitlines())) <= width
+        assert "100.00" in text
+        assert "±17.32" in text
+        assert "…" not in text
