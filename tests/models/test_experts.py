@@ -1,0 +1,237 @@
+"""Networks of several experts against ones written in PyTorch, and their sizes."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ltjax.models.cifar_resnet import CifarResNet
+from ltjax.models.convolution import HE_FAN_IN
+from ltjax.models.experts import branched
+from ltjax.models.heads import Cosine, per_expert
+from ltjax.models.network import Network
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.normal(size=(4, 16, 16, 3)).astype(np.float32)
+
+
+def ride(experts, depth=32, width=12):
+    features = branched(CifarResNet(depth), 2, experts * (width,))
+    return Network(features, per_expert(Cosine)(100, 30.0))
+
+
+def shike(experts, depth=32):
+    whole = CifarResNet(depth, projection=True)
+    features = branched(whole, 3, experts * (16,), fused=True)
+    return Network(features, per_expert(Cosine)(100, 30.0))
+
+
+def shapes_of(network, size=32):
+    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    return jax.eval_shape(network.init, jax.random.key(0), image)
+
+
+def size(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def random_variables(network):
+    """Weights of the usual sizes, moved off their special values."""
+
+    def leaf(path, like):
+        name = path[-1].key
+        if name == "kernel":
+            return RNG.normal(size=like.shape) * np.sqrt(2 / np.prod(like.shape[:-1]))
+        low, high = (-0.2, 0.2) if name in ("bias", "mean") else (0.5, 1.5)
+        return RNG.uniform(low, high, like.shape)
+
+    made = jax.tree.map_with_path(leaf, shapes_of(network))
+    return jax.tree.map(lambda x: x.astype(np.float32), made)
+
+
+@pytest.mark.parametrize(
+    ("experts", "width", "parameters"),
+    [
+        (1, 12, 277_168),
+        (2, 12, 530_512),
+        (3, 12, 783_856),
+        (4, 12, 1_037_200),
+        (6, 12, 1_543_888),
+        (1, 16, 469_904),
+        (3, 16, 1_362_064),
+    ],
+)
+def test_parameter_counts_of_ride(experts, width, parameters):
+    assert size(shapes_of(ride(experts, width=width))["params"]) == parameters
+
+
+@pytest.mark.parametrize(
+    ("experts", "parameters"),
+    [(1, 502_288), (2, 887_312), (3, 1_277_008), (4, 1_662_032), (5, 2_051_728)],
+)
+def test_parameter_counts_of_shike(experts, parameters):
+    params = shapes_of(shike(experts))["params"]
+    # The released count has a second head, which here is made by stage two.
+    assert size(params) + size(params["head"]) == parameters
+
+
+def test_parts_of_shike():
+    params = shapes_of(shike(3))["params"]
+    found = {name: size(tree) for name, tree in params["features"].items()}
+    assert found["trunk_0"] == 464 + 23_360  # the stem, stage 1
+    assert found["trunk_1"] == 88_768
+    assert sum(found[f"branches_{i}"] for i in range(3)) == 1_060_992
+    assert sum(found[f"shallow_{i}"] for i in range(3)) == 65_024
+    assert size(params["head"]) == 19_200
+
+
+def peer(torch, variables, images, train, fused):
+    """Logits and new statistics of depth 8, of PyTorch's operations on our weights.
+
+    Three experts: RIDE's, or if `fused` SHIKE's.
+    """
+    functional = torch.nn.functional
+    params, stats = variables["params"], variables["batch_stats"]["features"]
+    updated = {}
+
+    def norm(x, *path):
+        weights, running = params["features"], stats
+        for name in path:
+            weights, running = weights[name], running[name]
+        mean, var = running["mean"], running["var"]
+        if train:
+            # Biased, where PyTorch's own running variance is not.
+            batch = x.transpose(0, 1).flatten(1)
+            mean, var = batch.mean(1), batch.var(1, correction=0)
+            updated[path] = 0.9 * running["mean"] + 0.1 * mean
+            updated[path] = updated[path], 0.9 * running["var"] + 0.1 * var
+        scale, bias = weights["scale"], weights["bias"]
+        return functional.batch_norm(x, mean, var, scale, bias, False, 0.1, 1e-5)
+
+    def conv(x, stride, *path):
+        kernel = params["features"]
+        for name in (*path, "kernel"):
+            kernel = kernel[name]
+        padding = kernel.shape[0] // 2
+        return functional.conv2d(x, kernel.permute(3, 2, 0, 1), None, stride, padding)
+
+    def stage(x, number, module):
+        path, stride = (module, f"stage{number}_block1"), 1 if number == 1 else 2
+        y = norm(conv(x, stride, *path, "conv1"), *path, "norm1").relu()
+        y = norm(conv(y, 1, *path, "conv2"), *path, "norm2")
+        if fused and stride == 2:
+            x = norm(conv(x, 2, *path, "projection"), *path, "projection_norm")
+        else:
+            half = (y.shape[1] - x.shape[1]) // 2
+            x = functional.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, half, half))
+        return (x + y).relu()
+
+    def align(x, expert, convolutions):
+        module = f"shallow_{expert}"
+        x = norm(conv(x, 2, module, "conv1"), module, "norm1").relu()
+        if convolutions == 2:
+            x = norm(conv(x, 2, module, "conv2"), module, "norm2")
+        return x
+
+    x = images.permute(0, 3, 1, 2)
+    x = norm(conv(x, 1, "trunk_0", "conv"), "trunk_0", "norm").relu()
+    one = stage(x, 1, "trunk_0")
+    two = stage(one, 2, "trunk_1") if fused else None
+    logits = []
+    for i in range(3):
+        if fused:
+            x = stage(two, 3, f"branches_{i}")
+            x = x * (align(two, i, 1) if i == 1 else align(one, i, 2))
+        else:
+            x = stage(stage(one, 2, f"branches_{i}"), 3, f"branches_{i}")
+        z = functional.normalize(x.mean((2, 3)), dim=1)
+        logits.append(30 * z @ functional.normalize(params["head"]["kernel"][i], dim=0))
+    return torch.stack(logits, 1), updated
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("make", [ride, shike])
+def test_logits_and_statistics_equal_pytorch(make, train):
+    torch = pytest.importorskip("torch")
+    network = make(3, depth=8)
+    variables = random_variables(network)
+    tensors = jax.tree.map(lambda leaf: torch.tensor(np.float64(leaf)), variables)
+    wanted, updated = peer(
+        torch, tensors, torch.tensor(np.float64(IMAGES)), train, make is shike
+    )
+
+    @jax.jit
+    def ours(variables, images):
+        return network.apply(variables, images, train=train, mutable=["batch_stats"])
+
+    got, new = ours(variables, IMAGES)
+    assert got.shape == (4, 3, 100)
+    assert wanted.std() > 1
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4)
+    new = new["batch_stats"]["features"]
+    assert len(updated) == (len(jax.tree.leaves(new)) // 2 if train else 0)
+    for path, (mean, var) in updated.items():
+        layer = new
+        for name in path:
+            layer = layer[name]
+        np.testing.assert_allclose(layer["mean"], mean, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(layer["var"], var, rtol=1e-5, atol=1e-5)
+
+
+def test_experts_of_equal_weights_are_the_single_network():
+    single = CifarResNet(8, 4)
+    experts = branched(single, 2, (4, 4))
+    variables = random_variables(Network(single, Cosine(3)))
+    own = {kind: tree["features"] for kind, tree in variables.items()}
+    wanted = jax.jit(single.apply)(own, IMAGES)
+
+    def shared(tree):
+        deep = {n: v for n, v in tree.items() if n.startswith(("stage2", "stage3"))}
+        rest = {n: v for n, v in tree.items() if n not in deep}
+        return {"trunk_0": rest, "branches_0": deep, "branches_1": deep}
+
+    own = {kind: shared(tree) for kind, tree in own.items()}
+    features = jax.jit(experts.apply)(own, IMAGES)
+    assert features.shape == (4, 2, 16)
+    for i in range(2):
+        np.testing.assert_array_equal(features[:, i], wanted)
+
+
+def test_weights_begin_apart_with_the_variance_asked_for():
+    whole = CifarResNet(8, projection=True, kernel_init=HE_FAN_IN)
+    features = branched(whole, 3, (16, 16), fused=True)
+    network = Network(features, per_expert(Cosine)(10))
+    params = jax.jit(network.init)(jax.random.key(0), IMAGES)["params"]
+    first, second = (params["features"][f"branches_{i}"] for i in range(2))
+    same = jax.tree.leaves(jax.tree.map(lambda a, b: (a == b).all(), first, second))
+    assert same.count(False) == 3  # the kernels
+    head = params["head"]["kernel"]
+    assert head.shape == (2, 64, 10)
+    assert jnp.abs(head[0] - head[1]).max() > 0.01
+    params = params["features"]
+    stem = params["trunk_0"]["conv"]["kernel"]
+    projection = first["stage3_block1"]["projection"]["kernel"]
+    aligned = params["shallow_0"]["conv1"]["kernel"]
+    # Of 432, 2,048 and 4,608 values: within three standard errors.
+    np.testing.assert_allclose(stem.std(), (2 / 27) ** 0.5, rtol=0.1)
+    np.testing.assert_allclose(projection.std(), (2 / 32) ** 0.5, rtol=0.05)
+    np.testing.assert_allclose(aligned.std(), (1 / (3 * 144)) ** 0.5, rtol=0.03)
+
+
+def test_bfloat16_has_float32_parameters_statistics_and_features():
+    whole = CifarResNet(8, dtype=jnp.bfloat16, projection=True)
+    features = branched(whole, 3, (16, 16), fused=True)
+
+    def run(images):
+        variables = features.init(jax.random.key(0), images)
+        return features.apply(variables, images, train=True, mutable=["batch_stats"])
+
+    out, new = jax.eval_shape(run, IMAGES)
+    assert out.dtype == jnp.float32
+    chex.assert_trees_all_equal_dtypes(
+        new["batch_stats"],
+        jax.tree.map(lambda leaf: jnp.float32(0), new["batch_stats"]),
+    )
