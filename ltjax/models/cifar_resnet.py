@@ -16,9 +16,14 @@ def shortcut(x, channels, stride):
     """Option A of He et al.: every `stride`-th pixel, the new channels zero.
 
     The zeros are halved before and after the old channels, as is usual on CIFAR.
-    x [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), channels].
+    x [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), channels]. Raises
+    `ValueError` for fewer channels than there are.
     """
     new = channels - x.shape[-1]
+    if new < 0:
+        raise ValueError(
+            f"{x.shape[-1]} channels become {channels}; shortcut A only adds channels"
+        )
     pad = ((0, 0), (0, 0), (0, 0), (new // 2, new - new // 2))
     return jnp.pad(x[:, ::stride, ::stride], pad)
 

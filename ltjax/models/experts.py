@@ -10,6 +10,7 @@ times as long on two CPU cores.
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ltjax.models import resnet
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.convolution import Convolution
 
@@ -86,9 +87,14 @@ def branched(whole, branch, widths, fused=False):
     1 + i mod (branch - 1), aligned. RIDE's networks are `branched(CifarResNet(32), 2,
     3 * (12,))` and `branched(resnet50(), 3, 3 * (48,))`, SHIKE's is
     `branched(CifarResNet(32, projection=True), 3, 3 * (16,), fused=True)`; fused
-    networks for large images are an extrapolation of it.
+    networks for large images are an extrapolation of it. Raises `ValueError` for no
+    experts, and where there is nothing to share, or to branch.
     """
-    end, stages = whole.parts, whole.parts - 1
+    end, least = whole.parts, 2 if fused else 1
+    if not widths:
+        raise ValueError("widths is empty; at least one expert is needed")
+    if not least <= branch < end:
+        raise ValueError(f"branch is {branch}; it must be in {least}..{end - 1}")
     branches = tuple(whole.copy(first=branch, last=end, width=w) for w in widths)
     if not fused:
         return Experts((whole.copy(last=branch),), branches)
@@ -97,7 +103,7 @@ def branched(whole, branch, widths, fused=False):
     shallow = tuple(
         Alignment(
             source=i % len(trunk),
-            convolutions=stages - 1 - i % len(trunk),
+            convolutions=end - 2 - i % len(trunk),
             channels=branches[i].dim,
             dtype=whole.dtype,
             axis_name=whole.axis_name,
@@ -105,3 +111,23 @@ def branched(whole, branch, widths, fused=False):
         for i in range(len(widths))
     )
     return Experts(trunk, branches, shallow)
+
+
+def copied(tree, experts):
+    """The `Experts`' parameters or statistics, begun with those of a whole `ResNet`.
+
+    The trunk has its first parts, every branch its own copy of the others. Aligned maps
+    have no counterpart there and are left out.
+    """
+    modules = {
+        **{f"trunk_{i}": module for i, module in enumerate(experts.trunk)},
+        **{f"branches_{i}": module for i, module in enumerate(experts.branches)},
+    }
+    return {
+        name: {
+            layer: leaves
+            for layer, leaves in tree.items()
+            if module.first <= resnet.part(layer) < module.last
+        }
+        for name, module in modules.items()
+    }

@@ -1,14 +1,18 @@
 """Networks of several experts against ones written in PyTorch, and their sizes."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ltjax.evaluation import cost
+from ltjax.models import resnet
 from ltjax.models.cifar_resnet import CifarResNet
 from ltjax.models.convolution import HE_FAN_IN
-from ltjax.models.experts import branched
+from ltjax.models.experts import branched, copied
 from ltjax.models.heads import Cosine, per_expert
 from ltjax.models.network import Network
 
@@ -29,9 +33,13 @@ def shike(experts, depth=32):
     return Network(features, per_expert(Cosine)(100, 30.0))
 
 
-def shapes_of(network, size=32):
+def traced(network, size=32):
+    """The shapes of the variables, and the multiply-accumulates of an image."""
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    return jax.eval_shape(network.init, jax.random.key(0), image)
+    program, (_, variables) = jax.make_jaxpr(
+        network.init_with_output, return_shape=True
+    )(jax.random.key(0), image)
+    return variables, cost.macs(program)
 
 
 def size(tree):
@@ -48,44 +56,129 @@ def random_variables(network):
         low, high = (-0.2, 0.2) if name in ("bias", "mean") else (0.5, 1.5)
         return RNG.uniform(low, high, like.shape)
 
-    made = jax.tree.map_with_path(leaf, shapes_of(network))
+    made = jax.tree.map_with_path(leaf, traced(network)[0])
     return jax.tree.map(lambda x: x.astype(np.float32), made)
 
 
 @pytest.mark.parametrize(
-    ("experts", "width", "parameters"),
+    ("experts", "width", "parameters", "mega"),
     [
-        (1, 12, 277_168),
-        (2, 12, 530_512),
-        (3, 12, 783_856),
-        (4, 12, 1_037_200),
-        (6, 12, 1_543_888),
-        (1, 16, 469_904),
-        (3, 16, 1_362_064),
+        (1, 12, 277_168, 49.48),
+        (2, 12, 530_512, 74.92),
+        (3, 12, 783_856, 100.36),
+        (4, 12, 1_037_200, 125.80),
+        (6, 12, 1_543_888, 176.68),
+        (1, 16, 469_904, 68.87),
+        (3, 16, 1_362_064, 158.53),
     ],
 )
-def test_parameter_counts_of_ride(experts, width, parameters):
-    assert size(shapes_of(ride(experts, width=width))["params"]) == parameters
+def test_size_and_cost_of_ride(experts, width, parameters, mega):
+    variables, macs = traced(ride(experts, width=width))
+    assert size(variables["params"]) == parameters
+    assert round(macs / 1e6, 2) == mega
 
 
 @pytest.mark.parametrize(
     ("experts", "parameters"),
     [(1, 502_288), (2, 887_312), (3, 1_277_008), (4, 1_662_032), (5, 2_051_728)],
 )
-def test_parameter_counts_of_shike(experts, parameters):
-    params = shapes_of(shike(experts))["params"]
+def test_size_of_shike(experts, parameters):
+    params = traced(shike(experts))[0]["params"]
     # The released count has a second head, which here is made by stage two.
     assert size(params) + size(params["head"]) == parameters
 
 
-def test_parts_of_shike():
-    params = shapes_of(shike(3))["params"]
+def test_parts_and_cost_of_shike():
+    variables, macs = traced(shike(3))
+    params = variables["params"]
     found = {name: size(tree) for name, tree in params["features"].items()}
     assert found["trunk_0"] == 464 + 23_360  # the stem, stage 1
     assert found["trunk_1"] == 88_768
     assert sum(found[f"branches_{i}"] for i in range(3)) == 1_060_992
     assert sum(found[f"shallow_{i}"] for i in range(3)) == 65_024
     assert size(params["head"]) == 19_200
+    assert round(macs / 1e6, 2) == 120.13
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "parameters", "giga"),
+    [  # of 1 expert of all channels, then of 2, 3, 4 and 6 reduced ones
+        (
+            "resnet10",
+            1000,
+            (5_417_792, 6_372_416, 9_401_792, 12_431_168, 18_489_920),
+            (0.889, 0.959, 1.173, 1.388, 1.818),
+        ),
+        (
+            "resnet50",
+            1000,
+            (25_556_032, 29_599_808, 43_677_248, 57_754_688, 85_909_568),
+            (4.089, 4.452, 5.770, 7.089, 9.727),
+        ),
+        (
+            "resnet50",
+            8142,
+            (40_182_848, 51_540_032, 76_587_584, 101_635_136, 151_730_240),
+            (4.104, 4.473, 5.803, 7.133, 9.793),
+        ),
+        (
+            "resnext50",
+            1000,
+            (29_063_488, 42_889_024, 56_714_560, 84_365_632),
+            (4.646, 6.050, 7.454, 10.263),
+        ),
+    ],
+)
+def test_sizes_and_costs_on_large_images(name, classes, parameters, giga):
+    found = [sizes(name, classes, 48, experts) for experts in (2, 3, 4, 6)]
+    if len(parameters) > len(found):
+        found.insert(0, sizes(name, classes, 64, 1))
+    totals, costs = zip(*found)
+    assert totals == parameters
+    # These were rounded twice, to 0.1 million before.
+    np.testing.assert_allclose(costs, giga, rtol=0, atol=0.00055)
+
+
+def test_size_and_cost_of_mdcs_on_places():
+    total, giga = sizes("resnet152", 365, 64, 3)
+    assert (round(total / 1e6, 1), round(giga, 1)) == (171.5, 29.2)
+
+
+def test_another_expert_is_another_branch():
+    features = branched(resnet.resnet10(), 3, 3 * (48,))
+    variables, macs = traced(Network(features, per_expert(Cosine)(1000, 30.0)), 224)
+    assert (size(variables["params"]), macs / 1e9) == sizes("resnet10", 1000, 48, 3)
+
+
+def sizes(name, classes, width, experts):
+    """Parameters and 10^9 multiply-accumulates: of a trunk, and of so many experts."""
+    trunk = measured(name, classes)
+    return tuple(trunk + experts * (measured(name, classes, width) - trunk))
+
+
+@functools.cache
+def measured(name, classes, width=None):
+    """Of one expert with its trunk, or of the trunk alone."""
+    whole = getattr(resnet, name)()
+    if width is None:
+        network = whole.copy(last=3)
+    else:
+        head = per_expert(Cosine)(classes, 30.0)
+        network = Network(branched(whole, 3, (width,)), head)
+    variables, macs = traced(network, 224)
+    return np.array([size(variables["params"]), macs / 1e9])
+
+
+def test_fused_experts_on_large_images():
+    features = branched(resnet.resnet50(), 4, 4 * (64,), fused=True)
+    shapes = jax.eval_shape(features.init, jax.random.key(0), IMAGES)["params"]
+    aligned = [shapes[f"shallow_{i}"] for i in range(4)]
+    kernels = [
+        [layer["kernel"].shape for name, layer in tree.items() if "conv" in name]
+        for tree in aligned
+    ]
+    chain = [(3, 3, 256, 512), (3, 3, 512, 1024), (3, 3, 1024, 2048)]
+    assert kernels == [chain, chain[1:], chain[2:], chain]
 
 
 def peer(torch, variables, images, train, fused):
@@ -181,23 +274,18 @@ def test_logits_and_statistics_equal_pytorch(make, train):
         np.testing.assert_allclose(layer["var"], var, rtol=1e-5, atol=1e-5)
 
 
-def test_experts_of_equal_weights_are_the_single_network():
-    single = CifarResNet(8, 4)
-    experts = branched(single, 2, (4, 4))
+def test_experts_that_begin_with_a_single_network_are_it():
+    single = resnet.resnet10(width=4)
+    experts = branched(single, 3, (4, 4))
     variables = random_variables(Network(single, Cosine(3)))
     own = {kind: tree["features"] for kind, tree in variables.items()}
     wanted = jax.jit(single.apply)(own, IMAGES)
-
-    def shared(tree):
-        deep = {n: v for n, v in tree.items() if n.startswith(("stage2", "stage3"))}
-        rest = {n: v for n, v in tree.items() if n not in deep}
-        return {"trunk_0": rest, "branches_0": deep, "branches_1": deep}
-
-    own = {kind: shared(tree) for kind, tree in own.items()}
+    own = {kind: copied(tree, experts) for kind, tree in own.items()}
     features = jax.jit(experts.apply)(own, IMAGES)
-    assert features.shape == (4, 2, 16)
+    assert features.shape == (4, 2, 32)
+    assert np.abs(wanted).max() > 0.1
     for i in range(2):
-        np.testing.assert_array_equal(features[:, i], wanted)
+        np.testing.assert_allclose(features[:, i], wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_weights_begin_apart_with_the_variance_asked_for():
@@ -219,6 +307,26 @@ def test_weights_begin_apart_with_the_variance_asked_for():
     np.testing.assert_allclose(stem.std(), (2 / 27) ** 0.5, rtol=0.1)
     np.testing.assert_allclose(projection.std(), (2 / 32) ** 0.5, rtol=0.05)
     np.testing.assert_allclose(aligned.std(), (1 / (3 * 144)) ** 0.5, rtol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("branch", "widths", "fused", "message"),
+    [
+        (2, (), False, "widths is empty"),
+        (0, (12,), False, "branch is 0; it must be in 1..3"),
+        (4, (12,), False, "branch is 4; it must be in 1..3"),
+        (1, (12,), True, "branch is 1; it must be in 2..3"),
+    ],
+)
+def test_impossible_branches_are_refused(branch, widths, fused, message):
+    with pytest.raises(ValueError, match=message):
+        branched(CifarResNet(), branch, widths, fused)
+
+
+def test_experts_too_narrow_for_their_shortcut_are_refused():
+    features = branched(CifarResNet(8), 2, (4,))
+    with pytest.raises(ValueError, match="16 channels become 8"):
+        jax.eval_shape(features.init, jax.random.key(0), IMAGES)
 
 
 def test_bfloat16_has_float32_parameters_statistics_and_features():
