@@ -7,6 +7,7 @@ weights is a grouped one, with which a training step of RIDE's three experts too
 times as long on two CPU cores.
 """
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
@@ -87,19 +88,24 @@ def branched(whole, branch, widths, fused=False):
     1 + i mod (branch - 1), aligned. RIDE's networks are `branched(CifarResNet(32), 2,
     3 * (12,))` and `branched(resnet50(), 3, 3 * (48,))`, SHIKE's is
     `branched(CifarResNet(32, projection=True), 3, 3 * (16,), fused=True)`; fused
-    networks for large images are an extrapolation of it. Raises `ValueError` for no
-    experts, and where there is nothing to share, or to branch.
+    networks for large images are an extrapolation of it. A `whole` whose first parts
+    are cut off gives such experts. Raises `ValueError` for no experts, and where there
+    is nothing to share, or to branch.
     """
-    end, least = whole.parts, 2 if fused else 1
+    end, least = whole.parts, 2 if fused else max(whole.first, 1)
     if not widths:
         raise ValueError("widths is empty; at least one expert is needed")
     if not least <= branch < end:
         raise ValueError(f"branch is {branch}; it must be in {least}..{end - 1}")
+    if fused and whole.first > least:
+        raise ValueError(f"part {whole.first} is the first; fused experts need stage 1")
     branches = tuple(whole.copy(first=branch, last=end, width=w) for w in widths)
     if not fused:
         return Experts((whole.copy(last=branch),), branches)
     cuts = range(2, branch + 1)
-    trunk = tuple(whole.copy(first=n - 1 if n > 2 else 0, last=n) for n in cuts)
+    trunk = tuple(
+        whole.copy(first=n - 1 if n > 2 else whole.first, last=n) for n in cuts
+    )
     shallow = tuple(
         Alignment(
             source=i % len(trunk),
@@ -111,6 +117,25 @@ def branched(whole, branch, widths, fused=False):
         for i in range(len(widths))
     )
     return Experts(trunk, branches, shallow)
+
+
+def shared(network, variables, images):
+    """What all experts of a `Network` take: images [B, ...] to a tuple of maps."""
+    return network.apply(
+        variables, images, method=lambda net, images: net.features.shared(images)
+    )
+
+
+def single(network, variables, index, maps):
+    """What one expert makes of the shared maps: features [B, D] and logits [B, C]."""
+    features = network.apply(
+        variables, maps, method=lambda net, maps: net.features.expert(index, maps)
+    )
+    head = jax.tree.map(
+        lambda leaf: leaf[index : index + 1], variables["params"]["head"]
+    )
+    logits = network.head.apply({"params": head}, features[:, None])
+    return features, logits[:, 0]
 
 
 def copied(tree, experts):
