@@ -36,9 +36,16 @@ def run(shared, expert, ask, experts, images, batch_size):
     of the experts 0 to i. Who does not ask is done. An expert runs on all the samples
     that ask for it, and on at most `batch_size` - 1 empty places. Returns `Routed`.
 
-    For `jax.jit`; under `vmap` every expert would run for every sample.
+    For `jax.jit`; under `vmap` every expert would run for every sample. Raises
+    `ValueError` for no images, no experts or an empty batch.
     """
     count = len(images)
+    if min(count, experts, batch_size) < 1:
+        raise ValueError(
+            f"{count} images, {experts} experts, batches of {batch_size}; each must be "
+            "at least 1"
+        )
+    images = jnp.asarray(images)
     batches = -(-count // batch_size)
     slots = jnp.arange(batch_size)
 

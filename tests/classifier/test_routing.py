@@ -108,3 +108,8 @@ def test_a_network_routed_is_the_network_masked():
     np.testing.assert_array_equal(got.used, used)
     np.testing.assert_allclose(got.logits, wanted, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(got.ran, padded(used, 3, 4))
+
+
+def test_nothing_to_route_is_refused():
+    with pytest.raises(ValueError, match="0 images, 3 experts, batches of 4"):
+        routing.run(None, None, None, 3, np.zeros((0, 8, 8, 1)), 4)
