@@ -1,69 +1,121 @@
 """The residual networks of He et al. (2016) for small images, without their head."""
 
+from functools import partial
+
 import jax.numpy as jnp
 from flax import linen as nn
 
 from ltjax.models.batch_norm import BatchNorm
-from ltjax.models.convolution import Convolution
+from ltjax.models.convolution import HE_FAN_OUT, Convolution
+from ltjax.models.resnet import Conv
+
+PARTS = 4  # the stem and three stages
 
 
 def shortcut(x, channels, stride):
     """Option A of He et al.: every `stride`-th pixel, the new channels zero.
 
     The zeros are halved before and after the old channels, as is usual on CIFAR.
-    x [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), channels].
+    x [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), channels]. Raises
+    `ValueError` for fewer channels than there are.
     """
     new = channels - x.shape[-1]
+    if new < 0:
+        raise ValueError(
+            f"{x.shape[-1]} channels become {channels}; shortcut A only adds channels"
+        )
     pad = ((0, 0), (0, 0), (0, 0), (new // 2, new - new // 2))
     return jnp.pad(x[:, ::stride, ::stride], pad)
 
 
 class Block(nn.Module):
-    """Basic block: relu(shortcut(x) + norm(conv(relu(norm(conv(x))))))."""
+    """Basic block: relu(shortcut(x) + norm(conv(relu(norm(conv(x)))))).
+
+    With `projection` the shortcut is option B of He et al., a 1 x 1 convolution and
+    batch norm where the shape changes, else option A, without parameters.
+    """
 
     channels: int
     stride: int = 1
     dtype: jnp.dtype = jnp.float32
     axis_name: str | None = None
+    projection: bool = False
+    kernel_init: nn.initializers.Initializer = HE_FAN_OUT
 
     @nn.compact
     def __call__(self, x, train=False):
         """Activations [B, H, W, C] to [B, H', W', channels]."""
-        y = Convolution(self.channels, self.stride, self.dtype, name="conv1")(x)
+        conv = partial(Convolution, dtype=self.dtype, kernel_init=self.kernel_init)
+        y = conv(self.channels, self.stride, name="conv1")(x)
         y = nn.relu(BatchNorm(self.axis_name, name="norm1")(y, train))
-        y = Convolution(self.channels, 1, self.dtype, name="conv2")(y)
+        y = conv(self.channels, name="conv2")(y)
         y = BatchNorm(self.axis_name, name="norm2")(y, train)
-        return nn.relu(shortcut(x, self.channels, self.stride) + y)
+        return nn.relu(self._shortcut(x, train) + y)
+
+    def _shortcut(self, x, train):
+        if not self.projection:
+            return shortcut(x, self.channels, self.stride)
+        if self.stride == 1 and x.shape[-1] == self.channels:
+            return x
+        conv = partial(Conv, dtype=self.dtype, kernel_init=self.kernel_init)
+        x = conv(self.channels, 1, self.stride, name="projection")(x)
+        return BatchNorm(self.axis_name, name="projection_norm")(x, train)
 
 
 class CifarResNet(nn.Module):
     """Feature extractor of a CIFAR ResNet: depth 20, 32, 44, 56, or any 6n + 2.
 
     Three stages of n blocks with width, 2 width and 4 width channels. Depth 8 serves
-    images as small as 8 × 8. The compute type is `dtype`; parameters, statistics and
-    features are float32. `axis_name` pools batch norm over a mapped axis.
+    images as small as 8 × 8. Parts `first` to `last` (less one) run: part 0 is the
+    stem, 1 to 3 the stages; the network may so be cut. The compute type is `dtype`;
+    parameters, statistics and features are float32. `axis_name` pools batch norm over a
+    mapped axis. `projection` chooses the shortcut, see `Block`.
     """
 
     depth: int = 32
     width: int = 16
     dtype: jnp.dtype = jnp.float32
     axis_name: str | None = None
+    first: int = 0
+    last: int | None = None
+    projection: bool = False
+    kernel_init: nn.initializers.Initializer = HE_FAN_OUT
+
+    parts = PARTS
+
+    @property
+    def dim(self):
+        """Channels of the last map, dimensions of the features."""
+        return 4 * self.width
 
     @nn.compact
-    def __call__(self, images, train=False):
-        """Images [B, H, W, channels] to features [B, 4 width]: the mean over pixels."""
+    def __call__(self, x, train=False):
+        """Images [B, H, W, channels] to features [B, dim]: the mean over pixels.
+
+        With `first` above 0, x is what the part before it returned; with a `last`, the
+        activations are returned.
+        """
         blocks, rest = divmod(self.depth - 2, 6)
         if blocks < 1 or rest:
             raise ValueError(f"depth {self.depth} is not 8, 14, 20, ... = 6n + 2")
-        x = Convolution(self.width, 1, self.dtype, name="conv")(images)
-        x = nn.relu(BatchNorm(self.axis_name, name="norm")(x, train))
-        for stage in range(3):
-            for block in range(blocks):
-                x = Block(
-                    channels=self.width * 2**stage,
-                    stride=2 if stage > 0 and block == 0 else 1,
-                    dtype=self.dtype,
-                    axis_name=self.axis_name,
-                    name=f"stage{stage + 1}_block{block + 1}",
-                )(x, train)
-        return x.mean((1, 2), dtype=jnp.float32)
+        for part in range(self.first, PARTS if self.last is None else self.last):
+            x = self._stage(part, blocks, x, train) if part else self._stem(x, train)
+        return x.mean((1, 2), dtype=jnp.float32) if self.last is None else x
+
+    def _stem(self, x, train):
+        conv = partial(Convolution, dtype=self.dtype, kernel_init=self.kernel_init)
+        x = conv(self.width, name="conv")(x)
+        return nn.relu(BatchNorm(self.axis_name, name="norm")(x, train))
+
+    def _stage(self, stage, blocks, x, train):
+        for block in range(blocks):
+            x = Block(
+                channels=self.width * 2 ** (stage - 1),
+                stride=2 if stage > 1 and block == 0 else 1,
+                dtype=self.dtype,
+                axis_name=self.axis_name,
+                projection=self.projection,
+                kernel_init=self.kernel_init,
+                name=f"stage{stage}_block{block + 1}",
+            )(x, train)
+        return x

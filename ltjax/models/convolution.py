@@ -8,6 +8,10 @@ from flax import linen as nn
 
 from ltjax.models import gradient
 
+# Normal, with the variance 2 / fan of He et al. (2015), by either fan.
+HE_FAN_IN = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
 
 def _gradients(x, kernel, dy, stride):
     if stride > 1:
@@ -71,18 +75,17 @@ def convolve(x, kernel, stride=1):
 
 
 class Convolution(nn.Module):
-    """`convolve` with its kernel, He-normal by fan-out (He et al., 2015)."""
+    """`convolve` with its kernel."""
 
     channels: int
     stride: int = 1
     dtype: jnp.dtype = jnp.float32
+    kernel_init: nn.initializers.Initializer = HE_FAN_OUT
 
     @nn.compact
     def __call__(self, x):
         """Images [B, H, W, in] to [B, H', W', channels] of type `dtype`."""
         kernel = self.param(
-            "kernel",
-            nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
-            (3, 3, x.shape[-1], self.channels),
+            "kernel", self.kernel_init, (3, 3, x.shape[-1], self.channels)
         )
         return convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)

@@ -24,7 +24,8 @@ class Linear(nn.Module):
 class Cosine(nn.Module):
     """Logits = scale * cosine of the angle between features and a class's column.
 
-    A zero vector has cosine 0 with everything, and gradient 0.
+    A zero vector has cosine 0 with everything, and gradient 0. Columns begin with
+    length one, uniform in a cube before they are scaled to it.
     """
 
     classes: int
@@ -34,9 +35,27 @@ class Cosine(nn.Module):
     def __call__(self, features):
         """Features [..., D] to logits [..., C] within [-scale, scale]."""
         dim = features.shape[-1]
-        init = nn.initializers.lecun_normal()
-        kernel = self.param("kernel", init, (dim, self.classes))
+        kernel = self.param("kernel", _columns, (dim, self.classes))
         return self.scale * (_unit(features, -1) @ _unit(kernel, 0))
+
+
+def per_expert(head):
+    """The class `head`, with parameters of its own for each expert.
+
+    Its features are [..., E, D], its logits [..., E, C], its parameters those of `head`
+    with a leading axis E.
+    """
+    return nn.vmap(
+        head,
+        in_axes=-2,
+        out_axes=-2,
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+    )
+
+
+def _columns(key, shape):
+    return _unit(jax.random.uniform(key, shape, minval=-1.0, maxval=1.0), 0)
 
 
 def _unit(x, axis):

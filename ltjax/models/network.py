@@ -14,5 +14,5 @@ class Network(nn.Module):
     head: nn.Module
 
     def __call__(self, x, train=False):
-        """Inputs [B, ...] to logits [B, C]."""
+        """Inputs [B, ...] to logits [B, C], or [B, E, C] of E experts."""
         return self.head(self.features(x, train=train))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ltjax.models.batch_norm import BatchNorm
-from ltjax.models.convolution import convolve
+from ltjax.models.convolution import HE_FAN_OUT, convolve
 from ltjax.models.gradient import plain
 from ltjax.models.patches import convolve_first, convolve_tiny, max_pool
 
@@ -29,13 +29,14 @@ class Conv(nn.Module):
     stride: int = 1
     groups: int = 1
     dtype: jnp.dtype = jnp.float32
+    kernel_init: nn.initializers.Initializer = HE_FAN_OUT
 
     @nn.compact
     def __call__(self, x):
         """Activations [B, H, W, in] to [B, ceil(H / stride), ..., channels]."""
         kernel = self.param(
             "kernel",
-            nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
+            self.kernel_init,
             (self.size, self.size, x.shape[-1] // self.groups, self.channels),
         )
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
@@ -93,11 +94,13 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """Feature extractor of a ResNet or a ResNeXt: a stem and four stages.
 
-    `blocks` per stage; bottlenecks are `groups` groups of `group_width` channels in the
-    first stage and twice as many in each further one. Parts `first` to `last` (less
-    one) run: part 0 is the stem, 1 to 4 the stages; the network may so be cut in two.
-    The compute type is `dtype`; parameters, statistics and features are float32.
-    `axis_name` pools batch norm over a mapped axis.
+    `blocks` per stage, of `width`, 2 `width`, 4 `width` and 8 `width` channels, four
+    times as many after bottlenecks. These are `groups` groups of `group_width` channels
+    in the first stage if `width` is 64, and in proportion to the stage's channels else.
+    Parts `first` to `last` (less one) run: part 0 is the stem, of 64 channels, 1 to 4
+    the stages; the network may so be cut. The compute type is `dtype`; parameters,
+    statistics and features are float32. `axis_name` pools batch norm over a mapped
+    axis.
     """
 
     blocks: tuple[int, int, int, int]
@@ -105,20 +108,31 @@ class ResNet(nn.Module):
     groups: int = 1
     group_width: int = 64
     first: int = 0
-    last: int = PARTS
+    last: int | None = None
     dtype: jnp.dtype = jnp.float32
     axis_name: str | None = None
+    width: int = 64
+
+    parts = PARTS
+
+    @property
+    def dim(self):
+        """Channels of the last map, dimensions of the features."""
+        return self._channels(PARTS - 1)
 
     @nn.compact
     def __call__(self, x, train=False):
-        """Images [B, H, W, channels] to features [B, D]: the mean over pixels.
+        """Images [B, H, W, channels] to features [B, dim]: the mean over pixels.
 
-        D is 512, or 2048 with bottlenecks. With `first` above 0, x is what the part
-        before it returned; with `last` below 5, that part's activations are returned.
+        With `first` above 0, x is what the part before it returned; with a `last`, the
+        activations are returned.
         """
-        for part in range(self.first, self.last):
+        for part in range(self.first, PARTS if self.last is None else self.last):
             x = self._stage(part, x, train) if part else self._stem(x, train)
-        return x.mean((1, 2), dtype=jnp.float32) if self.last == PARTS else x
+        return x.mean((1, 2), dtype=jnp.float32) if self.last is None else x
+
+    def _channels(self, stage):
+        return self.width * 2 ** (stage - 1) * (4 if self.bottleneck else 1)
 
     def _stem(self, x, train):
         x = Conv(64, 7, 2, dtype=self.dtype, name="conv1")(x)
@@ -126,10 +140,10 @@ class ResNet(nn.Module):
         return max_pool(x)
 
     def _stage(self, stage, x, train):
-        planes = 64 * 2 ** (stage - 1)
+        planes = self.width * 2 ** (stage - 1)
         for block in range(self.blocks[stage - 1]):
             x = Block(
-                channels=planes * (4 if self.bottleneck else 1),
+                channels=self._channels(stage),
                 inner=planes * self.groups * self.group_width // 64,
                 stride=2 if stage > 1 and block == 0 else 1,
                 bottleneck=self.bottleneck,

@@ -54,6 +54,12 @@ def test_shortcut_subsamples_and_adds_zero_channels():
     np.testing.assert_array_equal(shortcut(x, 3, 1), x)
 
 
+def test_shortcut_of_the_released_example():
+    y = shortcut(np.arange(32.0).reshape(1, 2, 4, 4).transpose(0, 2, 3, 1), 4, 2)
+    np.testing.assert_array_equal(y[0, 0, 0], [0, 0, 16, 0])
+    np.testing.assert_array_equal(y[0, :, :, 1], [[0, 2], [8, 10]])
+
+
 def peer(torch, params, stats, images, train):
     """Features of the network of depth 8, written with PyTorch's own operations."""
     functional = torch.nn.functional

@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from ltjax.models.heads import Cosine, Linear
+from ltjax.models.heads import Cosine, Linear, per_expert
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(7, 5)).astype(np.float32)
@@ -26,9 +27,9 @@ def test_shapes_of_the_parameters():
     assert jax.tree.map(
         jnp.shape, Linear(3).init(jax.random.key(0), FEATURES)["params"]
     ) == {"kernel": (5, 3), "bias": (3,)}
-    assert jax.tree.map(
-        jnp.shape, Cosine(3).init(jax.random.key(0), FEATURES)["params"]
-    ) == {"kernel": (5, 3)}
+    cosine = Cosine(3).init(jax.random.key(0), FEATURES)["params"]
+    assert jax.tree.map(jnp.shape, cosine) == {"kernel": (5, 3)}
+    np.testing.assert_allclose(np.linalg.norm(cosine["kernel"], axis=0), 1, rtol=1e-6)
 
 
 def test_cosine_is_the_scaled_cosine():
@@ -60,6 +61,29 @@ def test_cosine_of_zero_is_zero_with_zero_gradient():
     np.testing.assert_array_equal(grads[0][2], 0)
     assert all(np.isfinite(grad).all() for grad in grads)
     assert np.abs(grads[0][1]).max() > 0
+
+
+def test_cosine_of_the_released_example():
+    i, j = np.mgrid[:4, :3]
+    b, k = np.mgrid[:2, :4]
+    kernel, features = np.sin(1 + i + 2 * j), np.cos(0.5 + b + 0.3 * k)
+    wanted = [[22.026866, -17.263935, -9.027593], [7.555974, 22.433432, -22.275342]]
+    found = cosine(np.float32(features), np.float32(kernel), 30.0)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [Linear, Cosine])
+def test_a_head_per_expert(kind):
+    features = RNG.normal(size=(2, 7, 3, 5)).astype(np.float32)  # with a leading axis
+    head = per_expert(kind)(4)
+    variables = head.init(jax.random.key(0), features)
+    assert variables["params"]["kernel"].shape == (3, 5, 4)
+    logits = head.apply(variables, features)
+    assert logits.shape == (2, 7, 3, 4)
+    for i in range(3):
+        own = jax.tree.map(lambda leaf, i=i: leaf[i], variables)
+        wanted = kind(4).apply(own, features[:, :, i])
+        np.testing.assert_allclose(logits[:, :, i], wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_heads_take_leading_axes():
