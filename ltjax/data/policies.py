@@ -55,7 +55,7 @@ def operate(image, operation, value, fill, kernel=warp.nearest):
     of a blend (1 changes nothing); unused by the others. `fill` is the colour [ch] of
     what a warp brings in. Operation and value may be traced.
     """
-    height, width, _ = image.shape
+    operation, (height, width, _) = jnp.asarray(operation), image.shape
     matrices = (
         warp.shear_x(value),
         warp.shear_y(value),
@@ -92,7 +92,7 @@ def operate(image, operation, value, fill, kernel=warp.nearest):
     warped = warp.warp(image, matrix, fill, kernel)
     looked_up = colour.look_up(image, table)
     blended = colour.blend(degenerate, image, value)
-    kind = (operation > WARPS[-1]).astype(int) + (operation > TABLES[-1])
+    kind = (operation > WARPS[-1]).astype(jnp.int32) + (operation > TABLES[-1])
     return jax.lax.select_n(kind, warped, looked_up, blended)
 
 

@@ -88,7 +88,10 @@ def distilled(loss, logits, teacher_logits, *, temperature=1.5, repeated=True):
     loss + temperature^2 KL(teacher || student), both of mean logits; teacher_logits
     [B, E', C]. `repeated`, as released, counts the whole once for each expert.
     """
-    student, teacher = (jnp.asarray(x).mean(1) for x in (logits, teacher_logits))
+    logits, teacher_logits = (
+        jnp.asarray(x, jnp.float32) for x in (logits, teacher_logits)
+    )
+    student, teacher = logits.mean(1), teacher_logits.mean(1)
     loss = loss + mean_distillation(teacher[None], student, temperature).mean()
     return logits.shape[1] * loss if repeated else loss
 
