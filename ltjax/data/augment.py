@@ -1,4 +1,4 @@
-"""Random crops, flips and pixel scaling, on the device inside the compiled step.
+"""Random changes of images, and their scaling, on the device inside the compiled step.
 
 Images are uint8 [B, H, W, ch] until `normalise`. Every function is pure.
 """
@@ -6,6 +6,9 @@ Images are uint8 [B, H, W, ch] until `normalise`. Every function is pure.
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from ltjax.data import colour
+from ltjax.data.warp import rotation, warp
 
 _BLOCK = 256  # images counted at a time; NumPy copies them as 8-byte integers
 
@@ -31,6 +34,61 @@ def flip(key, images):
     """Mirrors each image left to right with probability 1/2."""
     mirrored = jax.random.bernoulli(key, shape=(len(images),))
     return jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
+
+
+def rotate(key, images, degrees):
+    """Turns each image around its centre by an angle uniform in -degrees..degrees.
+
+    Each pixel is the nearest one of the image; what comes in from outside is 0.
+    """
+    batch, height, width, channels = images.shape
+    angles = jax.random.uniform(key, (batch,), minval=-degrees, maxval=degrees)
+    black = jnp.zeros(channels, jnp.uint8)
+
+    def turn(image, angle):
+        return warp(image, rotation(angle, height, width), black)
+
+    return jax.vmap(turn)(images, angles)
+
+
+def cutout(key, images, size):
+    """Blackens a square of each image, around any of its pixels.
+
+    DeVries and Taylor 2017 (arXiv:1708.04552). `size` pixels wide, less what lies
+    outside; an odd size counts as the even one below.
+    """
+    batch, height, width, _ = images.shape
+    centres = jax.random.randint(key, (batch, 2), 0, np.array([[height, width]]))
+
+    def covered(axis, length):
+        gap = jnp.arange(length)[None] - centres[:, axis, None]
+        return (gap >= -(size // 2)) & (gap < size // 2)
+
+    square = covered(0, height)[:, :, None] & covered(1, width)[:, None]
+    return jnp.where(square[..., None], 0, images)
+
+
+def jitter(key, images, strength):
+    """Changes light, contrast and colours of each image, in random order.
+
+    Each by a factor uniform in 1 - strength..1 + strength, strength at most 1.
+    """
+    order_key, factor_key = jax.random.split(key)
+    shape = (len(images), 3)
+    order = jax.random.uniform(order_key, shape).argsort(1)
+    low, high = 1 - strength, 1 + strength
+    factors = jax.random.uniform(factor_key, shape, minval=low, maxval=high)
+
+    def step(image, chosen):
+        lacking, factor = chosen
+        choices = (colour.black(image), colour.flat(image), colour.grey(image))
+        degenerate = jax.lax.select_n(lacking, *choices)
+        return colour.blend(degenerate, image, factor), None
+
+    def series(image, *steps):
+        return jax.lax.scan(step, image, steps)[0]
+
+    return jax.vmap(series)(images, order, factors)
 
 
 def moments(images):

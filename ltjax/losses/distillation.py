@@ -25,9 +25,15 @@ def mean_distillation(member_logits, logits, temperature):
     teacher = _log_mean_prob(jax.nn.log_softmax(members / temperature))
     teacher = jax.lax.stop_gradient(teacher)
     student = jax.nn.log_softmax(logits / temperature)
-    probs = jnp.exp(teacher)
-    gap = jnp.where(probs > 0, teacher - student, 0)  # 0 log 0 = 0
-    return temperature**2 * (probs * gap).sum(-1)
+    return temperature**2 * divergence(teacher, student)
+
+
+def divergence(log_teacher, log_student):
+    """KL(teacher || student) of log probabilities [..., C]; gradients into both."""
+    chex.assert_equal_shape((log_teacher, log_student))
+    probs = jnp.exp(log_teacher)
+    gap = jnp.where(probs > 0, log_teacher - log_student, 0)  # 0 log 0 = 0
+    return (probs * gap).sum(-1)
 
 
 def dirichlet_distillation(member_logits, logits):

@@ -26,6 +26,35 @@ def to_constant(lr, constant_lr, start_step, warmup_steps):
     return _warm(lr, warmup_steps, fall)
 
 
+def to_zero_from(start, lr, steps, warmup_steps):
+    """A line through `start` at step 1 to `lr`, then half a cosine to zero at `steps`.
+
+    SHIKE's two stages (Jin et al. 2023, arXiv:2304.01279), by epoch. The line arrives
+    at step `warmup_steps`, at least 2.
+    """
+    fall = optax.cosine_decay_schedule(lr, steps - warmup_steps)
+
+    def rate(step):
+        ramp = start + (lr - start) * (step - 1) / (warmup_steps - 1)
+        return jnp.where(step < warmup_steps, ramp, fall(step - warmup_steps))
+
+    return rate
+
+
+def in_steps(lr, milestones, factor, warmup_steps):
+    """Linear warm-up to `lr`, times `factor` from each milestone on.
+
+    RIDE and MDCS on CIFAR, by epoch. Milestones are not before the warm-up's end.
+    """
+    drops = {milestone - warmup_steps: factor for milestone in milestones}
+    return _warm(lr, warmup_steps, optax.piecewise_constant_schedule(lr, drops))
+
+
+def by_epoch(rate, steps):
+    """The rate at an epoch, counted from 0, held for all its `steps`."""
+    return lambda step: rate(step // steps)
+
+
 def _warm(lr, warmup_steps, after):
     def rate(step):
         # The first step already moves: at step s the ramp is (s + 1) / warmup_steps.
@@ -35,12 +64,12 @@ def _warm(lr, warmup_steps, after):
     return rate
 
 
-def sgd(rate, momentum, weight_decay):
-    """SGD with Nesterov momentum and coupled weight decay on all parameters.
+def sgd(rate, momentum, weight_decay, nesterov=True):
+    """SGD with momentum, Nesterov's or plain, and coupled decay of all parameters.
 
     Coupled: the decay is added to the gradient before the momentum, as in PyTorch.
     """
     return optax.chain(
         optax.add_decayed_weights(weight_decay),
-        optax.sgd(rate, momentum=momentum, nesterov=True),
+        optax.sgd(rate, momentum=momentum, nesterov=nesterov),
     )

@@ -180,6 +180,46 @@ def test_groups_of_cifar100():
     assert not longtail.groups(longtail.exponential_counts(100, 500, 10))["few"].any()
 
 
+@pytest.mark.parametrize(
+    ("classes", "largest", "factor", "total"),
+    [
+        (100, 500, 100, 10_847),
+        (100, 500, 50, 12_608),
+        (100, 500, 10, 19_573),
+        (10, 5000, 100, 12_406),
+        (10, 5000, 50, 13_996),
+        (10, 5000, 10, 20_431),
+    ],
+)
+def test_images_of_each_cifar(classes, largest, factor, total):
+    assert longtail.exponential_counts(classes, largest, factor).sum() == total
+
+
+@pytest.mark.parametrize(("factor", "sizes"), [(50, (41, 41, 18)), (10, (69, 31, 0))])
+def test_groups_of_other_factors(factor, sizes):
+    groups = longtail.groups(longtail.exponential_counts(100, 500, factor))
+    assert tuple(int(mask.sum()) for mask in groups.values()) == sizes
+
+
+def test_counts_of_cifar10():
+    counts = longtail.exponential_counts(10, 5000, 100)
+    wanted = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    np.testing.assert_array_equal(counts, wanted)
+
+
+def test_the_draw_of_seed_0():
+    """The first five of three classes of 500, as the legacy generator shuffles them."""
+    labels = np.repeat([0, 1, 2], 500)
+    rows = longtail.subset(labels, np.array([500, 500, 500]), seed=0)
+    wanted = [
+        [90, 254, 283, 445, 461],
+        [277, 307, 436, 88, 261],
+        [52, 34, 347, 492, 196],
+    ]
+    found = rows.reshape(3, 500)[:, :5] - 500 * np.arange(3)[:, None]
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_groups_at_their_edges():
     groups = longtail.groups([0, 1, 19, 20, 100, 101, 10**12])
     np.testing.assert_array_equal(groups["few"], [1, 1, 1, 0, 0, 0, 0])

@@ -12,6 +12,7 @@ from ltjax.losses.distillation import (
     MAX_PRECISION,
     _digamma_rest,
     _lgamma_rest,
+    divergence,
 )
 
 # Compiled once per shape for all tests.
@@ -351,3 +352,18 @@ def test_rests_of_lgamma_and_digamma_match_scipy():
     np.testing.assert_allclose(_digamma_rest(far), [0.5, 0.5, 0.5], rtol=1e-6)
     expected = (np.log(2 * np.pi) - far) / 2
     np.testing.assert_allclose(_lgamma_rest(far), expected, rtol=1e-6)
+
+
+def test_the_convention_of_divergence():
+    """KL(softmax(3, 1, 0) || softmax(1, 2, 3)): the first one's probabilities weigh."""
+    logits = jnp.array([[3.0, 1, 0], [1, 2, 3]])
+    found = divergence(*jax.nn.log_softmax(logits))
+    assert found == pytest.approx(1.685124, abs=1e-6)
+    assert found / 3 == pytest.approx(0.561708, abs=1e-6)
+
+
+def test_divergence_where_a_probability_is_0():
+    teacher = jnp.array([0.0, -jnp.inf])
+    assert divergence(teacher, jnp.log(jnp.array([0.5, 0.5]))) == pytest.approx(
+        np.log(2)
+    )

@@ -41,7 +41,61 @@ def test_to_constant_matches_numpy(warmup):
     assert (found[20:] == found[20]).all()
 
 
-def test_sgd_equals_that_of_torch():
+def at(rate, epochs):
+    return np.asarray(jax.jit(jax.vmap(rate))(jnp.array(list(epochs))))
+
+
+# Rates at epochs from 0, as the authors' programs have them.
+@pytest.mark.parametrize(
+    ("rate", "known"),
+    [
+        (
+            schedule.in_steps(0.1, (160, 180), 0.01, 5),  # RIDE, CIFAR-100-LT
+            {0: 0.02, 1: 0.04, 4: 0.1, 159: 0.1, 160: 0.001, 180: 1e-5},
+        ),
+        (
+            schedule.in_steps(0.1, (160, 180), 0.01, 20),  # with a teacher
+            {0: 0.005, 4: 0.025, 19: 0.1, 20: 0.1, 179: 0.001, 199: 1e-5},
+        ),
+        (
+            schedule.in_steps(0.1, (60, 80), 0.1, 5),  # RIDE, ImageNet-LT
+            {0: 0.02, 59: 0.1, 60: 0.01, 80: 0.001},
+        ),
+        (
+            schedule.in_steps(0.1, (200, 320, 380), 0.1, 20),  # MDCS, CIFAR
+            {0: 0.005, 9: 0.05, 19: 0.1, 199: 0.1, 200: 0.01, 320: 1e-3, 380: 1e-4},
+        ),
+        (
+            schedule.in_steps(0.01, (10, 20), 0.1, 0),  # MDCS, Places-LT
+            {0: 0.01, 9: 0.01, 10: 0.001, 20: 1e-4, 29: 1e-4},
+        ),
+        (
+            schedule.to_zero_from(0.05, 0.15, 180, 5),  # SHIKE, stage one
+            {
+                **{0: 0.025, 1: 0.05, 2: 0.075, 3: 0.1, 4: 0.125, 5: 0.15},
+                **{6: 0.149988, 90: 0.078365},
+            },
+        ),
+        (
+            schedule.to_zero_from(0.05, 0.1, 20, 5),  # SHIKE, stage two
+            {
+                **{0: 0.0375, 1: 0.05, 2: 0.0625, 3: 0.075, 4: 0.0875, 5: 0.1},
+                **{6: 0.098907, 7: 0.095677, 8: 0.090451, 9: 0.083457, 10: 0.075},
+            },
+        ),
+    ],
+)
+def test_rates_of_multi_expert_recipes(rate, known):
+    np.testing.assert_allclose(at(rate, known), list(known.values()), atol=5e-7)
+
+
+def test_rates_by_epoch_are_held():
+    rate = schedule.by_epoch(schedule.in_steps(1.0, (2, 3), 0.5, 0), 4)
+    np.testing.assert_array_equal(values(rate, 16), np.repeat([1, 1, 0.5, 0.25], 4))
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_sgd_equals_that_of_torch(nesterov):
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     start, grads = rng.normal(size=5), rng.normal(size=(6, 5))
@@ -49,9 +103,9 @@ def test_sgd_equals_that_of_torch():
 
     weight = torch.nn.Parameter(torch.tensor(start))
     peer = torch.optim.SGD(
-        [weight], lr=1.0, momentum=0.9, nesterov=True, weight_decay=0.05
+        [weight], lr=1.0, momentum=0.9, nesterov=nesterov, weight_decay=0.05
     )
-    tx = schedule.sgd(rate, momentum=0.9, weight_decay=0.05)
+    tx = schedule.sgd(rate, 0.9, weight_decay=0.05, nesterov=nesterov)
     update = jax.jit(tx.update)
     params = jnp.asarray(start, jnp.float32)
     opt_state = tx.init(params)
