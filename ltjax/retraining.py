@@ -22,11 +22,12 @@ from ltjax.shelf import Shelf
 
 
 def rows(session, name, head, looks):
-    """Every row of the backbone `name`, and the accuracy per class of each.
+    """Every row of the backbone `name`, its accuracy per class, and classifiers.
 
     `head` is the linear classifier of stage one and `looks` the backbone's features.
     A finished row is saved with its classifier and not made again. The SWAG rows send
-    each draw's features through a head of the SWA row.
+    each draw's features through a head of the SWA row. Of every headline row of one
+    pass there is `log_probs(features [1, B, D]) -> [B, C]`, by its classifier.
     """
     counts = session.index.counts
     has_draws = len(looks.test) > 1
@@ -42,7 +43,7 @@ def rows(session, name, head, looks):
         rule: jax.jit(batches_of(rule, session.config.classifier, session.index))
         for rule in ("instance", "class")
     }
-    found, accuracy, averaged = [], {}, {}
+    found, accuracy, averaged, classifiers = [], {}, {}, {}
 
     def add(backbone, classifier, variant, note):
         row = {"backbone": backbone, "classifier": classifier, "variant": variant}
@@ -58,6 +59,8 @@ def rows(session, name, head, looks):
             params = devices.local(params)
             if recipe.averaged:
                 averaged[classifier] = scoring.every_draw(recipe.logits, params)
+            if "" in recipe.variants:
+                classifiers[classifier] = scoring.one_pass(recipe.logits, params)
             for shown in recipe.variants:
                 add(name, classifier, shown, note)
             done(row)
@@ -72,7 +75,7 @@ def rows(session, name, head, looks):
             seconds = time.monotonic() - begin
             note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
             add("swag", classifier, "", note)
-    return found, accuracy
+    return found, accuracy, classifiers
 
 
 def _row(session, row, recipe, looks, batches):

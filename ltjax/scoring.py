@@ -27,10 +27,7 @@ def score(log_probs, features, labels, counts):
     """
     labels = np.asarray(labels)
     total = empty(len(counts))
-    for first in range(0, len(labels), _BATCH):
-        rows = np.arange(first, first + _BATCH)
-        mask = rows < len(labels)
-        rows = np.minimum(rows, len(labels) - 1)
+    for rows, mask in _batches(len(labels)):
         total = total + _tally(log_probs(features[:, rows]), labels[rows], mask)
     total = jax.tree.map(np.asarray, total)
     by_group = longtail.groups(counts)
@@ -45,6 +42,27 @@ def score(log_probs, features, labels, counts):
         )
     accuracy = groups.per_class_accuracy(total)
     return figures, [None if np.isnan(a) else float(a) for a in accuracy]
+
+
+def top_labels(log_probs, features):
+    """The most probable class of every image, int32 [N], and its probability, [N].
+
+    `log_probs` and `features` are those of `score`.
+    """
+    found = []
+    for rows, mask in _batches(features.shape[1]):
+        of_batch = log_probs(features[:, rows])
+        top = of_batch.argmax(-1), jnp.exp(of_batch.max(-1))
+        found.append([np.asarray(each)[mask] for each in top])
+    labels, confidences = map(np.concatenate, zip(*found))
+    return labels.astype(np.int32), confidences
+
+
+def _batches(images):
+    """Rows of each batch, and which of them count: the last is filled to equal size."""
+    for first in range(0, images, _BATCH):
+        rows = np.arange(first, first + _BATCH)
+        yield np.minimum(rows, images - 1), rows < images
 
 
 def one_pass(logits, params):
