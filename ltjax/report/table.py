@@ -1,12 +1,14 @@
 """The table at the end of a run."""
 
+from typing import NamedTuple
+
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from ltjax.classifier import TITLES
 
-_COLUMNS = ("many", "medium", "few", "all", "NLL", "ECE", "Brier")
+COLUMNS = ("many", "medium", "few", "all", "NLL", "ECE", "Brier")
 _LOWER_IS_BETTER = ("NLL", "ECE", "Brier")
 
 # Columns that means beside their deviations need at most.
@@ -20,13 +22,10 @@ def table(results, width=80):
     It needs 77 columns. Figures of several seeds are means and deviations, as those of
     `aggregate`; the deviations go under the means where `width` has no room.
     """
-    rows = [row for row in results["rows"] if not _repeats_headline(row, results)]
-    single_pass = [row for row in rows if row["backbone"] != "swag"]
-    best = {name: _best(name, single_pass) for name in _COLUMNS}
-
+    shown = lines(results)
     grid = Table(
-        title=Text(_title(results)),
-        caption=_caption(rows, results),
+        title=Text(title(results)),
+        caption=Text("\n".join(notes(results))),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
@@ -35,30 +34,64 @@ def table(results, width=80):
     )
     # As wide as the longest name, so that title and caption have the room they need.
     grid.add_column("row", no_wrap=True, min_width=25)
-    for name in _COLUMNS:
+    for name in COLUMNS:
         grid.add_column(name, justify="right", no_wrap=True)
     between = "\n" if width < _ONE_LINE else " "
-    for row, following in zip(rows, [*rows[1:], None]):
+    for line, following in zip(shown, [*shown[1:], None]):
         cells = []
-        for name in _COLUMNS:
-            value, std = _figure(row, name)
-            is_best = row["backbone"] != "swag" and value == best[name] is not None
-            cell = Text(_text(name, value), style="bold" if is_best else "")
+        for name, (value, std), is_best in zip(COLUMNS, line.figures, line.best):
+            cell = Text(text(name, value), style="bold" if is_best else "")
             if std is not None:
-                cell += Text(f"{between}±{_text(name, std)}")
+                cell += Text(f"{between}±{text(name, std)}")
             cells.append(cell)
-        ends_group = following is not None and following["backbone"] != row["backbone"]
-        grid.add_row(Text(_label(row)), *cells, end_section=ends_group)
+        ends_group = following is not None and following.backbone != line.backbone
+        grid.add_row(Text(line.name), *cells, end_section=ends_group)
     return grid
 
 
-def _title(results):
-    data = results["dataset"]
-    counts = data["counts"]
+class Line(NamedTuple):
+    """A row of the table."""
+
+    backbone: str
+    name: str  # as it is read
+    figures: tuple  # a `figure` for each of COLUMNS
+    best: tuple  # whether each is the best of a single pass
+
+
+def lines(results):
+    """The `Line` of every row in `results` but those that repeat a headline."""
+    rows = [row for row in results["rows"] if not _repeats_headline(row, results)]
+    single_pass = [row for row in rows if row["backbone"] != "swag"]
+    best = {name: _best(name, single_pass) for name in COLUMNS}
+
+    def is_best(row, name):
+        value, _ = figure(row, name)
+        return row["backbone"] != "swag" and value == best[name] is not None
+
+    return [
+        Line(
+            row["backbone"],
+            label(row),
+            tuple(figure(row, name) for name in COLUMNS),
+            tuple(is_best(row, name) for name in COLUMNS),
+        )
+        for row in rows
+    ]
+
+
+def title(results):
+    """What was trained on, and the seed or seeds."""
     seeds = f"seed {results['seed']}" if "seed" in results else _seeds(results)
+    return f"{data(results)}, {seeds}"
+
+
+def data(results):
+    """What was trained on."""
+    told = results["dataset"]
+    counts = told["counts"]
     return (
-        f"{data['name']}, {data['train']} training images "
-        f"({max(counts)} to {min(counts)} a class), {seeds}"
+        f"{told['name']}, {told['train']} training images "
+        f"({max(counts)} to {min(counts)} a class)"
     )
 
 
@@ -67,17 +100,15 @@ def _seeds(results):
     return f"{word} {', '.join(map(str, results['seeds']))}"
 
 
-def _caption(rows, results):
-    lines = [
-        "accuracy in %; NLL in nats; ECE a fraction; bold: the best of a single pass",
-    ]
+def notes(results):
+    """What the table's words mean, in lines."""
+    yield "accuracy in %; NLL in nats; ECE a fraction; bold: the best of a single pass"
     if len(results.get("seeds", ())) > 1:
-        lines.append("mean ± standard deviation over the seeds (squares over n - 1)")
-    if any(row["backbone"] == "swag" for row in rows):
-        lines.append("SWAG: the mean of many passes, one for each draw")
-    if any(row["variant"] == "b" for row in rows):
-        lines.append("SRepr (b): not distilled; SRepr (c-...): the other distillation")
-    return Text("\n".join(lines))
+        yield "mean ± standard deviation over the seeds (squares over n - 1)"
+    if any(row["backbone"] == "swag" for row in results["rows"]):
+        yield "SWAG: the mean of many passes, one for each draw"
+    if any(row["variant"] == "b" for row in results["rows"]):
+        yield "SRepr (b): not distilled; SRepr (c-...): the other distillation"
 
 
 def _repeats_headline(row, results):
@@ -94,31 +125,33 @@ def _repeats_headline(row, results):
     )
 
 
-def _label(row):
+def label(row):
+    """A row's name as it is read: SWA + SRepr (b)."""
     name = row["backbone"].upper()
     if row["classifier"] != "none":
         name += f" + {TITLES[row['classifier']]}"
     return f"{name} ({row['variant']})" if row["variant"] else name
 
 
-def _figure(row, name):
-    """A figure, which may be a mean, and its deviation, which may be None."""
-    figure = row[name.lower()] if name in _LOWER_IS_BETTER else row["acc"][name]
-    if isinstance(figure, dict):
-        return figure["mean"], figure["std"]
-    return figure, None
+def figure(row, name):
+    """A figure of a column, which may be a mean, and its deviation, or None."""
+    found = row[name.lower()] if name in _LOWER_IS_BETTER else row["acc"][name]
+    return (found["mean"], found["std"]) if isinstance(found, dict) else (found, None)
 
 
-def _best(name, rows):
-    values = [v for v, _ in (_figure(row, name) for row in rows) if v is not None]
-    if not values:
-        return None
-    return min(values) if name in _LOWER_IS_BETTER else max(values)
-
-
-def _text(name, value):
+def text(name, value, std=None):
+    """A figure of a column as it is read, with its deviation if there is one."""
+    if std is not None:
+        return f"{text(name, value)} ± {text(name, std)}"
     if value is None:
         return "-"
     if value >= 1000:  # a class that was never seen can cost any number of nats
         return f"{value:.0f}"
     return f"{value:.3f}" if name in _LOWER_IS_BETTER else f"{value:.2f}"
+
+
+def _best(name, rows):
+    values = [v for v, _ in (figure(row, name) for row in rows) if v is not None]
+    if not values:
+        return None
+    return min(values) if name in _LOWER_IS_BETTER else max(values)

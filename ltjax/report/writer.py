@@ -51,6 +51,11 @@ def write_arrays(path, arrays):
     _write(path, lambda file: np.savez_compressed(file, **arrays))
 
 
+def write_text(path, text):
+    """Writes a text file in one step."""
+    _write(path, lambda file: file.write(text.encode()))
+
+
 def _write(path, write):
     part = path.with_name(unfinished(path))
     with part.open("wb") as file:

@@ -1,0 +1,145 @@
+"""The rows that a page looks at closely: what they say of every test image."""
+
+import numpy as np
+
+from ltjax.evaluation import confusion
+from ltjax.evaluation.reliability import reliability
+from ltjax.report import diagrams, markup, table, words
+
+_MOST_PAIRS = 12  # mistakes that are listed
+
+
+def names(run):
+    """The rows of an `outcome.Outcome` looked at, as they are read, by their names."""
+    rows = {words.row_name(row): row for row in run.results["rows"]}
+    return {name: table.label(rows[name]) for name in run.shown}
+
+
+def _predicted(run):
+    """Those of them whose predictions were kept."""
+    return {name: label for name, label in names(run).items() if name in run.predicted}
+
+
+def class_names(run):
+    """The name of every class, as its files have it, or its number."""
+    known = run.results["dataset"].get("class_names")
+    return known or [f"class {number}" for number in range(run.counts.size)]
+
+
+def calibration(run):
+    """Reliability diagrams, over all images and group by group, and histograms."""
+    rows = _predicted(run)
+    if not rows:
+        return
+    figures = {words.row_name(row): row for row in run.results["rows"]}
+    # Without re-training it would be a third line that hides the two that matter.
+    compared = dict(list(rows.items())[-2:])
+    panels = []
+    for group, mask in {"all": np.ones(run.counts.size, bool), **run.groups}.items():
+        own = mask[run.labels]
+        if not own.any():
+            continue
+        bins = {}
+        for name, label in compared.items():
+            row = figures[name]
+            ece = row["ece"] if group == "all" else row["group_ece"][group]
+            bins[f"{label}, ECE {ece:.3f}"] = _bins(run, name, own)
+        title = f"{group}: {own.sum():,} test images"
+        panels.append(diagrams.reliability(title, bins))
+    yield markup.figure(
+        "Right images against confidence, in 15 bins, with 95 % intervals. On the "
+        "diagonal a row is as sure as it is right, below it too sure. Marks grow with "
+        "the number of images, whose distribution is below; lines join neighbours "
+        f"of {diagrams.ENOUGH} or more. Groups are those of the true class.",
+        *panels,
+    )
+    yield markup.heading("Confidences")
+    yield markup.figure(
+        "Test images by the probability of their top label. Where the dashed line is "
+        "to the right of the solid one, the row is too sure.",
+        *(
+            diagrams.confidence(label, _bins(run, name, bins=20))
+            for name, label in rows.items()
+        ),
+    )
+
+
+def _bins(run, name, own=slice(None), bins=15):
+    predicted, labels = run.predicted[name], run.labels[own]
+    right = predicted.label[own] == labels
+    return reliability(predicted.confidence[own], right, bins)
+
+
+def confusions(run):
+    """Which groups the images of each group go to, and the most frequent mistakes."""
+    rows = _predicted(run)
+    if not rows:
+        return
+    groups = {group: mask for group, mask in run.groups.items() if mask.any()}
+    yield markup.figure(
+        "Of the test images of each group, those that are right, and those taken for "
+        f"another class with {' or '.join(groups)} training images.",
+        *(
+            diagrams.confusion(
+                label, confusion.between(run.labels, run.predicted[name].label, groups)
+            )
+            for name, label in rows.items()
+        ),
+    )
+    name, label = list(rows.items())[-1]
+    pairs = confusion.pairs(run.labels, run.predicted[name].label, _MOST_PAIRS)
+    if not pairs:
+        return
+    known, counts = class_names(run), run.counts
+    yield markup.heading(f"The most frequent mistakes of {label}")
+    yield markup.table(
+        "The most frequent mistakes",
+        ("true class", "trained on", "taken for", "trained on", "images", "share"),
+        [
+            [
+                (
+                    known[true],
+                    f"{counts[true]:,}",
+                    known[said],
+                    f"{counts[said]:,}",
+                    f"{images:,}",
+                    f"{100 * share:.0f} %",
+                )
+                for true, said, images, share in pairs
+            ]
+        ],
+        "trained on: training images of that class; share: of the test images of the "
+        "true class",
+        words=(2,),
+    )
+
+
+def examples(run):
+    """The images that the last row is most and least sure of, group by group."""
+    if not run.chosen or not run.images:
+        return
+    name, label = list(_predicted(run).items())[-1]
+    yield markup.paragraph(
+        f"Test images as {label} sees them: the class it says, with its probability "
+        "and, where it is wrong (✗), the true class.",
+        "soft",
+    )
+    for group, kinds in run.chosen.items():
+        yield markup.heading(f"{group}-shot classes")
+        for kind, rows in kinds.items():
+            faces = [_face(run, run.predicted[name], row) for row in rows]
+            if faces:
+                yield markup.paragraph(kind, "soft")
+                yield markup.faces(faces)
+
+
+def _face(run, predicted, row):
+    """One small image: its pixels, what it shows, and the lines below it."""
+    known = class_names(run)
+    true, said = known[run.labels[row]], known[predicted.label[row]]
+    sure = f"{100 * predicted.confidence[row]:.1f} %"
+    lines = (f"✓ {said}", sure)
+    if run.labels[row] != predicted.label[row]:
+        lines = (f"✗ {said}", sure, f"is {true}")
+    alt = f"test image {row}, {true}; said to be {said}, {sure}"
+    return run.images[int(row)], alt, lines

@@ -1,0 +1,176 @@
+"""The page of a run, from what the run has written."""
+
+import numpy as np
+
+from ltjax.evaluation import ranks
+from ltjax.report import closeup, diagrams, markup, settings, table, words
+
+FILE = "report.html"
+_MOST_CLASSES = 200  # rows of the table of classes
+_SPACES = {
+    "probability": "probabilities",
+    "relative": "features, relative",
+}
+
+
+def of_run(run, coverage=None):
+    """The page of an `outcome.Outcome` as HTML; what a run lacks is left out.
+
+    `coverage` are the conformal sets' figures of each group, {group: {"coverage",
+    "size"}} with a share and a mean number of classes, if there are any.
+    """
+    name = run.config.name or run.out.name
+    return markup.paged(
+        name,
+        table.title(run.results),
+        words.summary(run),
+        {
+            "rows": ("All rows", rows(run.results)),
+            "classes": ("Accuracy by class", _classes(run)),
+            "calibration": ("Does it know when it is right?", closeup.calibration(run)),
+            "coverage": ("Sets that hold the truth", _coverage(coverage)),
+            "confusion": ("What is taken for what", closeup.confusions(run)),
+            "examples": ("Most and least sure", closeup.examples(run)),
+            "dispersion": ("How far the draws disagree", _dispersion(run)),
+            "training": ("Training", _training(run)),
+            "every-class": ("Every class", _every_class(run)),
+            "made": ("How it was made", settings.of_run(run)),
+        },
+    )
+
+
+def rows(results):
+    """The table of `results`, whose figures may be `{"mean", "std"}`."""
+    lines = table.lines(results)
+    if lines:
+        yield markup.table(
+            "All rows",
+            ("row", *table.COLUMNS),
+            [
+                [
+                    (line.name, *map(_cell, table.COLUMNS, line.figures, line.best))
+                    for line in lines
+                    if line.backbone == backbone
+                ]
+                for backbone in dict.fromkeys(line.backbone for line in lines)
+            ],
+            "; ".join(table.notes(results)),
+        )
+
+
+def _cell(column, figure, best):
+    text = table.text(column, *figure)
+    return markup.Bold(text) if best else text
+
+
+def accuracies(run):
+    """Percent right per class, [C], of the rows looked at, by name as it is read."""
+    found = run.classes.get("accuracy", {})
+    return {
+        label: 100 * _array(found[name])
+        for name, label in closeup.names(run).items()
+        if name in found
+    }
+
+
+def _classes(run):
+    curves = accuracies(run)
+    if curves:
+        yield markup.figure(
+            "Above, right test images of each class; below, images it was trained on, "
+            "on a logarithmic scale. Of many classes, dots are the classes and lines "
+            "means over neighbours.",
+            diagrams.per_class(curves, run.counts, run.groups, ylim=(-2, 102)),
+        )
+
+
+def _coverage(coverage):
+    if coverage:
+        lines = [
+            (group, f"{100 * of['coverage']:.1f} %", f"{of['size']:.2f}")
+            for group, of in coverage.items()
+        ]
+        head = ("group", "sets that hold the true class", "classes in a set")
+        yield markup.table("Conformal sets", head, [lines])
+
+
+def _dispersion(run):
+    spaces = run.classes.get("dispersion", {})
+    panels = []
+    for space, name in _SPACES.items():
+        values = _array(spaces.get(space, []))
+        known = ~np.isnan(values)
+        if known.any():
+            rho = ranks.correlation(run.counts[known], values[known])
+            title = name if np.isnan(rho) else f"{name}: ρ = {words.signed(rho, 2)}"
+            panels.append(diagrams.dispersion(title, values, run.counts, run.groups))
+    if panels:
+        yield markup.figure(
+            "The squared spread of the posterior's draws, as the mean over each "
+            "class's test images, of features over their squared length; ρ is "
+            "Spearman's rank correlation with the number of training images. By the "
+            "paper rare classes have the larger spread.",
+            *panels,
+        )
+
+
+def _training(run):
+    if run.epochs:
+        start = run.swa_start if "swa" in run.epochs else None
+        panels = [
+            diagrams.learning(
+                ylabel,
+                {
+                    name.upper(): [factor * event[what] for event in events]
+                    for name, events in run.epochs.items()
+                },
+                start,
+            )
+            for ylabel, what, factor in (
+                ("training loss", "loss", 1),
+                ("training accuracy, %", "accuracy", 100),
+            )
+        ]
+        yield markup.figure(
+            "Means over each epoch's steps, before they are taken, on augmented "
+            "images. From the dotted line on, SWA averages the weights it passes.",
+            *panels,
+        )
+    elif run.results["rows"]:
+        yield markup.paragraph(
+            "The backbones were taken over from another run, which has their curves.",
+            "soft",
+        )
+
+
+def _every_class(run):
+    curves = accuracies(run)
+    if not curves:
+        return
+    order = np.argsort(-run.counts, kind="stable")
+    spaces = run.classes.get("dispersion", {})
+    spread = 1000 * _array(spaces.get("probability", [None] * len(order)))
+    known, half = closeup.class_names(run), _MOST_CLASSES // 2
+    kept = order if len(order) <= 2 * half else [*order[:half], *order[-half:]]
+    by_group = {group: [] for group in run.groups}
+    for at in kept:
+        group = next(name for name, mask in run.groups.items() if mask[at])
+        cells = (known[at], f"{run.counts[at]:,}")
+        accuracy = (_text(values[at]) for values in curves.values())
+        by_group[group].append((*cells, *accuracy, _text(spread[at])))
+    note = "right test images in %; spread of the draws' probabilities in thousandths"
+    if len(kept) < len(order):
+        note += f"; {len(order) - len(kept)} in the middle are left to classes.json"
+    head = ("class", "trained on", *curves, "spread")
+    yield markup.details(
+        f"{len(order)} classes, from the most training images to the fewest",
+        markup.table("Every class", head, by_group.values(), note),
+    )
+
+
+def _text(value):
+    return "-" if np.isnan(value) else f"{value:.1f}"
+
+
+def _array(values):
+    return np.array([np.nan if value is None else value for value in values], float)
