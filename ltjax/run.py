@@ -18,6 +18,7 @@ from ltjax import (
     adoption,
     backbone,
     devices,
+    examples,
     folder,
     hosts,
     identity,
@@ -26,7 +27,11 @@ from ltjax import (
     lock,
     looks,
     memory,
+    outcome,
+    predictions,
+    recipes,
     retraining,
+    scoring,
     tracking,
 )
 from ltjax import config as configs
@@ -35,8 +40,9 @@ from ltjax.data import augment, order, pictures
 from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
+from ltjax.report import page
 from ltjax.report.table import table
-from ltjax.report.writer import Writer, write_arrays, write_json
+from ltjax.report.writer import Writer, write_arrays, write_json, write_text
 from ltjax.session import Session
 from ltjax.streams import keys
 
@@ -144,7 +150,7 @@ def _stages(config, out, console, data, start, made_of, stopping, track):
             made=folder.made(made_of),
             stopping=stopping or (lambda: None),
         )
-        rows, per_class = stages(session)
+        rows, per_class, predicted = stages(session)
 
     accepted = folder.changes(out)
     results = {
@@ -170,16 +176,35 @@ def _stages(config, out, console, data, start, made_of, stopping, track):
     def conclude():
         write_json(out / "classes.json", per_class)
         write_arrays(out / "labels.npz", {"test": data.test.label})
+        predictions.write(out, predicted)
         write_json(out / "results.json", results)
 
     hosts.by_first(conclude)
     console.print(table(results))
+    if hosts.first():
+        session.say(page_made(out, data.test.image))
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
 
 
+def page_made(out, images):
+    """Makes the page of a finished run; says where it is, or why there is none.
+
+    `images` are those of the test split.
+    """
+    try:
+        found = outcome.read(out)
+        if found.chosen:
+            examples.keep(out, images, found.chosen)
+            found = found._replace(images=examples.read(out))
+        write_text(out / page.FILE, page.of_run(found))
+    except Exception as error:  # whatever it is, the results stay
+        return f"no {page.FILE}: {type(error).__name__}: {error}"
+    return f"a page about it is {out / page.FILE}"
+
+
 def stages(session):
-    """Every row of the table, and what is known of each class."""
+    """Every row of the table, what is known of each class, and `Predicted` by row."""
     rows, accuracy = [], {}
     for name in backbone.NAMES:
         state, posterior = backbone.train(session, name)
@@ -188,15 +213,22 @@ def stages(session):
         params = posterior.mean if name == "swa" else state.params
         head = devices.local(params["head"])
         seen = looks.take(session, name, weights)
-        found, accuracies = retraining.rows(session, name, head, seen)
+        found, accuracies, made = retraining.rows(session, name, head, seen)
         rows += found
         accuracy |= accuracies
-    return rows, {
+    # The SWA backbone is the last, and the one with draws.
+    per_class = {
         "counts": session.index.counts.tolist(),
         "accuracy": accuracy,
-        # The SWA backbone is the last, and the one with draws.
         "dispersion": dispersion_per_class(head, seen.test[1:], session.data),
     }
+    predicted = {
+        recipes.label(name, classifier, ""): predictions.Predicted(
+            *scoring.top_labels(made[classifier], seen.test[:1])
+        )
+        for classifier in predictions.shown(made)
+    }
+    return rows, per_class, predicted
 
 
 def _augmentation(data):

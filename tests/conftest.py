@@ -1,5 +1,7 @@
 """Strict settings for every test: two virtual devices, no silent broadcasting."""
 
+import sys
+
 import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
@@ -35,3 +37,12 @@ def place(tmp_path_factory, compiled_once):
     from tiny import Place
 
     return Place(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pages(request):
+    """A page takes as long as a tiny run: only modules with `PAGES` have them made."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "ltjax.run" in sys.modules and not hasattr(request.module, "PAGES"):
+            patch.setattr("ltjax.run.page_made", lambda out, images: "no page")
+        yield

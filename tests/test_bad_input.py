@@ -5,6 +5,7 @@ the command, and a part of the one line on stderr. Flags that no parser knows ge
 parser's own words (tyro's box, argparse's usage), and 2 as well.
 """
 
+import json
 import os
 import runpy
 import shlex
@@ -24,6 +25,7 @@ from PIL import Image
 from ltjax import backbone, folder, identity, inspect, main
 from ltjax.config import Srepr
 from ltjax.loading import load
+from ltjax.report import __main__ as report
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 FILE = """
@@ -157,6 +159,18 @@ def archives():
     with tarfile.open("photos.tar", "w") as archive:
         archive.add("a/1.png", "../a/1.png")
     Path("photos.npz").write_bytes(Path("photos.zip").read_bytes())
+
+
+def ended(path, *flags):
+    """The folder of a run that has ended, as far as a page needs it."""
+
+    def make():
+        run(path, *flags)()
+        counts = {"counts": [9, 9, 9], "name": "x", "train": 27, "test": 6}
+        results = {"dataset": counts, "seed": 0, "rows": [], "seconds": {}}
+        Path(path, "results.json").write_text(json.dumps(results))
+
+    return make
 
 
 def run(path, *flags):
@@ -933,6 +947,54 @@ ROWS = (
     ),
     Row("csv: a folder", folders("p.csv"), "inspect p.csv", "p.csv has no images"),
     Row("csv: no text", data("p.csv", b"path,label\n\xff,1"), "inspect p.csv", "utf-8"),
+    # Pages
+    Row("page: of nothing", (), "report", "no run is given; give the folder of one"),
+    Row("page: nothing there", (), "report runs/x", "runs/x holds no run; give the fo"),
+    Row("page: a file", (), "report train.npz", "train.npz holds no run; give the fol"),
+    Row("page: unfinished", run("r"), "report r", "r holds a run that is not finished"),
+    Row(
+        "page: one unfinished", (ended("r"), run("s")), "report r s", "s holds a run t"
+    ),
+    Row(
+        "page: results damaged",
+        (ended("r"), text("r/results.json", '{"rows": ')),
+        "report r",
+        "r/results.json is damaged",
+    ),
+    Row(
+        "page: results of something else",
+        (ended("r"), text("r/results.json", "[]")),
+        "report r",
+        "r holds a damaged run",
+    ),
+    Row(
+        "page: predictions damaged",
+        (ended("r"), text("r/predictions.npz", "x")),
+        "report r",
+        "r holds a damaged run",
+    ),
+    Row(
+        "page: other data",
+        (ended("r"), ended("s", "--data.imbalance-factor", "2")),
+        "report r s",
+        "s has other images or labels than r; only runs of the same data can be comp",
+    ),
+    Row("page: twice", ended("r"), "report r r", "r is seed 0 of the same settings as"),
+    Row(
+        "page: over the data",
+        ended("r"),
+        "report r --out train.npz",
+        "train.npz holds something else; give a new file as --out",
+    ),
+    Row(
+        "page: over something else",
+        (ended("r"), text("r/report.html", "<html>")),
+        "report r",
+        "r/report.html holds something else; give a new file as --out",
+    ),
+    Row("page: a folder", (ended("r"), folders("d")), "report r --out d", "d is not a"),
+    Row("page: no folder", ended("r"), "report r --out no/x.html", "no/x.html is not"),
+    Row("page: long name", ended("r"), f"report r --out {LONG}", "name too long"),
     # Experiments
     Row("table: seed", (), f"{TABLE2} --seed 1", "--seed is the table's own to set"),
     Row("table: holdout", (), f"{TABLE2} --data.holdout=1", "--data.holdout is the"),
@@ -1038,8 +1100,9 @@ def code_of(command, monkeypatch):
 
     monkeypatch.setattr(backbone, "train", trains)
     try:
-        if door in ("main", "inspect"):
-            return {"main": main, "inspect": inspect}[door].main(arguments)
+        doors = {"main": main, "inspect": inspect, "report": report}
+        if door in doors:
+            return doors[door].main(arguments)
         monkeypatch.setattr(sys, "argv", [door, *arguments])
         runpy.run_path(str(EXPERIMENTS / f"{door}.py"), run_name="__main__")
     except SystemExit as end:
@@ -1110,6 +1173,7 @@ def test_bad_input_to_a_process(desk, command, name):
         ("main --config mine.py --log wandb", "tensorboard"),
         ("main --config mine.py --seeds 0,1 --parallel two", "two"),
         ("inspect", "PATH"),
+        ("report r --jsno x", "--jsno"),
         ("inspect . --jsno x", "--json"),
         ("table2 --config mine.py", "--out"),
         ("table2 --config mine.py --out x --seeds a", "invalid int value: 'a'"),

@@ -7,11 +7,14 @@ import jax
 import numpy as np
 import pytest
 
-from ltjax import finished, scoring
+from ltjax import finished, outcome, run, scoring
 from ltjax.loading import load
 from ltjax.mistake import Mistake
+from ltjax.report import __main__ as door
+from ltjax.report import page
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
+PAGES = True  # of the run of `place`
 
 
 @pytest.mark.parametrize(("name", "samples"), [("sgd", 0), ("swa", 2)])
@@ -73,3 +76,61 @@ def test_one_image_alone_is_seen_as_among_others(place):
     # Sums of another order in products of another size.
     np.testing.assert_allclose(see(images[:1])[0], see(images)[0, :1], atol=1e-5)
     assert jax.tree.leaves(run.batch_stats)[0].shape[0] == 3
+
+
+def test_predictions_are_those_of_the_classifiers(place):
+    seen, kept = finished.read(place.out), outcome.read(place.out)
+    assert list(kept.predicted) == ["swa-none", "swa-la", "swa-srepr"] == kept.shown
+    np.testing.assert_array_equal(kept.labels, finished.test_labels(seen))
+    z = finished.test_features(seen)[:1]
+    for name, predicted in kept.predicted.items():
+        log_probs = finished.classifier(seen, name.removeprefix("swa-"))(z)
+        np.testing.assert_array_equal(predicted.label, log_probs.argmax(-1))
+        probability = np.exp(log_probs.max(-1))
+        np.testing.assert_allclose(predicted.confidence, probability, rtol=1e-6)
+        row = next(r for r in place.results["rows"] if name == "-".join(label(r)))
+        right = 100 * (predicted.label == kept.labels).mean()
+        assert right == pytest.approx(row["acc"]["all"])
+
+
+def label(row):
+    return filter(None, (row["backbone"], row["classifier"], row["variant"]))
+
+
+def test_examples_are_the_surest_and_least_sure_images(place):
+    kept = outcome.read(place.out)
+    images = load(place.config.data).test.image
+    sure = kept.predicted["swa-srepr"].confidence
+    wrong = kept.predicted["swa-srepr"].label != kept.labels
+    (kinds,) = (kept.chosen[group] for group in kept.chosen if group == "few")
+    few = np.flatnonzero(kept.groups["few"][kept.labels])
+    by_confidence = sorted(few, key=lambda row: sure[row])
+    assert kinds["surest"].tolist()[0] in few
+    assert sure[kinds["surest"]].tolist() == sorted(sure[few])[::-1][:6]
+    assert sure[kinds["least sure"]].tolist() == [sure[r] for r in by_confidence[:6]]
+    assert wrong[kinds["surest mistakes"]].all()
+    for row, image in kept.images.items():
+        np.testing.assert_array_equal(image, images[row])
+
+
+def test_the_page_can_be_made_again(place, tmp_path, capsys):
+    made = (place.out / "report.html").read_bytes()
+    assert door.main([str(place.out), "--out", str(tmp_path / "x.html")]) == 0
+    assert (tmp_path / "x.html").read_bytes() == made
+    assert capsys.readouterr().out == f"{tmp_path / 'x.html'}\n"
+    # Without --out over the page of the run.
+    copy = tmp_path / "run"
+    shutil.copytree(place.out, copy, ignore=shutil.ignore_patterns("checkpoints"))
+    assert door.main([str(copy)]) == 0
+    assert (copy / "report.html").read_bytes() == made
+    assert door.main([str(copy), str(place.out), "--out", str(tmp_path / "y")]) == 2
+    assert "give each run once" in capsys.readouterr().err
+
+
+def test_a_page_that_fails_loses_nothing(place, monkeypatch):
+    def fail(run):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(page, "of_run", fail)
+    said = run.page_made(place.out, load(place.config.data).test.image)
+    assert said == "no report.html: RuntimeError: no ink"

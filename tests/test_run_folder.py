@@ -26,7 +26,7 @@ CONFIG = Config(
 def desk(tmp_path, monkeypatch):
     """A folder with images, of which two are broken; nothing is trained."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "stages", lambda session: ([], {}))
+    monkeypatch.setattr(run, "stages", lambda session: ([], {}, {}))
     for number, name in enumerate(("große Katze", "b")):
         for at in range(20):
             path = Path("zoo") / name / f"{at:02d}.png"
@@ -45,6 +45,8 @@ def ended(*arguments):
 def test_what_was_skipped_is_listed_and_classes_have_names(desk):
     console = Console(width=80, file=io.StringIO())
     results = run.run(CONFIG, "out", console)
+    measured = {name: results["dataset"].pop(name) for name in ("mean", "std")}
+    assert all(len(values) == 3 for values in measured.values())
     assert results["dataset"] == {
         "name": "zoo",
         "classes": 2,
@@ -52,6 +54,7 @@ def test_what_was_skipped_is_listed_and_classes_have_names(desk):
         "test": 8,
         "counts": [15, 15],
         "imbalance_factor": None,
+        "image": [8, 8, 3],
         "class_names": ["b", "große Katze"],
     }
     assert json.loads(Path("out/skipped.json").read_text()) == [
@@ -68,7 +71,8 @@ def test_what_was_skipped_is_listed_and_classes_have_names(desk):
     # Without the broken files it is the same run.
     for name in ("b/03", "große Katze/07"):
         Path(f"zoo/{name}.png").unlink()
-    assert run.run(CONFIG, "out", Console(quiet=True)) == results
+    again = run.run(CONFIG, "out", Console(quiet=True))
+    assert again["dataset"] == results["dataset"] | measured
 
 
 def test_without_a_fault_no_list_is_written(desk):

@@ -130,7 +130,7 @@ def test_a_streamed_step_that_is_not_finite_stops_the_run(zoo, tmp_path, monkeyp
 def test_streamed_images_are_not_augmented_again(zoo, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        story, "stages", lambda session: seen.append(session) or ([], {})
+        story, "stages", lambda session: seen.append(session) or ([], {}, {})
     )
     for stream in (True, False):
         config = config_of(zoo, stream=stream, pad=2, flip=True)
