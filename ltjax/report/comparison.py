@@ -150,8 +150,8 @@ def _classes(settings):
     run = settings[0].runs[0]
     many = len(settings) > diagrams.MOST_LINES
     yield markup.figure(
-        "Right test images of each class, means over seeds in a band of one standard "
-        "deviation; below, images it was trained on."
+        "Right test images of each class, means over seeds; the band is a class's "
+        "standard deviation over seeds. Below, images it was trained on."
         + f" Only the first {diagrams.MOST_LINES} settings are drawn."
         * many,
         diagrams.per_class(
