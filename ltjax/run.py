@@ -103,6 +103,9 @@ def run(
     if results:
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
         console.print(table(results))
+        # A process that was killed at its very end may have left none.
+        if hosts.first() and not (out / page.FILE).exists():
+            say(page_made(out, data.test.image))
         return results
     with contextlib.ExitStack() as stack:
 
