@@ -86,7 +86,7 @@ def summary(file):
 
 
 def exported(file):
-    """The module in which each name lies that a package imports from its own modules."""
+    """The module of each name that a package imports from its own modules."""
     found = {}
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom):

@@ -21,6 +21,10 @@ def exponential_counts(classes, largest, imbalance_factor):
 
     n_c = int(largest * (1 / imbalance_factor)^(c / (C - 1))) in float64, as published:
     500 and 100 give the 10,847 images of CIFAR-100-LT. One class keeps `largest`.
+
+    >>> from ltjax.data.longtail import exponential_counts
+    >>> exponential_counts(classes=5, largest=100, imbalance_factor=100)
+    array([100,  31,  10,   3,   1])
     """
     if not 1 <= classes <= MOST_CLASSES:
         raise Mistake(f"classes is {classes}, wanted 1..{MOST_CLASSES}")
@@ -48,6 +52,13 @@ def subset(labels, counts, seed=0):
 
     The draw of Cao et al. bit for bit: of each class the first `counts[c]` of its
     `ranks` are kept. A smaller profile is therefore always part of a larger one.
+
+    >>> import numpy as np
+    >>> from ltjax.data.longtail import subset
+    >>> labels = np.array([0, 1, 0, 1, 0, 1])
+    >>> rows = subset(labels, [3, 1])
+    >>> labels[rows]
+    array([0, 0, 0, 1])
     """
     counts = np.asarray(counts)
     rank = ranks(labels, len(counts), seed)
@@ -59,6 +70,11 @@ def ranks(labels, classes, seed=0):
 
     The draw of Cao et al.: one legacy generator shuffles the rows of class 0, 1, ... in
     turn.
+
+    >>> import numpy as np
+    >>> from ltjax.data.longtail import ranks
+    >>> ranks(np.array([0, 1, 0, 1, 0, 1]), classes=2)
+    array([2, 1, 1, 2, 0, 0])
     """
     found = class_counts(labels, classes)
     generator = np.random.RandomState(seed)
@@ -88,6 +104,10 @@ def groups(counts):
     """Masks, bool [C] each, by training images: many > 100, medium 20..100, few < 20.
 
     A class without training images is few.
+
+    >>> from ltjax.data.longtail import groups
+    >>> groups([500, 20, 5])["few"]
+    array([False, False,  True])
     """
     counts = np.asarray(counts)
     many, few = counts > 100, counts < 20

@@ -13,6 +13,14 @@ def summary(tally, groups):
     the accuracy per class, of all the share of right images. nll is in nats, ece a
     fraction, brier a sum over classes, all three means over images. None where there
     is no image to judge by.
+
+    >>> import numpy as np
+    >>> from ltjax.evaluation.groups import summary
+    >>> from ltjax.evaluation.tally import tally
+    >>> log_probs = np.log([[0.9, 0.1], [0.6, 0.4]])
+    >>> total, few = tally(log_probs, [0, 1], [1, 1]), np.array([False, True])
+    >>> summary(total, {"few": few})["acc"]
+    {'few': 0.0, 'all': 50.0}
     """
     images = _total(tally.count)
     per_class = per_class_accuracy(tally)

@@ -39,6 +39,13 @@ def tally(log_probs, labels, mask, bins=15):
 
     log_probs are normalised logarithms, of a softmax or of a mixture's mean. Rows with
     mask 0 count for nothing, whatever they hold.
+
+    >>> import numpy as np
+    >>> from ltjax.evaluation.tally import empty, tally
+    >>> log_probs = np.log([[0.9, 0.1], [0.6, 0.4]])
+    >>> total = empty(classes=2) + tally(log_probs, [0, 1], [1, 1])
+    >>> total.count, total.correct
+    (Array([1., 1.], dtype=float32), Array([1., 0.], dtype=float32))
     """
     log_probs, labels = jnp.asarray(log_probs, jnp.float32), jnp.asarray(labels)
     kept = jnp.asarray(mask) != 0

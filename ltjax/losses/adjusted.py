@@ -9,7 +9,12 @@ ABSENT = -1e4
 
 
 def cross_entropy(logits, labels):
-    """Cross entropy -log softmax(logits)[label]. logits [..., C], labels [...]."""
+    """Cross entropy -log softmax(logits)[label]. logits [..., C], labels [...].
+
+    >>> from ltjax.losses import cross_entropy
+    >>> cross_entropy([[2.0, 0.0], [2.0, 0.0]], [0, 1])
+    Array([0.127, 2.127], dtype=float32)
+    """
     logits, labels = jnp.asarray(logits, jnp.float32), jnp.asarray(labels)
     chex.assert_shape(logits, (*labels.shape, None))
     log_probs = jax.nn.log_softmax(logits)
@@ -19,7 +24,12 @@ def cross_entropy(logits, labels):
 def focal(logits, labels, gamma):
     """Focal loss (1 - p)^gamma * cross entropy, p the label's probability.
 
-    Lin et al. 2017 (arXiv:1708.02002). gamma = 0 is `cross_entropy`.
+    Lin et al. 2017 (arXiv:1708.02002). logits [..., C], labels [...]. gamma = 0 is
+    `cross_entropy`.
+
+    >>> from ltjax.losses import focal
+    >>> focal([[2.0, 0.0], [2.0, 0.0]], [0, 1], gamma=2)
+    Array([0.002, 1.65 ], dtype=float32)
     """
     loss = cross_entropy(logits, labels)
     positive = loss > 0
@@ -30,7 +40,12 @@ def focal(logits, labels, gamma):
 
 
 def log_prior(counts):
-    """Log class frequency log(counts / sum), -1e4 for a class without examples."""
+    """Log class frequency log(counts / sum) [C], -1e4 for a class without examples.
+
+    >>> from ltjax.losses import log_prior
+    >>> log_prior([75, 25, 0])
+    Array([    -0.288,     -1.386, -10000.   ], dtype=float32)
+    """
     counts = jnp.asarray(counts, jnp.float32)
     present = counts > 0
     frequency = jnp.where(present, counts, 1) / counts.sum()
@@ -40,8 +55,13 @@ def log_prior(counts):
 def logit_adjusted(logits, labels, counts, tau=1.0):
     """Cross entropy of logits + tau * log_prior(counts).
 
-    Menon et al. 2021 (arXiv:2007.07314). Predict with the logits as they are. With
-    equal counts or tau = 0 this is `cross_entropy`.
+    Menon et al. 2021 (arXiv:2007.07314). logits [..., C], labels [...], counts [C].
+    Predict with the logits as they are. With equal counts or tau = 0 this is
+    `cross_entropy`.
+
+    >>> from ltjax.losses import logit_adjusted
+    >>> logit_adjusted([[2.0, 0.0], [2.0, 0.0]], [0, 1], [90, 10])
+    Array([0.015, 4.212], dtype=float32)
     """
     logits = jnp.asarray(logits, jnp.float32)
     shift = jnp.broadcast_to(tau * log_prior(counts), logits.shape)
@@ -51,7 +71,12 @@ def logit_adjusted(logits, labels, counts, tau=1.0):
 def balanced_softmax(logits, labels, counts):
     """Cross entropy of logits + log counts (Ren et al. 2020, arXiv:2007.10740).
 
-    A constant added to all logits changes nothing, so that this is `logit_adjusted`
-    with tau = 1. With equal counts it is `cross_entropy`.
+    logits [..., C], labels [...], counts [C]. A constant added to all
+    logits changes nothing, so that this is `logit_adjusted` with tau = 1. With
+    equal counts it is `cross_entropy`.
+
+    >>> from ltjax.losses import balanced_softmax
+    >>> balanced_softmax([[2.0, 0.0], [2.0, 0.0]], [0, 1], [90, 10])
+    Array([0.015, 4.212], dtype=float32)
     """
     return logit_adjusted(logits, labels, counts)

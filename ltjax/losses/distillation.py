@@ -20,6 +20,11 @@ def mean_distillation(member_logits, logits, temperature):
     Hinton et al. 2015 (arXiv:1503.02531). member_logits [M, ..., C], logits [..., C].
     The factor T^2 keeps the gradient's size as T grows. The gradient is that of the
     mean over members of the divergences from each.
+
+    >>> from ltjax.losses import mean_distillation
+    >>> members = [[[2.0, 0.0]], [[0.0, 0.0]]]
+    >>> mean_distillation(members, [[2.0, 0.0]], temperature=1.0)
+    Array([0.127], dtype=float32)
     """
     members, logits = _arrays(member_logits, logits)
     teacher = _log_mean_prob(jax.nn.log_softmax(members / temperature))
@@ -48,6 +53,12 @@ def dirichlet_distillation(member_logits, logits):
     at most `MAX_PRECISION` (reached when members agree), and target = p * precision
     + 1. Concentrations appear only as logarithms and inverses, so that value and
     gradient stay finite for logits of any size that float32 holds well (1e3 is tested).
+
+    >>> import jax
+    >>> from ltjax.losses import dirichlet_distillation
+    >>> members = [[[2.0, 0.0]], [[0.0, 0.0]]]
+    >>> jax.jit(dirichlet_distillation)(members, [[2.0, 0.0]])
+    Array([0.127], dtype=float32)
     """
     members, logits = _arrays(member_logits, logits)
     mean, precision = jax.lax.stop_gradient(_proxy_target(members))

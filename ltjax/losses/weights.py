@@ -12,6 +12,10 @@ def class_balanced_weights(counts, beta):
     Cui et al. 2019 (arXiv:1901.05555). beta in 0..1: at 0 all present classes weigh
     the same, at 1 the weights are inverse frequencies. A Python number is taken in
     double precision, where an array in float32 knows 1 - 0.9999 to 3e-4 only.
+
+    >>> from ltjax.losses import class_balanced_weights
+    >>> class_balanced_weights([100, 10], beta=0.99)
+    Array([0.262, 1.738], dtype=float32)
     """
     counts = jnp.asarray(counts, jnp.float32)
     present = counts > 0
@@ -27,6 +31,10 @@ def generalized_weights(counts, rho):
 
     The generalised re-weighting of Zhang et al. 2021 (DisAlign, arXiv:2103.16370).
     rho = 0 weighs all present classes the same, rho = 1 by inverse frequency.
+
+    >>> from ltjax.losses import generalized_weights
+    >>> generalized_weights([100, 10, 0], rho=1.0)
+    Array([0.273, 2.727, 0.   ], dtype=float32)
     """
     counts = jnp.asarray(counts, jnp.float32)
     present = counts > 0

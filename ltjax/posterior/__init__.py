@@ -1,1 +1,1 @@
-
+"""Distributions over weights: pytrees in, pytrees out, whatever the model."""

@@ -31,6 +31,18 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
     Only the first layer is then independent of `batch_size`: deeper inputs depend on
     how the layers below normalised. Returns batch_stats with leading axis M, float32;
     {} for a model without batch norm.
+
+    >>> import jax
+    >>> import numpy as np
+    >>> from flax import linen as nn
+    >>> from ltjax.posterior import batch_norm
+    >>> net, images = nn.BatchNorm(), np.array([[1.0], [2.0], [3.0]])
+    >>> def apply(variables, x, train, mutable):
+    ...     return net.apply(variables, x, not train, mutable=mutable)
+    >>> params = {"scale": np.ones(1), "bias": np.zeros(1)}
+    >>> keys = jax.random.split(jax.random.key(0), 1)
+    >>> batch_norm.refresh(lambda key: {"params": params}, keys, apply, images)
+    {'mean': Array([[2.]], dtype=float32), 'var': Array([[0.667]], dtype=float32)}
     """
     images = jnp.asarray(images)
     _loops.members(keys)

@@ -11,6 +11,10 @@ def representation(features):
     """Spread of the members' features: mean_m |z_m - mean_m z_m|^2. [M, N, D] -> [N].
 
     Exactly 0 where all members agree.
+
+    >>> from ltjax.posterior import dispersion
+    >>> dispersion.representation([[[1.0, 0.0], [1.0, 1.0]], [[3.0, 0.0], [1.0, 1.0]]])
+    Array([1., 0.], dtype=float32)
     """
     features = jnp.asarray(features, jnp.float32)
     # From the first member on: equal members then differ by exactly nothing, which a
@@ -21,7 +25,12 @@ def representation(features):
 
 
 def relative(features):
-    """`representation` divided by |mean_m z_m|^2; 0 where all members agree."""
+    """`representation` over |mean_m z_m|^2, 0 where members agree. [M, N, D] -> [N].
+
+    >>> from ltjax.posterior import dispersion
+    >>> dispersion.relative([[[1.0, 0.0]], [[3.0, 0.0]]])
+    Array([0.25], dtype=float32)
+    """
     features = jnp.asarray(features, jnp.float32)
     spread = representation(features)
     length = (features.mean(0) ** 2).sum(-1)
@@ -30,5 +39,10 @@ def relative(features):
 
 
 def probability(probs):
-    """Spread of the members' probabilities, likewise. [M, N, C] -> [N]."""
+    """Spread of the members' probabilities, likewise. [M, N, C] -> [N].
+
+    >>> from ltjax.posterior import dispersion
+    >>> dispersion.probability([[[1.0, 0.0]], [[0.0, 1.0]]])
+    Array([0.5], dtype=float32)
+    """
     return representation(probs)

@@ -17,6 +17,15 @@ def features(keys, draw, apply, images, chunk=1, batch_size=1000):
     `apply(variables, x)` its outputs [n, D]. Members run `chunk` at a time, images
     [N, ...] in ceil(N / batch_size) batches whose sizes differ by at most one. On a CPU
     a batch has at most `CPU_BATCH`, as its caches hold no more images' activations.
+
+    >>> import numpy as np
+    >>> from ltjax.posterior import predictive
+    >>> slopes, images = np.array([1.0, 2.0]), np.ones((3, 4))
+    >>> def apply(variables, x):
+    ...     return variables["slope"] * x
+    >>> z = predictive.features(slopes, lambda s: {"slope": s}, apply, images)
+    >>> z.shape, z[:, 0, 0]
+    ((2, 3, 4), Array([1., 2.], dtype=float32))
     """
     _loops.members(keys)
     if jax.default_backend() == "cpu":
@@ -38,6 +47,12 @@ def mean_log_probs(logits):
     """Log of the mean over members of the class probabilities.
 
     logits [M, N, C] -> [N, C], float32; no probability is formed, so none underflows.
+
+    >>> import numpy as np
+    >>> from ltjax.posterior.predictive import mean_log_probs
+    >>> members = [[[100.0, 0.0]], [[0.0, 100.0]]]  # sure, of different classes
+    >>> np.exp(mean_log_probs(members))
+    array([[0.5, 0.5]], dtype=float32)
     """
     logits = jnp.asarray(logits, jnp.float32)
     log_probs = jax.nn.log_softmax(logits)

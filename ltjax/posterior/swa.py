@@ -24,7 +24,16 @@ def init(params):
 
 
 def update(state, params):
-    """Folds one snapshot of the weights into the mean: m + (w - m) / count."""
+    """Folds one snapshot of the weights into the mean: m + (w - m) / count.
+
+    >>> import numpy as np
+    >>> from ltjax.posterior import swa
+    >>> state = swa.init({"w": np.zeros(2)})
+    >>> for weights in ([1.0, 4.0], [3.0, 0.0]):
+    ...     state = swa.update(state, {"w": np.array(weights)})
+    >>> state.mean["w"]
+    Array([2., 2.], dtype=float32)
+    """
     count = state.count + 1
     mean = jax.tree.map(lambda m, p: m + (p - m) / count, state.mean, params)
     return State(count, mean)

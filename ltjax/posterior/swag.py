@@ -49,6 +49,14 @@ def update(state, params):
 
     The deviation is taken from the mean that already holds this snapshot, as in the
     paper, and goes to slot (count before the update) % rank; the first is exactly 0.
+
+    >>> import numpy as np
+    >>> from ltjax.posterior import swag
+    >>> state = swag.init({"w": np.zeros(2)}, rank=2)
+    >>> for weights in ([1.0, 4.0], [3.0, 0.0]):
+    ...     state = swag.update(state, {"w": np.array(weights)})
+    >>> state.mean["w"], state.scatter["w"]
+    (Array([2., 2.], dtype=float32), Array([2., 8.], dtype=float32))
     """
     # Welford sums replace the paper's E[w^2] - E[w]^2: in float32 that difference is
     # negative for many batch-norm scales (mean near 1, deviation near 1e-4).
@@ -78,6 +86,17 @@ def sample(key, state, scale=1.0):
     multiplies the covariance (1 is the paper's posterior) and may be traced, for
     example mapped over. The draw has the dtypes of `state.mean`. With scale 0, or with
     fewer than 2 snapshots, it is the mean bit for bit.
+
+    >>> import jax
+    >>> import numpy as np
+    >>> from ltjax.posterior import swag
+    >>> state = swag.init({"w": np.zeros(2)}, rank=2)
+    >>> for weights in ([1.0, 4.0], [3.0, 0.0]):
+    ...     state = swag.update(state, {"w": np.array(weights)})
+    >>> swag.sample(jax.random.key(0), state)["w"].shape
+    (2,)
+    >>> swag.sample(jax.random.key(0), state, scale=0.0)["w"]
+    Array([2., 2.], dtype=float32)
     """
     if jnp.ndim(scale):
         raise ValueError(f"scale has shape {jnp.shape(scale)}; map over a vector")
@@ -146,6 +165,14 @@ def draws(keys, state, scales):
 
     The deviations are read once, by `low_ranks`. Differs from `sample` by the rounding
     of sums of K numbers.
+
+    >>> import jax
+    >>> import numpy as np
+    >>> from ltjax.posterior import swag
+    >>> state = swag.init({"w": np.zeros(3)}, rank=2)
+    >>> keys, scales = jax.random.split(jax.random.key(0), 5), np.ones(5)
+    >>> swag.draws(keys, state, scales)["w"].shape
+    (5, 3)
     """
     low_rank = low_ranks(jax.random.clone(keys), state)
     return jax.vmap(assemble, (0, None, 0, 0))(keys, state, scales, low_rank)
