@@ -142,7 +142,7 @@ def scores(logits, labels, few):
 
 
 def main(names):
-    """Prints, for each framework named, the scores before and after re-training."""
+    """Prints and returns the scores before and after re-training, by framework."""
     data = sources.digits()
     counts = longtail.exponential_counts(10, 100, 50)
     rows = longtail.subset(data.train.label, counts)
@@ -153,6 +153,7 @@ def main(names):
     )
     labels = data.train.label[rows]
     init_key, head_key, retrain_key = jax.random.split(jax.random.key(0), 3)
+    found = {}
     for name in names:
         apply, variables = MODELS[name](jax.random.clone(init_key), images)
         posterior, *plain = train(
@@ -163,9 +164,10 @@ def main(names):
         )
         for what, (variables, head) in (("plain", plain), ("SRepr", mean)):
             logits = srepr.logits(head, apply(variables, test))
-            found = scores(logits, data.test.label, few)
-            figures = ", ".join(f"{key} {value:.3f}" for key, value in found.items())
-            print(f"{name}, {what}: {figures}")
+            figures = found[name, what] = scores(logits, data.test.label, few)
+            shown = ", ".join(f"{key} {value:.3f}" for key, value in figures.items())
+            print(f"{name}, {what}: {shown}")
+    return found
 
 
 if __name__ == "__main__":

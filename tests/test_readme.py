@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from ltjax.classifier import srepr
+from ltjax.losses import cross_entropy
+from ltjax.posterior import swag
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -32,11 +36,17 @@ class Features(nn.Module):
         return nn.relu(nn.BatchNorm(use_running_average=not train)(x))
 
 
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+
+
 def example(name):
     """The one example in the README that has this name in it."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
-    (found,) = (block for block in blocks if name in block)
+    (found,) = (block for block in BLOCKS if name in block)
     return found
+
+
+def test_every_example_is_run_by_a_test():
+    assert BLOCKS == [example("wandb"), example("def retrain")]
 
 
 def test_example_of_a_tracker(monkeypatch):
@@ -52,23 +62,27 @@ def test_example_of_a_tracker(monkeypatch):
     assert heard == [{"event": "epoch"}]
 
 
-def test_example_runs():
-    images = jax.random.normal(jax.random.key(2), (20, 4))
+def test_example_is_the_file_of_examples_and_runs():
+    block = example("def retrain")
+    assert block == (ROOT / "examples" / "srepr_pipeline.py").read_text()
+    names = {}
+    exec(block, names)
+    images, labels = jax.random.normal(jax.random.key(2), (20, 4)), jnp.arange(20) % 3
     params = Features().init(jax.random.key(3), images)["params"]
+    posterior = swag.init(params, rank=20)
+    for epoch in range(3):
+        snapshot = jax.tree.map(lambda leaf, e=epoch: 1.01**e * leaf, params)
+        posterior = swag.update(posterior, snapshot)
+    apply, counts = Features().apply, np.array([7, 7, 6])
 
-    def train_an_epoch(params):
-        return jax.tree.map(lambda leaf: 1.01 * leaf + 0.01, params)
+    def retrain(steps):
+        return names["retrain"](
+            jax.random.key(4), posterior, apply, images, labels, counts, 2, steps
+        )
 
-    names = {
-        "apply": Features().apply,
-        "params": params,
-        "train_an_epoch": train_an_epoch,
-        "epochs": 3,
-        "images": images,
-        "labels": jnp.arange(20) % 3,
-        "counts": np.array([7, 7, 6]),
-    }
-    exec(example("swag.init"), names)
-    assert names["z"].shape == (11, 20, 6)
-    assert names["loss"].shape == (20,)
-    assert jnp.isfinite(names["loss"]).all()
+    def nll(mean, head):
+        return cross_entropy(srepr.logits(head, apply(mean, images)), labels).mean()
+
+    begun, trained = retrain(0), retrain(50)
+    jax.tree.map(np.testing.assert_array_equal, trained[0]["params"], posterior.mean)
+    assert nll(*trained) < 0.9 * nll(*begun)

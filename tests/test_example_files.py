@@ -1,0 +1,218 @@
+"""Examples and notebooks run, and do what they are there to show."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import jax
+import matplotlib
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+from ltjax import config_file, loading, main, run, scoring, trained
+from ltjax.data import sources
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+ROOT = Path(__file__).parent.parent
+DIGITS = ROOT / "configs" / "digits_lt.py"
+NOTEBOOKS = sorted((ROOT / "experiments" / "notebooks").glob("*.ipynb"))
+# A run of seconds.
+SMALL = (
+    *("--model.depth", "8", "--model.width", "4", "--optim.batch-size", "8"),
+    *("--optim.epochs", "4", "--optim.warmup-epochs", "1", "--swa.start", "2"),
+    *("--swa.rank", "2", "--posterior.samples", "2", "--classifier.views", "1"),
+    *("--classifier.epochs", "2", "--classifier.methods", "la", "srepr"),
+)
+FEW_DIGITS = ["--config", str(DIGITS), *SMALL]
+FEW_DIGITS += ["--data.largest", "20", "--data.imbalance-factor", "10"]
+
+
+@pytest.fixture
+def examples(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+
+
+def test_srepr_improves_a_model_of_any_framework(examples):
+    import srepr_any_model
+
+    found = srepr_any_model.main(srepr_any_model.MODELS)
+    assert len(found) == 6
+    for name in srepr_any_model.MODELS:
+        plain, ours = found[name, "plain"], found[name, "SRepr"]
+        assert ours["few"] > plain["few"]
+        assert ours["NLL"] < 0.95 * plain["NLL"]
+        assert ours["ECE"] < plain["ECE"]
+
+
+def test_the_draws_of_the_regression_spread_beyond_the_points(examples, tmp_path):
+    import swag_regression
+
+    spread = swag_regression.main(tmp_path / "new.png")
+    assert 0 < spread["among the points"] < spread["beyond the points"] < 1
+    committed = ROOT / "docs" / "figures" / "swag_regression.png"
+    assert committed.stat().st_size < 200_000
+    with Image.open(committed) as kept, Image.open(tmp_path / "new.png") as new:
+        assert kept.size == new.size
+        # Another machine rounds otherwise, and draws the same curves.
+        pixels = [np.asarray(image.convert("L"), float) for image in (kept, new)]
+    assert np.abs(pixels[0] - pixels[1]).mean() < 5
+
+
+def cells(path):
+    return nbformat.read(path, as_version=4).cells
+
+
+def tagged(path, tag):
+    (cell,) = (c for c in cells(path) if tag in c.metadata.get("tags", ()))
+    return cell
+
+
+def execute(path, folder, change):
+    """Runs a notebook's code but the installation; its names at the end.
+
+    `change(names)` is called after the cell of parameters.
+    """
+    names = {}
+    with contextlib.chdir(folder):
+        for cell in cells(path):
+            tags = cell.metadata.get("tags", ())
+            if cell.cell_type == "code" and "install" not in tags:
+                exec(compile(cell.source, f"{path.name}:{cell.id}", "exec"), names)
+            if "parameters" in tags:
+                change(names)
+    drawn = [pyplot.figure(number).axes[0] for number in pyplot.get_fignums()]
+    pyplot.close("all")
+    return names, [[line.get_ydata() for line in axes.lines] for axes in drawn]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_whole_and_stripped(path):
+    notebook = json.loads(path.read_text())
+    nbformat.validate(notebook)
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] for cell in code)
+    assert all(cell["execution_count"] is None for cell in code)
+    assert "tensorflow" not in path.read_text()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_first_cell_asks_for_the_source_and_installs_it(
+    path, monkeypatch, tmp_path
+):
+    cell = tagged(path, "install")
+    assert next(c for c in cells(path) if c.cell_type == "code") == cell
+    with pytest.raises(SystemExit, match=r"^SOURCE is empty: give it .*$"):
+        exec(cell.source, {})
+    called = []
+    monkeypatch.setattr("subprocess.run", lambda args, check: called.append(args[-1]))
+    monkeypatch.chdir(tmp_path)
+    for source in ("ltjax.whl", "git+https://HOST/NAME/ltjax"):
+        assert cell.source.count('SOURCE = ""') == 1
+        exec(cell.source.replace('SOURCE = ""', f"SOURCE = {source!r}"), {})
+    extra = {"quickstart_gpu": "[cuda]", "quickstart_tpu": "[tpu]"}.get(path.stem, "")
+    assert called == [
+        f"ltjax{extra} @ {(tmp_path / 'ltjax.whl').as_uri()}",
+        f"ltjax{extra} @ git+https://HOST/NAME/ltjax",
+    ]
+
+
+@pytest.fixture(scope="module")
+def digits_folder(tmp_path_factory):
+    """Where the quickstarts run."""
+    return tmp_path_factory.mktemp("digits")
+
+
+@pytest.mark.parametrize("name", ["quickstart_gpu", "quickstart_tpu"])
+def test_a_quickstart_runs_on_the_digits(name, digits_folder):
+    path = ROOT / "experiments" / "notebooks" / f"{name}.ipynb"
+
+    def change(names):
+        assert names["config"] == config_file.read(DIGITS)
+        names["config"] = main.read(FEW_DIGITS)[0]
+
+    names, drawn = execute(path, digits_folder, change)
+    stored = json.loads((digits_folder / names["OUT"] / "results.json").read_text())
+    assert names["results"] == stored
+    per_class, losses = drawn
+    assert [len(line) for line in per_class] == [10] * 3
+    assert [len(line) for line in losses] == [4] * 2
+    assert np.isfinite(losses).all()
+
+
+def test_a_head_of_ones_own_is_trained_on_a_finished_run(
+    examples, digits_folder, capsys
+):
+    import own_head
+
+    with contextlib.chdir(digits_folder):
+        figures = own_head.compare(FEW_DIGITS)
+        config, out, _ = main.read(FEW_DIGITS)
+        stored = trained.backbone(out, "swa", config, loading.load(config.data))
+    shown = capsys.readouterr().out.splitlines()
+    assert any("holds this run, finished" in line for line in shown)
+    assert shown[-1].split()[:3] == ["ldam", "this", "file"]
+    assert shown[-1].split()[4] == str(round(figures["acc"]["all"], 2))
+    begun = own_head.init(jax.random.key(0), *stored.head["kernel"].shape)
+    before, _ = scoring.score(
+        scoring.one_pass(own_head.logits, begun),
+        stored.test[:1],
+        stored.data.test.label,
+        stored.index.counts,
+    )
+    assert figures["nll"] < before["nll"] - 0.3
+
+
+def test_the_head_of_ones_own_is_a_cosine_classifier(examples):
+    import own_head
+
+    features = np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)
+    params = {"kernel": np.array([[2.0, 0.0], [0.0, 5.0]], np.float32)}
+    logits = own_head.logits(params, features)
+    np.testing.assert_allclose(logits, [[6.0, 8.0], [0.0, 0.0]], rtol=1e-6)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder with `photos`, 60 images of four classes."""
+    digits = sources.digits()
+    for digit, count in enumerate((24, 18, 12, 6)):
+        folder = tmp_path / "photos" / f"digit {digit}"
+        folder.mkdir(parents=True)
+        for row in np.flatnonzero(digits.train.label == digit)[:count]:
+            Image.fromarray(digits.train.image[row, ..., 0]).save(folder / f"{row}.png")
+    return tmp_path
+
+
+def own_folder(photos):
+    def change(names):
+        names["FLAGS"] = list(SMALL)
+
+    path = ROOT / "experiments" / "notebooks" / "own_folder.ipynb"
+    names, (per_class,) = execute(path, photos, change)
+    assert names["names"] == [f"digit {digit}" for digit in range(4)]
+    assert [len(line) for line in per_class] == [4] * 3
+    assert (photos / "own.py").exists()
+    return per_class
+
+
+def test_a_folder_of_ones_own_images_up_to_its_training(photos, monkeypatch):
+    # What is trained is trained in the quickstarts, too; here it is made up.
+    accuracy = [0.9, 0.7, None, 0.5]
+    rows = ("sgd-none", "swa-la", "swa-srepr")
+    made_up = {"counts": [14, 9, 6, 3], "accuracy": dict.fromkeys(rows, accuracy)}
+    monkeypatch.setattr(run, "stages", lambda session: ([], made_up))
+    for line in own_folder(photos):
+        np.testing.assert_array_equal(np.array(line, float), np.array(accuracy, float))
+
+
+@pytest.mark.slow
+def test_a_folder_of_ones_own_images(photos):
+    for line in own_folder(photos):
+        assert ((line >= 0) & (line <= 1)).all()

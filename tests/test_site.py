@@ -1,0 +1,93 @@
+"""The documentation has a page for every public module, and needs no network."""
+
+import importlib
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+
+import ltjax
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = Path(ltjax.__file__).parent
+HOOK = runpy.run_path(str(ROOT / "docs" / "api_pages.py"))
+PAGES = HOOK["pages"](PACKAGE)
+SITE = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+
+
+def test_every_public_module_has_its_place():
+    found = re.findall(r"^::: (\S+)$", "\n".join(PAGES.values()), re.M)
+    modules = {
+        ".".join(("ltjax", *file.relative_to(PACKAGE).with_suffix("").parts))
+        for file in PACKAGE.rglob("*.py")
+        if not file.name.startswith("_")
+    }
+    assert sorted(found) == sorted(modules)
+
+
+def test_a_new_module_appears_and_a_private_one_does_not(tmp_path):
+    package = tmp_path / "ltjax"
+    for name in ("__init__", "door", "_own", "room/__init__", "room/new", "room/_own"):
+        file = package / f"{name}.py"
+        file.parent.mkdir(exist_ok=True, parents=True)
+        file.write_text(f'"""The {name}."""\n')
+    pages = HOOK["pages"](package)
+    assert list(pages) == ["api/index.md", "api/ltjax.md", "api/ltjax.room.md"]
+    assert "::: ltjax.door\n" in pages["api/ltjax.md"]
+    assert "::: ltjax.room.new\n" in pages["api/ltjax.room.md"]
+    assert "_own" not in "".join(pages.values())
+
+
+def test_what_a_package_exports_is_where_the_page_says():
+    text = PAGES["api/ltjax.losses.md"]
+    links = dict(re.findall(r"\[`(\w+)`\]\[([\w.]+)\]", text))
+    assert links.keys() == set(importlib.import_module("ltjax.losses").__all__)
+    for name, place in links.items():
+        module = importlib.import_module(place.rpartition(".")[0])
+        assert getattr(module, name).__module__ == module.__name__
+
+
+@pytest.mark.parametrize("folder", sorted(PACKAGE.glob("*/__init__.py")))
+def test_every_package_says_what_it_is(folder):
+    assert HOOK["summary"](folder)
+
+
+def test_the_site_has_every_page_and_only_those():
+    listed = {uri for entry in SITE["nav"] for uri in entry.values()}
+    files = {file.name for file in (ROOT / "docs").glob("*.md")}
+    assert listed == files | {"api/index.md"}
+
+
+def test_the_site_takes_nothing_from_the_network():
+    assert SITE["theme"]["font"] is False
+    assert "http" not in (ROOT / "mkdocs.yml").read_text()
+
+
+def test_no_page_repeats_the_readme():
+    for name in ("index", "guide"):
+        text = (ROOT / "docs" / f"{name}.md").read_text()
+        (section,) = re.findall(r'^--8<-- "README.md:(\w+)"$', text, re.M)
+        readme = (ROOT / "README.md").read_text()
+        begin, end = (
+            readme.index(f"<!-- --8<-- [{edge}:{section}] -->")
+            for edge in ("start", "end")
+        )
+        assert begin < end
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == ltjax.__version__
+    (paper,) = citation["references"]
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert paper["title"] in readme
+    assert paper["identifiers"][0]["value"].removeprefix("arXiv:") in readme
+
+
+def test_the_workflow_calls_the_checks():
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
