@@ -11,9 +11,10 @@ PACKAGE = Path(__file__).parent.parent / "ltjax"
 
 
 def on_config(config):
-    """Puts the pages below "API" in the navigation."""
+    """Puts the pages below "API" in the navigation; examples become blocks of code."""
     made = [{title(uri): uri} for uri in pages() if uri != "api/index.md"]
     config.nav[-1] = {"API": ["api/index.md", *made]}
+    config.markdown_extensions.append(extension())
     return config
 
 
@@ -24,6 +25,35 @@ def on_files(files, config):
     for uri, text in pages().items():
         files.append(File.generated(config, uri, content=text))
     return files
+
+
+def extension():
+    """A Markdown extension that fences the examples of docstrings."""
+    from markdown.extensions import Extension
+    from markdown.preprocessors import Preprocessor
+
+    class Examples(Preprocessor):
+        def run(self, lines):
+            return fenced(lines)
+
+    class Fences(Extension):
+        def extendMarkdown(self, md):  # noqa: N802
+            # After white space is normalised (30), before fences are read (25).
+            md.preprocessors.register(Examples(md), "examples", 27)
+
+    return Fences()
+
+
+def fenced(lines):
+    """The lines, with fences around what begins with `>>>` and ends with a blank."""
+    made, inside = [], False
+    for line in [*lines, ""]:
+        if line.startswith(">>>") and not inside:
+            made, inside = [*made, "```pycon"], True
+        elif inside and not line.strip():
+            made, inside = [*made, "```"], False
+        made.append(line)
+    return made
 
 
 def title(uri):

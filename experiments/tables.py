@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and of three pages of docs/ from the result files.
+"""Writes the tables of README.md and of four pages of docs/ from the result files.
 
 python experiments/tables.py
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ltjax.classifier import TITLES
+from ltjax.report.aggregate import moments
 from ltjax.report.table import table
 
 ROOT = Path(__file__).parent.parent
@@ -22,10 +24,14 @@ SWEEPS = {
     "sweep_fashion": "sweep_fashion_lt100_cpu.jsonl",
 }
 BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
+METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
 DOCUMENTS = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("decisions", "performance", "resuming")),
+    *(
+        f"docs/{name}.md"
+        for name in ("decisions", "methods", "performance", "resuming")
+    ),
 )
 
 
@@ -65,6 +71,40 @@ def _named(line):
         if choice["head"] == "stage_one":
             name += ", head of stage one"
     return f"{name} | {line['samples']} | {line['views']}"
+
+
+def of_methods(path):
+    """The rows of the SWA backbone, means over seeds; at T where one was fitted."""
+    rows = {}
+    for line in map(json.loads, path.read_text().splitlines()):
+        if line["backbone"] == "swa":
+            rows.setdefault((line["classifier"], line["variant"]), []).append(line)
+    del rows["srepr", "c-mean"]  # the headline row under its own name
+
+    def mean(lines, figure, decimals):
+        values = [figure(line) for line in lines]
+        return f"{moments([v for v in values if v is not None])['mean']:.{decimals}f}"
+
+    body = [
+        (
+            _method(*name),
+            mean(lines, lambda line: line["acc"]["few"], 2),
+            mean(lines, lambda line: line["acc"]["all"], 2),
+            mean(lines, lambda line: line["nll"], 3),
+            mean(lines, lambda line: line["ece"], 3),
+            mean(lines, lambda line: line["nll_scaled"], 3),
+            mean(lines, lambda line: line["ece_scaled"], 3),
+        )
+        for name, lines in rows.items()
+    ]
+    heads = ("classifier", "few", "all", "NLL", "ECE", "NLL at T", "ECE at T")
+    return _markdown(heads, body)
+
+
+def _method(classifier, variant):
+    name = TITLES.get(classifier, "that of stage one")
+    variant = variant.replace("stage_one", "head of stage one")
+    return f"{name} ({variant})" if variant else name
 
 
 def of_bench(figures):
@@ -244,6 +284,7 @@ def tables():
     return {
         **runs(of_run, RUNS),
         **runs(of_sweep, SWEEPS),
+        "methods": partial(of_methods, RESULTS / METHODS),
         "bench": figures(of_bench, BENCH),
         "targets": figures(of_targets, BENCH),
         "first_calls": figures(of_first_calls, BENCH),

@@ -49,6 +49,21 @@ def test_what_a_package_exports_is_where_the_page_says():
         assert getattr(module, name).__module__ == module.__name__
 
 
+def test_examples_of_docstrings_become_code():
+    lines = ["Words.", "", ">>> f(1)", "1", "", "More.", "", ">>> f(2)", "2"]
+    code = ["```pycon", ">>> f(1)", "1", "```", ""], ["```pycon", ">>> f(2)", "2"]
+    wanted = ["Words.", "", *code[0], "More.", "", *code[1], "```", ""]
+    assert HOOK["fenced"](lines) == wanted
+    assert HOOK["fenced"](["a > b", ""]) == ["a > b", "", ""]
+
+
+def test_every_example_is_on_its_page():
+    lines = (ROOT / "docs" / "examples.md").read_text().splitlines()
+    shown = {line for line in lines if "8<" in line or "8 <" in line}
+    files = (ROOT / "examples").glob("*.py")
+    assert shown == {f'--8<-- "examples/{file.name}"' for file in files}
+
+
 @pytest.mark.parametrize("folder", sorted(PACKAGE.glob("*/__init__.py")))
 def test_every_package_says_what_it_is(folder):
     assert HOOK["summary"](folder)
