@@ -46,7 +46,7 @@ def example(name):
 
 
 def test_every_example_is_run_by_a_test():
-    assert BLOCKS == [example("wandb"), example("def retrain")]
+    assert [example("wandb"), example("def retrain")] == BLOCKS
 
 
 def test_example_of_a_tracker(monkeypatch):
