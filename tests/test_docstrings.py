@@ -85,11 +85,19 @@ def test_numbers_are_compared_as_shown(want, got, same):
 
 
 def untold(source):
-    """The public functions of a source text that take arrays and tell no shape."""
-    for node in ast.parse(source).body:
+    """The public functions of a source text that take arrays and tell no shape.
+
+    The module may tell it for all its functions: "logits are [B, E, C]; labels [B]".
+    """
+    tree = ast.parse(source)
+    shared = ast.get_docstring(tree) or ""
+    elsewhere = {
+        name for name in ARRAYS if re.search(rf"(?i)\b{name} (are )?\[[A-Z.]", shared)
+    }
+    for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name[0] != "_":
             arguments = [*node.args.args, *node.args.kwonlyargs]
-            arrays = ARRAYS & {argument.arg for argument in arguments}
+            arrays = ARRAYS & {argument.arg for argument in arguments} - elsewhere
             text, *_ = (ast.get_docstring(node) or "").split(">>>")
             if arrays and not SHAPE.search(text):
                 yield f"{node.name}({', '.join(sorted(arrays))})"
@@ -112,5 +120,7 @@ def test_functions_of_arrays_tell_shapes(file):
     ],
 )
 def test_an_untold_shape_is_found(docstring, told):
-    found = list(untold(f'def f(logits, labels):\n    """{docstring}"""'))
-    assert found == ([] if told else ["f(labels, logits)"])
+    function = f'def f(logits, labels):\n    """{docstring}"""'
+    assert list(untold(function)) == ([] if told else ["f(labels, logits)"])
+    module = '"""Logits are [B, E, C]; see [1] for labels [1]."""\n'
+    assert list(untold(module + function)) == ([] if told else ["f(labels)"])

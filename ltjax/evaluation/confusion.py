@@ -25,7 +25,8 @@ def between(labels, predicted, groups):
 def pairs(labels, predicted, most):
     """The most frequent mistakes: (label, predicted, images, share of the label's).
 
-    At most `most` of them, the most images first, then by label and prediction.
+    labels, predicted [N]. At most `most` of them, the most images first, then by label
+    and prediction.
     """
     labels, predicted = (np.asarray(x, np.int64) for x in (labels, predicted))
     wrong = labels != predicted
