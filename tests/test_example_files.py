@@ -209,7 +209,7 @@ def test_a_folder_of_ones_own_images_up_to_its_training(photos, monkeypatch):
     accuracy = [0.9, 0.7, None, 0.5]
     rows = ("sgd-none", "swa-la", "swa-srepr")
     made_up = {"counts": [14, 9, 6, 3], "accuracy": dict.fromkeys(rows, accuracy)}
-    monkeypatch.setattr(run, "stages", lambda session: ([], made_up))
+    monkeypatch.setattr(run, "stages", lambda session: ([], made_up, {}))
     for line in own_folder(photos):
         np.testing.assert_array_equal(np.array(line, float), np.array(accuracy, float))
 
