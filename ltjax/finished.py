@@ -1,5 +1,6 @@
 """A finished run, opened without its data: what it needs to see new images."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -53,18 +54,11 @@ def read(out, name="swa"):
     Raises `Mistake` for a run that is not finished, or not whole.
     """
     out = Path(out)
-    results = _results(out)
-    record = folder.read_json(out / "config.json")
-    config = configs.of_record(record["config"])
+    results, config = record(out)
     data = results["dataset"]
-    if "image" not in data:
-        raise Mistake(
-            f"{out / 'results.json'} does not tell the shape of images: an earlier "
-            "version wrote it; delete it and run the same command again"
-        )
     net = backbone.network(config.model, data["classes"])
     start = backbone.start(config.model, data["image"][-1])
-    if start.digest != record["run"]["pretrained"]:
+    if start.digest != folder.read_json(out / "config.json")["run"]["pretrained"]:
         raise Mistake(
             f"model.pretrained {config.model.pretrained} is not the file that {out} "
             "began with"
@@ -93,6 +87,26 @@ def read(out, name="swa"):
         ),
         batch_stats=trained.features(out, name, "batch_stats"),
     )
+
+
+def record(out):
+    """What `results.json` holds of the finished run in `out`, and its config.
+
+    Raises `Mistake` where there is none that tells of its images.
+    """
+    out = Path(out)
+    kept, made = out / "results.json", out / "config.json"
+    if not os.path.isfile(made):  # `Path` raises on a name that is too long
+        raise Mistake(f"{out} holds no run; give the folder of one")
+    if not kept.is_file():
+        raise Mistake(f"{out} holds a run that is not finished; run its command again")
+    results = folder.read_json(kept)
+    if "image" not in results["dataset"]:
+        raise Mistake(
+            f"{kept} does not tell the shape of images: an earlier version wrote it; "
+            "delete it and run the same command again"
+        )
+    return results, configs.of_record(folder.read_json(made)["config"])
 
 
 def features(run, samples=0):
@@ -164,12 +178,3 @@ def _head(run, name, variant):
 def _params(run, name, variant):
     row = recipes.label(run.backbone, name, variant)
     return trained.head(run.out, run.backbone, row)
-
-
-def _results(out):
-    file = out / "results.json"
-    if not (out / "config.json").is_file():
-        raise Mistake(f"{out} holds no run; give the folder of one")
-    if not file.is_file():
-        raise Mistake(f"{out} holds a run that is not finished; run its command again")
-    return folder.read_json(file)

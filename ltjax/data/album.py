@@ -1,6 +1,7 @@
 """A small set of image files, decoded by threads and held whole in memory."""
 
 import concurrent.futures
+import contextlib
 import hashlib
 import os
 import warnings
@@ -22,10 +23,9 @@ def each(work, items, advance=lambda: None):
     what it cannot decode it raises.
     """
     done = []
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     with (
         warnings.catch_warnings(),
-        concurrent.futures.ThreadPoolExecutor(cores) as pool,
+        concurrent.futures.ThreadPoolExecutor(cores()) as pool,
     ):
         warnings.filterwarnings("ignore", module=r"PIL\.")
         for first in range(0, len(items), _WINDOW):
@@ -131,6 +131,13 @@ def check_fits(images, size, most_bytes):
             f"{needed / 2**30:.1f} GiB, more than the {most_bytes / 2**30:.1f} GiB "
             "spared for images; give a smaller --data.size"
         )
+
+
+def cores():
+    """The cores that this process may use."""
+    with contextlib.suppress(AttributeError):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def memory():

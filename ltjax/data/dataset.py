@@ -48,27 +48,8 @@ class Dataset:
 
 
 def checked(path, image, label, classes=None):
-    """The arrays as a `Split`, or a `Mistake` that names `path`, where they are from.
-
-    Images [N, H, W] get a channel axis.
-    """
-    if image.dtype != np.uint8:
-        raise Mistake(f"{path}: 'image' is {image.dtype}, wanted uint8 (0..255)")
-    if image.ndim not in (3, 4):
-        raise Mistake(
-            f"{path}: 'image' has shape {image.shape}, wanted [N, H, W, ch] or "
-            "[N, H, W]"
-        )
-    if image.size == 0:
-        raise Mistake(f"{path}: 'image' has shape {image.shape}, wanted some pixels")
-    if image.ndim == 3:
-        image = image[..., None]
-    _, height, width, channels = image.shape
-    if height in (1, 3) and width == channels > 4:
-        raise Mistake(
-            f"{path}: 'image' has shape {image.shape}, channels first; wanted "
-            "channels last, [N, H, W, ch]"
-        )
+    """The arrays as a `Split`, or a `Mistake` that names `path`, their place."""
+    image = image.reshape(check_images(path, image.dtype, image.shape))
     if label.ndim != 1 or label.dtype.kind not in "iu":
         raise Mistake(
             f"{path}: 'label' is {label.dtype} of shape {label.shape}, "
@@ -86,6 +67,30 @@ def checked(path, image, label, classes=None):
         row = int(outside.argmax())
         raise Mistake(f"{path}: 'label' is {label[row]} in row {row}, wanted 0..{last}")
     return Split(image, label.astype(np.int32))
+
+
+def check_images(path, dtype, shape):
+    """The shape [N, H, W, ch] of images of a type and a shape, or a `Mistake`.
+
+    Images [N, H, W] get a channel axis.
+    """
+    if dtype != np.uint8:
+        raise Mistake(f"{path}: 'image' is {dtype}, wanted uint8 (0..255)")
+    if len(shape) not in (3, 4):
+        raise Mistake(
+            f"{path}: 'image' has shape {shape}, wanted [N, H, W, ch] or [N, H, W]"
+        )
+    if 0 in shape:
+        raise Mistake(f"{path}: 'image' has shape {shape}, wanted some pixels")
+    if len(shape) == 3:
+        shape = (*shape, 1)
+    _, height, width, channels = shape
+    if height in (1, 3) and width == channels > 4:
+        raise Mistake(
+            f"{path}: 'image' has shape {shape}, channels first; wanted channels last, "
+            "[N, H, W, ch]"
+        )
+    return shape
 
 
 def checked_rank(path, rank, label):

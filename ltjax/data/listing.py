@@ -79,10 +79,10 @@ def folder(path):
     if not root.is_dir():
         raise Mistake(f"{shown(root)} is a file, wanted a folder with {_LAYOUT}")
     ignored = collections.Counter()
-    top, loose = _entries(root, ignored)
+    top, loose = entries(root, ignored)
     ignored["images outside the class folders"] += len(loose)
     splits = [name for name in top if name in SPLITS]
-    if "train" in splits and _entries(root / "train", collections.Counter())[0]:
+    if "train" in splits and entries(root / "train", collections.Counter())[0]:
         ignored["folders beside train/"] += len(top) - len(splits)
     elif splits and splits == top:
         listed = ", ".join(f"{name}/" for name in splits)
@@ -94,14 +94,14 @@ def folder(path):
         place = root / split
         classes = top
         if split:
-            classes, loose = _entries(place, ignored)
+            classes, loose = entries(place, ignored)
             ignored["images outside the class folders"] += len(loose)
         names.update(classes)
         for name in classes:
             below = [posixpath.join(split, name)]
             while below:
                 relative = below.pop()
-                folders, images = _entries(root / relative, ignored)
+                folders, images = entries(root / relative, ignored)
                 below += [f"{relative}/{folder}" for folder in folders]
                 split_of = SPLITS.get(split, "")
                 rows += [(f"{relative}/{image}", name, split_of) for image in images]
@@ -118,22 +118,20 @@ def table(path):
     file = found(path)
     if file.is_dir():
         raise Mistake(f"{shown(file)} is a folder, wanted a .csv file")
-    leaves = _leaving(file.parent)
     rows, lines = [], {}
-    for line, place, label, split in _csv_rows(file):
+    wanted = "path, label and, optionally, split"
+    for line, inside, row in csv_rows(file, ("path", "label"), wanted):
         where = f"{shown(file)}, line {line}"
-        inside = posixpath.normpath(place)
-        if not place or not label:
-            missing = "label" if place else "path"
-            raise Mistake(f"{where}: the {missing} is empty")
-        if leaves(inside):
-            raise Mistake(
-                f"{where}: {shown(place)} leaves the folder of the file; wanted a path "
-                "relative to it"
-            )
+        label = row["label"]
+        split = row.get("split", "").strip().lower()
+        if not split and "split" in row:
+            raise Mistake(f"{where}: the split is empty")
+        if not label:
+            raise Mistake(f"{where}: the label is empty")
         if inside in lines:
             raise Mistake(
-                f"{where}: {shown(place)} is there already, in line {lines[inside]}"
+                f"{where}: {shown(row['path'])} is there already, in line "
+                f"{lines[inside]}"
             )
         if split not in ("", *SPLITS):
             raise Mistake(
@@ -164,6 +162,66 @@ def arrays(name, files):
     )
 
 
+def entries(where, ignored):
+    """Names of the folders and of the images in a folder, sorted; counts the rest."""
+    folders, images = [], []
+    try:
+        with os.scandir(where) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    ignored["hidden"] += 1
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif _is_linked_folder(entry):
+                    ignored["links to folders"] += 1
+                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+                    images.append(entry.name)
+                else:
+                    ignored["files of other kinds"] += 1
+    except OSError as error:
+        raise Mistake(f"{shown(where)} cannot be read: {error.strerror}") from error
+    return sorted(folders), sorted(images)
+
+
+def csv_rows(file, columns, wanted):
+    """(line, normal path, {column: cell}) of each row that is not blank.
+
+    Raises `Mistake` where one of the `columns` is missing, which are, in words, as
+    `wanted`, and for a path that is empty or leaves the folder of the file.
+    """
+    leaves = _leaving(file.parent)
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text, strict=True)
+            header = [name.strip().lower() for name in next(reader, [])]
+            if not set(columns) <= set(header) or len(set(header)) < len(header):
+                listed = ", ".join(shown(name) for name in header) or "none"
+                raise Mistake(
+                    f"{shown(file)} has the columns {listed}; wanted {wanted}"
+                )
+            for cells in filter(None, reader):
+                where = f"{shown(file)}, line {reader.line_num}"
+                if len(cells) != len(header):
+                    raise Mistake(
+                        f"{where}: {len(cells)} values for {len(header)} columns"
+                    )
+                row = dict(zip(header, cells))
+                place = posixpath.normpath(row["path"])
+                if not row["path"]:
+                    raise Mistake(f"{where}: the path is empty")
+                if leaves(place):
+                    raise Mistake(
+                        f"{where}: {shown(row['path'])} leaves the folder of the file; "
+                        "wanted a path relative to it"
+                    )
+                yield reader.line_num, place, row
+    except Mistake:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Mistake(f"{shown(file)} cannot be read as a CSV: {reason}") from error
+
+
 def _leaving(root):
     """Builds `leaves(path)`: whether a normal path, links followed, lies outside."""
     root = os.path.realpath(root)
@@ -186,62 +244,11 @@ def _leaving(root):
     return leaves
 
 
-def _entries(where, ignored):
-    """Names of the folders and of the images in a folder, sorted; counts the rest."""
-    folders, images = [], []
-    try:
-        with os.scandir(where) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    ignored["hidden"] += 1
-                elif entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.name)
-                elif _is_linked_folder(entry):
-                    ignored["links to folders"] += 1
-                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                    images.append(entry.name)
-                else:
-                    ignored["files of other kinds"] += 1
-    except OSError as error:
-        raise Mistake(f"{shown(where)} cannot be read: {error.strerror}") from error
-    return sorted(folders), sorted(images)
-
-
 def _is_linked_folder(entry):
     try:
         return entry.is_dir()
     except OSError:  # a link that leads to itself
         return False
-
-
-def _csv_rows(file):
-    """(line, path, label, split) of each row that is not blank; split "" if none."""
-    try:
-        with open(file, encoding="utf-8-sig", newline="") as text:
-            reader = csv.reader(text, strict=True)
-            header = [name.strip().lower() for name in next(reader, [])]
-            if not {"path", "label"} <= set(header) or len(set(header)) < len(header):
-                listed = ", ".join(shown(name) for name in header) or "none"
-                raise Mistake(
-                    f"{shown(file)} has the columns {listed}; "
-                    "wanted path, label and, optionally, split"
-                )
-            for cells in filter(None, reader):
-                where = f"{shown(file)}, line {reader.line_num}"
-                if len(cells) != len(header):
-                    raise Mistake(
-                        f"{where}: {len(cells)} values for {len(header)} columns"
-                    )
-                row = dict(zip(header, cells))
-                split = row.get("split", "").strip().lower()
-                if not split and "split" in row:
-                    raise Mistake(f"{where}: the split is empty")
-                yield reader.line_num, row["path"], row["label"], split
-    except Mistake:
-        raise
-    except (OSError, ValueError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise Mistake(f"{shown(file)} cannot be read as a CSV: {reason}") from error
 
 
 def _check_known(file, rows, lines):

@@ -110,17 +110,26 @@ def opened(data, at_least=None):
 
 
 def square(image, size):
-    """The centre of an RGB image, uint8 [size, size, 3].
+    """The centre of an RGB image, uint8 [size, size, 3]; see `fitted`."""
+    return fitted(image, size, size)
 
-    The shorter side is scaled to `size` with a bilinear filter as wide as the scale,
-    and the longer side loses both its ends.
+
+def fitted(image, height, width):
+    """The centre of an image, uint8 [height, width, 3], or [height, width] of a grey.
+
+    It is scaled to cover that shape, with a bilinear filter as wide as the scale, and
+    loses both ends of the side that is too long.
     """
-    side = min(image.size)
-    left, top = ((length - side) / 2 for length in image.size)
-    box = (left, top, left + side, top + side)
+    across, down = image.size
+    if across * height < down * width:
+        down = across * height / width
+    else:
+        across = down * width / height
+    left, top = (image.width - across) / 2, (image.height - down) / 2
+    box = (left, top, left + across, top + down)
     # Far larger images are first averaged over whole blocks, to twice the size or more.
     small = image.resize(
-        (size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0
+        (width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0
     )
     return np.asarray(small)
 

@@ -6,7 +6,6 @@ of nothing else: they are the same from any number of workers, threads and hosts
 the batches from some step on are those of an unbroken epoch.
 """
 
-import contextlib
 import dataclasses
 import importlib.util
 import os
@@ -17,6 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ltjax.data import album
 from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
 
@@ -91,7 +91,7 @@ class Reader:
     def __init__(self, batches, workers=0):
         """Starts with the first batch; `workers` 0 is threads of this process only."""
         grain = _grain()
-        self._threads = max(1, _cores() // max(workers, 1))
+        self._threads = max(1, album.cores() // max(workers, 1))
         read = grain.ReadOptions(
             num_threads=self._threads, prefetch_buffer_size=self._threads
         )
@@ -146,9 +146,3 @@ def _grain():
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()
     return grain
-
-
-def _cores():
-    with contextlib.suppress(AttributeError):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

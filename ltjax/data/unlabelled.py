@@ -1,0 +1,169 @@
+"""Images without labels, batch after batch, whatever their number.
+
+An image folder of any depth, an image file, a CSV with a column `path`, or an `.npz`
+with `image`. Memory holds two batches, and the names in one folder.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import itertools
+import posixpath
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from ltjax.data import album, archive, listing, picture
+from ltjax.data.listing import shown
+from ltjax.data.shape import Fitted, Shape
+from ltjax.mistake import Mistake
+
+
+class Unlabelled(NamedTuple):
+    """Images that are not read yet; N of them."""
+
+    key: str  # what their names are, "path" or "index"
+    count: int
+    ignored: dict[str, int]  # what was passed over, in words, and how often
+    shape: Shape
+    items: Callable[[], Iterator]  # () -> pairs of a name and load() -> `Fitted`
+
+
+class Batch(NamedTuple):
+    """Images that follow each other; B of them."""
+
+    names: list  # printable paths, or numbers
+    image: np.ndarray  # uint8 [B, H, W, ch], zeros where there is a problem
+    problems: list[str]  # why there is no image; "" where there is one
+    resized: int
+    recoloured: int
+
+
+def read(path, shape):
+    """The `Unlabelled` at `path`, to be brought to a `Shape`.
+
+    Paths are those below a folder, or as a CSV has them; files are in the order of
+    their names, folder by folder. Links to folders are not followed; what is hidden or
+    not named like an image is passed over and counted.
+
+    Raises `Mistake` for a path without images, for a CSV or `.npz` that is not as it
+    should be, and for a path in a CSV that leaves its folder.
+    """
+    path = listing.found(path)
+    kind, root, ignored = path.suffix.lower(), path.parent, collections.Counter()
+    if path.is_dir():
+        root, paths = path, lambda: _below(path, collections.Counter())
+        count = sum(1 for _ in _below(path, ignored))
+    elif kind == ".npz":
+        count, _, _, channels = archive.shape(path)
+        shape.check(shown(path), channels)
+        return Unlabelled("index", count, {}, shape, lambda: _of_arrays(path, shape))
+    elif kind == ".csv":
+        paths = partial(_listed, path)
+        count = sum(1 for _ in paths())
+    elif kind in picture.SUFFIXES:
+        paths, count = partial(iter, [path.name]), 1
+    else:
+        raise Mistake(
+            f"{shown(path)} is no image; wanted a folder, an image file, a .csv with a "
+            "column path, or an .npz with image"
+        )
+    ignored = dict(sorted(ignored.items()))
+    if not count:
+        passed = ", ".join(f"{number} {what}" for what, number in ignored.items())
+        passed = f" (passed over: {passed})" if passed else ""
+        raise Mistake(f"{shown(path)} has no images, wanted some{passed}")
+    shape.check(shown(path), 3)
+    return Unlabelled(
+        "path",
+        count,
+        ignored,
+        shape,
+        lambda: (
+            (shown(place), partial(_of_file, root / place, shape)) for place in paths()
+        ),
+    )
+
+
+@contextlib.contextmanager
+def batches(images, size):
+    """A context of an iterator over `Batch`es of `size` images, the last one of fewer.
+
+    Decoded by a thread per core, one batch ahead. A decoder's warnings are not shown:
+    what it cannot decode it raises.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        pool = concurrent.futures.ThreadPoolExecutor(album.cores())
+        try:
+            yield _decoded(images, size, pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _decoded(images, size, pool):
+    items, waiting = images.items(), None
+    while True:
+        started = [
+            (name, pool.submit(_attempt, load))
+            for name, load in itertools.islice(items, size)
+        ]
+        if waiting:
+            yield _collected(images.shape, waiting)
+        if not started:
+            return
+        waiting = started
+
+
+def _attempt(load):
+    try:
+        return load()
+    except picture.Unreadable as error:
+        return error
+
+
+def _collected(shape, waiting):
+    names, results = zip(*((name, future.result()) for name, future in waiting))
+    good = [seen if isinstance(seen, Fitted) else None for seen in results]
+    empty = np.zeros(shape[:3], np.uint8)
+    return Batch(
+        names=list(names),
+        image=np.stack([empty if seen is None else seen.image for seen in good]),
+        problems=[getattr(seen, "reason", "") for seen in results],
+        resized=sum(seen.resized for seen in good if seen),
+        recoloured=sum(seen.recoloured for seen in good if seen),
+    )
+
+
+def _of_file(path, shape):
+    with picture.opened(picture.read(path), at_least=shape.least_side()) as seen:
+        return shape.of_picture(seen)
+
+
+def _of_arrays(path, shape):
+    for number, image in enumerate(archive.images(path)):
+        yield number, partial(shape.of_array, image)
+
+
+def _below(root, ignored):
+    """Paths of the images at any depth below a folder, with "/" on every system."""
+    stack = [("", True)]
+    while stack:
+        relative, is_folder = stack.pop()
+        if not is_folder:
+            yield relative
+            continue
+        folders, images = listing.entries(root / relative, ignored)
+        inside = [(name, True) for name in folders] + [(name, False) for name in images]
+        stack += (
+            (posixpath.join(relative, name), kind)
+            for name, kind in sorted(inside, reverse=True)
+        )
+
+
+def _listed(file):
+    for _, _, row in listing.csv_rows(file, ("path",), "path"):
+        yield row["path"]

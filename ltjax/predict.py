@@ -1,0 +1,68 @@
+"""Labels for new images: `python -m ltjax.predict RUN PATH --out FILE`."""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import tyro
+
+from ltjax.mistake import exit_code
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """Predicts the classes of new images with a finished run, one row per image.
+
+    Columns: path (or index), label and probability, those of the next four labels,
+    entropy in nats, and problem, which says why a file gave no image.
+    """
+
+    run: tyro.conf.Positional[Path]
+    """Folder of a finished run."""
+    path: tyro.conf.Positional[Path]
+    """Images: a folder of any depth, an image file, a .csv with a column path (relative
+    to it), or an .npz with `image`, uint8 [N, H, W, ch]."""
+    out: Path
+    """The .csv or .parquet file to write."""
+    classifier: str | None = None
+    """Row of the run's table, such as swa/la, swa/srepr/b or swag/la (the mean of the
+    draws); None: swa/srepr, or swa/none in a run without it."""
+    prior: str | None = None
+    """Shares of the classes where the images come from: uniform, train (as in training)
+    or a JSON file {class: share}; None: as the row assumes, which is told."""
+    coverage: float | None = None
+    """Adds the column set: as many labels as it takes to hold the true one so often,
+    such as 0.9. The run's test images calibrate it."""
+    samples: int | None = None
+    """Draws of the posterior to look at, 2 or more: adds two columns that say how far
+    they disagree. None: none, or all of them for a row of swag."""
+    overwrite: bool = False
+    """Replace the file if it is there."""
+
+
+def main(args):
+    """Runs one command line; returns the exit code."""
+    command = tyro.cli(
+        Command,
+        prog="python -m ltjax.predict",
+        args=args,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+    def work():
+        # Late: --help and a typo need no JAX.
+        from ltjax.prediction import predict
+
+        predict(command)
+
+    return exit_code(work)
+
+
+if __name__ == "__main__":
+    # Programs that a run has compiled need not be compiled again.
+    os.environ.setdefault(
+        "JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "ltjax")
+    )
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,286 @@
+"""The story of a prediction: a row of a run, images, probabilities, a file of rows."""
+
+import contextlib
+import difflib
+import os
+import time
+from collections import Counter
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from ltjax import deployment, finished, predictor
+from ltjax.classifier import prior
+from ltjax.data import longtail, unlabelled
+from ltjax.data.listing import shown
+from ltjax.data.shape import Shape
+from ltjax.evaluation import conformal
+from ltjax.mistake import Mistake
+from ltjax.predictor import Row
+from ltjax.report import progress, sheet
+
+_LABELS = 5  # the most probable ones, in a row
+_BATCH = 256  # images at most; as many in each batch
+_HEADLINE, _PLAIN = Row("swa", "srepr"), Row("swa", "none")
+
+
+class Plan(NamedTuple):
+    """What a command asks for, held against what its run has; C classes."""
+
+    row: Row
+    samples: int  # draws to look at
+    priors: tuple | None  # the class prior assumed, and the one wanted, [C] each
+    classes: list  # [C], printable names, or numbers where there are none
+    counts: np.ndarray  # [C], training images
+    shape: Shape
+    coverage: float | None
+
+
+def predict(command, console=None):
+    """Does what an `ltjax.predict.Command` asks for; lines about it go to stderr.
+
+    The file is there when it has all rows, and not otherwise. Raises `Mistake` for
+    whatever the user can put right.
+    """
+    console = console or Console(stderr=True)
+    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    out = command.out
+    sheet.check(out, command.overwrite)
+    plan = planned(command, say)
+    images = unlabelled.read(command.path, plan.shape)
+    if os.path.exists(out) and os.path.samefile(out, command.path):
+        raise Mistake(f"--out {out} holds the images; give another name")
+    columns, done = _columns(images.key, plan), Counter()
+    try:
+        with sheet.writing(out, columns) as write:
+            row = predictor.of_row(command.run, plan.row, plan.samples, plan.priors)
+            limit = _calibrated(row, plan, say)
+            begin = time.monotonic()
+            with (
+                progress.stage(console, "predict", images.count) as advance,
+                contextlib.closing(_seen(images, predictor.on_images(row))) as parts,
+            ):
+                for batch, seen in parts:
+                    write(_rows(images.key, batch, seen, plan, limit))
+                    done["images"] += len(batch.names)
+                    done["problems"] += sum(map(bool, batch.problems))
+                    done["resized"] += batch.resized
+                    done["recoloured"] += batch.recoloured
+                    for _ in batch.names:
+                        advance()
+    except KeyboardInterrupt:
+        say(f"{out} is not written")
+        raise
+    _tell(images, done, out, time.monotonic() - begin, say)
+
+
+def planned(command, say):
+    """The `Plan` of a command; raises `Mistake` for what its run does not have."""
+    results, config = finished.record(command.run)
+    data = results["dataset"]
+    names = data.get("class_names") or [str(at) for at in range(data["classes"])]
+    row, counts = _row(command, results["rows"], say), np.asarray(data["counts"])
+    settings = config.classifier
+    assumed = prior.assumed(
+        row.classifier, counts, settings.tau, settings.rho, config.optim.sampling
+    )
+    taken = _in_words(assumed, counts)
+    priors = None
+    if command.prior is not None:
+        if assumed is None:
+            raise Mistake(
+                f"--prior {command.prior}: the probabilities of {row} assume no known "
+                "shares of the classes; give another --classifier"
+            )
+        priors = assumed, deployment.shares(command.prior, names, counts)
+        taken += f", re-adjusted to {shown(command.prior)}"
+    say(f"{row} of {shown(command.run)}; its probabilities assume {taken}")
+    unseen = 0 if priors is None else int(((counts == 0) & (priors[1] > 0)).sum())
+    if unseen:
+        say(f"{unseen} classes without training images keep the probability 0")
+    coverage = command.coverage
+    if coverage is not None:
+        if not 0 < coverage < 1:
+            raise Mistake(f"--coverage is {coverage}; it must be between 0 and 1")
+        _check_calibration(coverage, data["test"])
+    return Plan(
+        row=row,
+        samples=_samples(command.samples, row, config.posterior.samples),
+        priors=priors,
+        classes=list(map(shown if "class_names" in data else int, names)),
+        counts=counts,
+        shape=Shape(*data["image"], config.data.crop_area),
+        coverage=coverage,
+    )
+
+
+def _row(command, rows, say):
+    known = {
+        str(row): row
+        for row in (Row(r["backbone"], r["classifier"], r["variant"]) for r in rows)
+    }
+    name = command.classifier
+    if name is None and str(_HEADLINE) not in known:
+        say(f"{shown(command.run)} has no row {_HEADLINE}; {_PLAIN} is taken instead")
+        name = str(_PLAIN)
+    name = name or str(_HEADLINE)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise Mistake(
+            f"--classifier {name} is no row of {shown(command.run)}; {hint}It has "
+            f"{', '.join(known)}"
+        )
+    return known[name]
+
+
+def _samples(asked, row, most):
+    if asked is None:
+        return most if row.backbone == "swag" else 0
+    if row.backbone == "sgd":
+        raise Mistake(f"--samples is {asked}; {row} has no draws, rows of swa have")
+    if not 2 <= asked <= most:
+        raise Mistake(
+            f"--samples is {asked}; it must be in 2..{most}, as the run has {most}"
+        )
+    return asked
+
+
+def _in_words(shares, counts):
+    if shares is None:
+        return "no known shares of the classes"
+    if np.allclose(shares * counts.sum(), counts):
+        return "the classes in the shares of the training images"
+    if np.ptp(shares[counts > 0]) < 1e-9:
+        return "the classes in equal shares"
+    return "the classes in the shares that its settings give"
+
+
+def _check_calibration(coverage, images):
+    needed = conformal.needed(coverage)
+    if images < needed:
+        raise Mistake(
+            f"--coverage is {coverage}; that takes {needed:,} test images to calibrate "
+            f"with, and the run has {images:,}: it must be at most "
+            f"{images / (images + 1):.4g}"
+        )
+
+
+def _calibrated(row, plan, say):
+    """The scores [C] up to which labels are in a set, or None without --coverage."""
+    if plan.coverage is None:
+        return None
+    log_probs, labels = predictor.on_tests(row)
+    # What never comes calibrates nothing, and is in no set.
+    never = np.zeros(len(plan.classes), bool)
+    if plan.priors is not None:
+        never = (plan.priors[1] == 0) & (plan.counts > 0)
+    kept = ~never[labels]
+    _check_calibration(plan.coverage, int(kept.sum()))
+    tests = log_probs[kept], labels[kept]
+    groups = longtail.groups(plan.counts)
+    found = conformal.thresholds(*tests, groups, plan.coverage)
+    own = sum(pool == "class" for pool in found.pool)
+    measured = conformal.split_coverage(*tests, groups, plan.coverage)["all"]
+    say(
+        f"sets: the {kept.sum():,} test images of the run calibrate them, {own} of "
+        f"{len(plan.classes)} classes by images of their own, and are no independent "
+        f"measure of them any more; between halves of these, sets of "
+        f"{measured['size']:.2f} labels held {measured['coverage']:.1%} of the true"
+    )
+    return np.where(never, -np.inf, found.score)
+
+
+def _seen(images, see):
+    """Pairs of a `Batch` and what is `Seen`, given out when the next is under way."""
+    parts = -(-images.count // _BATCH)
+    size = -(-images.count // parts)
+    waiting = None
+    with unlabelled.batches(images, size) as batches:
+        for batch in batches:
+            # Always as many, so that one program is compiled.
+            filled = np.zeros((size, *batch.image.shape[1:]), np.uint8)
+            filled[: len(batch.image)] = batch.image
+            started = batch, see(filled)
+            if waiting:
+                yield waiting
+            waiting = started
+        if waiting:
+            yield waiting
+
+
+def _columns(key, plan):
+    """Names of the columns, and what their cells are."""
+    label = str if isinstance(plan.classes[0], str) else int
+    columns = {key: str if key == "path" else int, "label": label, "probability": float}
+    for at in range(2, 1 + min(_LABELS, len(plan.classes))):
+        columns |= {f"label_{at}": label, f"probability_{at}": float}
+    columns["entropy"] = float
+    if plan.samples:
+        columns |= {"dispersion_representation": float, "dispersion_probability": float}
+    if plan.coverage is not None:
+        columns["set"] = list[label]
+    return {**columns, "problem": str}
+
+
+def _rows(key, batch, seen, plan, limit):
+    """The cells of a batch by column."""
+    count = len(batch.names)
+    good = [not problem for problem in batch.problems]
+
+    def cells(values):
+        return [value if kept else None for value, kept in zip(values, good)]
+
+    top, which = jax.lax.top_k(seen.log_probs, min(_LABELS, len(plan.classes)))
+    rows = {key: batch.names, "problem": [reason or None for reason in batch.problems]}
+    for at, (value, name) in enumerate(zip(np.exp(top).T, np.asarray(which).T), 1):
+        end = "" if at == 1 else f"_{at}"
+        rows[f"label{end}"] = cells(plan.classes[number] for number in name)
+        rows[f"probability{end}"] = cells(value)
+    log_probs = np.asarray(seen.log_probs, np.float64)[:count]
+    entropy = -(np.exp(log_probs) * log_probs).sum(1) + 0.0  # no -0
+    rows["entropy"] = cells(entropy.astype(np.float32))
+    if plan.samples:
+        rows["dispersion_representation"] = cells(np.asarray(seen.representation))
+        rows["dispersion_probability"] = cells(np.asarray(seen.probability))
+    if limit is not None:
+        inside = conformal.sets(log_probs, limit)
+        rows["set"] = cells(
+            _set(*pair, plan.classes) for pair in zip(log_probs, inside)
+        )
+    return rows
+
+
+def _set(log_probs, inside, classes):
+    """The labels of a set, the most probable first."""
+    numbers = np.flatnonzero(inside)
+    order = np.argsort(-log_probs[numbers], kind="stable")
+    return [classes[number] for number in numbers[order]]
+
+
+def _tell(images, done, out, seconds, say):
+    shape = images.shape
+    if done["resized"]:
+        say(
+            f"{done['resized']:,} images of another size were scaled to {shape.height} "
+            f"x {shape.width} pixels and lost what was beside, as in training"
+        )
+    if done["recoloured"]:
+        how = "made grey" if shape.channels == 1 else "given three channels"
+        say(f"{done['recoloured']:,} images of other colours were {how}")
+    if images.ignored:
+        passed = ", ".join(f"{n:,} {what}" for what, n in images.ignored.items())
+        say(f"passed over: {passed}")
+    if done["problems"]:
+        say(
+            f"{done['problems']:,} files gave no image: their rows have no label, and "
+            "say why in the column problem"
+        )
+    rate = done["images"] / max(seconds, 1e-9)
+    say(
+        f"{done['images']:,} rows are in {shown(out)}; {seconds:.1f} s, {rate:,.0f} "
+        "images/s"
+    )
