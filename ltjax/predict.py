@@ -4,6 +4,7 @@ import dataclasses
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -18,25 +19,26 @@ class Command:
     entropy in nats, and problem, which says why a file gave no image.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
     """Folder of a finished run."""
-    path: tyro.conf.Positional[Path]
-    """Images: a folder of any depth, an image file, a .csv with a column path (relative
-    to it), or an .npz with `image`, uint8 [N, H, W, ch]."""
+    path: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="PATH")]]
+    """Images: a folder of any depth, an image file, a .csv with a column path
+    (relative to it), or an .npz with `image`, uint8 [N, H, W, ch]."""
     out: Path
-    """The .csv or .parquet file to write."""
+    """New .csv or .parquet file."""
     classifier: str | None = None
-    """Row of the run's table, such as swa/la, swa/srepr/b or swag/la (the mean of the
-    draws); None: swa/srepr, or swa/none in a run without it."""
+    """Row of the run's table: swa/la, swa/srepr/b or, for the mean of all draws,
+    swag/la. None: swa/srepr; swa/none in a run without it."""
     prior: str | None = None
-    """Shares of the classes where the images come from: uniform, train (as in training)
-    or a JSON file {class: share}; None: as the row assumes, which is told."""
+    """Shares of the classes where the images come from: uniform, train (as among
+    the training images), or a JSON file {class: share}. None: those that the row
+    assumes, which are told."""
     coverage: float | None = None
     """Adds the column set: as many labels as it takes to hold the true one so often,
-    such as 0.9. The run's test images calibrate it."""
+    for example 0.9. The run's test images calibrate it."""
     samples: int | None = None
-    """Draws of the posterior to look at, 2 or more: adds two columns that say how far
-    they disagree. None: none, or all of them for a row of swag."""
+    """Draws of the posterior to look at, 2 or more. Adds two columns that tell how
+    far they disagree. None: no draws; all of them for a row of swag."""
     overwrite: bool = False
     """Replace the file if it is there."""
 

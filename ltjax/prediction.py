@@ -37,6 +37,7 @@ class Plan(NamedTuple):
     counts: np.ndarray  # [C], training images
     shape: Shape
     coverage: float | None
+    notes: list[str]  # what its user should know
 
 
 def predict(command, console=None):
@@ -49,7 +50,7 @@ def predict(command, console=None):
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     out = command.out
     sheet.check(out, command.overwrite)
-    plan = planned(command, say)
+    plan = planned(command)
     images = unlabelled.read(command.path, plan.shape)
     if os.path.exists(out) and os.path.samefile(out, command.path):
         raise Mistake(f"--out {out} holds the images; give another name")
@@ -57,6 +58,8 @@ def predict(command, console=None):
     try:
         with sheet.writing(out, columns) as write:
             row = predictor.of_row(command.run, plan.row, plan.samples, plan.priors)
+            for line in plan.notes:
+                say(line)
             limit = _calibrated(row, plan, say)
             begin = time.monotonic()
             with (
@@ -77,12 +80,12 @@ def predict(command, console=None):
     _tell(images, done, out, time.monotonic() - begin, say)
 
 
-def planned(command, say):
+def planned(command):
     """The `Plan` of a command; raises `Mistake` for what its run does not have."""
     results, config = finished.record(command.run)
     data = results["dataset"]
     names = data.get("class_names") or [str(at) for at in range(data["classes"])]
-    row, counts = _row(command, results["rows"], say), np.asarray(data["counts"])
+    row, counts = _row(command, results["rows"]), np.asarray(data["counts"])
     settings = config.classifier
     assumed = prior.assumed(
         row.classifier, counts, settings.tau, settings.rho, config.optim.sampling
@@ -97,10 +100,12 @@ def planned(command, say):
             )
         priors = assumed, deployment.shares(command.prior, names, counts)
         taken += f", re-adjusted to {shown(command.prior)}"
-    say(f"{row} of {shown(command.run)}; its probabilities assume {taken}")
+    notes = [f"{row} of {shown(command.run)}; its probabilities assume {taken}"]
+    if command.classifier is None and row != _HEADLINE:
+        notes.append(f"the run has no row {_HEADLINE}; {row} is taken instead")
     unseen = 0 if priors is None else int(((counts == 0) & (priors[1] > 0)).sum())
     if unseen:
-        say(f"{unseen} classes without training images keep the probability 0")
+        notes.append(f"{unseen} classes without training images stay at probability 0")
     coverage = command.coverage
     if coverage is not None:
         if not 0 < coverage < 1:
@@ -114,25 +119,23 @@ def planned(command, say):
         counts=counts,
         shape=Shape(*data["image"], config.data.crop_area),
         coverage=coverage,
+        notes=notes,
     )
 
 
-def _row(command, rows, say):
+def _row(command, rows):
     known = {
         str(row): row
         for row in (Row(r["backbone"], r["classifier"], r["variant"]) for r in rows)
     }
-    name = command.classifier
-    if name is None and str(_HEADLINE) not in known:
-        say(f"{shown(command.run)} has no row {_HEADLINE}; {_PLAIN} is taken instead")
-        name = str(_PLAIN)
-    name = name or str(_HEADLINE)
+    default = _HEADLINE if str(_HEADLINE) in known else _PLAIN
+    name = command.classifier or str(default)
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = f"; did you mean {near[0]}?" if near else ""
         raise Mistake(
-            f"--classifier {name} is no row of {shown(command.run)}; {hint}It has "
-            f"{', '.join(known)}"
+            f"--classifier {shown(name)} is no row of {shown(command.run)}, which has "
+            f"{', '.join(known)}{hint}"
         )
     return known[name]
 
@@ -153,10 +156,10 @@ def _in_words(shares, counts):
     if shares is None:
         return "no known shares of the classes"
     if np.allclose(shares * counts.sum(), counts):
-        return "the classes in the shares of the training images"
+        return "the training images' shares of the classes"
     if np.ptp(shares[counts > 0]) < 1e-9:
-        return "the classes in equal shares"
-    return "the classes in the shares that its settings give"
+        return "equal shares of the classes"
+    return "shares of the classes that its settings give"
 
 
 def _check_calibration(coverage, images):
@@ -186,10 +189,11 @@ def _calibrated(row, plan, say):
     own = sum(pool == "class" for pool in found.pool)
     measured = conformal.split_coverage(*tests, groups, plan.coverage)["all"]
     say(
-        f"sets: the {kept.sum():,} test images of the run calibrate them, {own} of "
-        f"{len(plan.classes)} classes by images of their own, and are no independent "
-        f"measure of them any more; between halves of these, sets of "
-        f"{measured['size']:.2f} labels held {measured['coverage']:.1%} of the true"
+        f"sets: calibrated on the run's {kept.sum():,} test images, {own} of "
+        f"{len(plan.classes)} classes by themselves; these images are no independent "
+        f"measure of coverage any more (from one half of them to the other: "
+        f"{100 * measured['coverage']:.1f} % covered, {measured['size']:.2f} labels in "
+        "a set)"
     )
     return np.where(never, -np.inf, found.score)
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax import backbone, folder, identity, inspect, main
+from ltjax import backbone, folder, identity, inspect, main, predict
 from ltjax.config import Srepr
 from ltjax.loading import load
 from ltjax.report import __main__ as report
@@ -38,6 +38,7 @@ config = Config(
 """
 LONG = "x" * 300  # longer than any file system's names
 CONFIG = "from ltjax.config import *\n"
+PREDICT = "predict r train.npz --out o.csv"
 EMPTY = "e has no images, wanted CLASS/*.jpg or train/CLASS/*.jpg in it"
 
 
@@ -150,6 +151,43 @@ def folders(*paths):
 
 def link(path, to):
     return lambda: Path(path).symlink_to(to)
+
+
+def finished(name="r", image=(8, 8, 3), **changes):
+    """What a finished run tells of itself; its weights are not there."""
+    kept = [("sgd", "none"), ("swa", "none"), ("swa", "la"), ("swa", "ncm")]
+    results = {
+        "dataset": {
+            "classes": 3,
+            "test": 12,
+            "counts": [9, 5, 0],
+            "class_names": ["a", "b", "c"],
+            "image": image,
+        },
+        "rows": [
+            {"backbone": backbone, "classifier": classifier, "variant": ""}
+            for backbone, classifier in kept
+        ],
+        **changes,
+    }
+
+    def make():
+        Path(name).mkdir()
+        (Path(name) / "config.json").write_text(
+            '{"config": {}, "run": {"pretrained": null}}'
+        )
+        (Path(name) / "results.json").write_text(json.dumps(results))
+
+    return make
+
+
+def unfinished():
+    finished()()
+    Path("r/results.json").unlink()
+
+
+def share(**shares):
+    return (finished(), text("p.json", json.dumps(shares)))
 
 
 def archives():
@@ -995,6 +1033,179 @@ ROWS = (
     Row("page: a folder", (ended("r"), folders("d")), "report r --out d", "d is not a"),
     Row("page: no folder", ended("r"), "report r --out no/x.html", "no/x.html is not"),
     Row("page: long name", ended("r"), f"report r --out {LONG}", "name too long"),
+    # Predictions
+    Row("predict: no run", (), f"{PREDICT}", "r holds no run; give the folder of one"),
+    Row("predict: long", (), f"predict {LONG} . --out o.csv", "holds no run; give the"),
+    Row("predict: unfinished", unfinished, PREDICT, "r holds a run that is not fini"),
+    Row(
+        "predict: damaged",
+        (finished(), text("r/results.json", "{")),
+        PREDICT,
+        "results.json is damaged",
+    ),
+    Row(
+        "predict: an older run",
+        finished(dataset={"classes": 3}),
+        PREDICT,
+        "does not tell the shape of images: an earlier version wrote it",
+    ),
+    Row("predict: without weights", finished(), PREDICT, "r/checkpoints/swa has nothing; fin"),
+    Row("predict: nowhere", finished(), "predict r q --out o.csv", "q does not exist"),
+    Row(
+        "predict: long path",
+        finished(),
+        f"predict r {LONG} --out o.csv",
+        f"{LONG} does not exist",
+    ),
+    Row(
+        "predict: no images",
+        (finished(), folders("e"), text("e/x.txt", "x")),
+        "predict r e --out o.csv",
+        "e has no images, wanted some (passed over: 1 files of other kinds)",
+    ),
+    Row(
+        "predict: no image",
+        finished(),
+        "predict r mine.py --out o.csv",
+        "mine.py is no image; wanted a folder, an image file, a .csv with a column",
+    ),
+    Row(
+        "predict: a csv without paths",
+        (finished(), text("p.csv", "file\na.png\n")),
+        "predict r p.csv --out o.csv",
+        "p.csv has the columns file; wanted path",
+    ),
+    Row(
+        "predict: up and out",
+        (finished(), text("p.csv", "path\n../outside.png\n")),
+        "predict r p.csv --out o.csv",
+        "p.csv, line 2: ../outside.png leaves the folder of the file",
+    ),
+    Row(
+        "predict: npz of floats",
+        (finished(), arrays("a.npz", image=np.zeros((2, 8, 8, 3), np.float32))),
+        "predict r a.npz --out o.csv",
+        "a.npz: 'image' is float32, wanted uint8 (0..255)",
+    ),
+    Row(
+        "predict: npz without images",
+        (finished(), arrays("a.npz", image=None)),
+        "predict r a.npz --out o.csv",
+        "a.npz has no member 'image'; it has label",
+    ),
+    Row(
+        "predict: npz of two channels",
+        (finished(), arrays("a.npz", image=np.zeros((2, 8, 8, 2), np.uint8))),
+        "predict r a.npz --out o.csv",
+        "a.npz has images of 2 channels, the run's have 3; wanted as many",
+    ),
+    Row(
+        "predict: pictures for five channels",
+        (finished(image=(8, 8, 5)), photos("e/a.png")),
+        "predict r e --out o.csv",
+        "e has images of 3 channels, the run's have 5",
+    ),
+    Row(
+        "predict: a suffix",
+        finished(),
+        "predict r . --out o.txt",
+        "--out o.txt is neither a .csv nor a .parquet; wanted either",
+    ),
+    Row(
+        "predict: in no folder",
+        finished(),
+        "predict r . --out no/o.csv",
+        "--out no/o.csv: the folder no does not exist",
+    ),
+    Row(
+        "predict: a folder",
+        (finished(), folders("o.csv")),
+        PREDICT,
+        "--out o.csv is a folder, wanted a file",
+    ),
+    Row(
+        "predict: over a file",
+        (finished(), text("o.csv", "mine")),
+        PREDICT,
+        "--out o.csv exists; give another name, or --overwrite",
+    ),
+    Row(
+        "predict: over the images",
+        (finished(), text("o.csv", "path\na.png\n")),
+        "predict r o.csv --out o.csv --overwrite",
+        "--out o.csv holds the images; give another name",
+    ),
+    Row(
+        "predict: a long name",
+        (finished(), photos("e/a.png")),
+        f"predict r e --out {LONG}.csv",
+        f"--out {LONG}.csv cannot be written: File name too long",
+    ),
+    Row(
+        "predict: a part that is a folder",
+        (finished(), photos("e/a.png"), folders("o.csv.part")),
+        PREDICT,
+        "--out o.csv cannot be written: Is a directory",
+    ),
+    Row(
+        "predict: a row",
+        finished(),
+        f"{PREDICT} --classifier swa/lda",
+        "--classifier swa/lda is no row of r, which has sgd/none, swa/none, swa/la, "
+        "swa/ncm; did you mean swa/la?",
+    ),
+    *(
+        Row(f"predict: {n} draws", finished(), f"{PREDICT} {flags}", says)
+        for n, flags, says in (
+            ("more", "--samples 11", "--samples is 11; it must be in 2..10"),
+            ("one", "--samples 1", "--samples is 1; it must be in 2..10"),
+            (
+                "no",
+                "--samples 2 --classifier sgd/none",
+                "--samples is 2; sgd/none has no draws",
+            ),
+        )
+    ),
+    *(
+        Row(f"predict: {n}", finished(), f"{PREDICT} --coverage {value}", says)
+        for n, value, says in (
+            ("all", 1, "--coverage is 1.0; it must be between 0 and 1"),
+            ("nothing", 0, "--coverage is 0.0; it must be between 0 and 1"),
+            ("percent", 90, "--coverage is 90.0; it must be between 0 and 1"),
+            ("a coverage", "nan", "--coverage is nan; it must be between 0 and 1"),
+            (
+                "too few tests",
+                0.99,
+                "--coverage is 0.99; that takes 99 test images to calibrate with, and "
+                "the run has 12: it must be at most 0.923",
+            ),
+        )
+    ),
+    *(
+        Row(f"predict: a prior {n}", made, f"{PREDICT} --prior p.json", says)
+        for n, made, says in (
+            ("without a class", share(a=0.5, b=0.5), "p.json has no class 'c'; wanted"),
+            (
+                "of another",
+                share(a=0.5, b=0.5, c=0, d=0),
+                "p.json has an unknown class 'd'; wanted the run's 3",
+            ),
+            ("below 1", share(a=0.5, b=0.2, c=0.2), "the shares sum to 0.9, wanted 1"),
+            ("below 0", share(a=1.5, b=-0.5, c=0), "share of 'a' is 1.5, wanted 0..1"),
+            (
+                "that is none",
+                (finished(), text("p.json", "a: 1")),
+                "--prior p.json cannot be read as JSON: Expecting value",
+            ),
+            ("nowhere", finished(), "p.json is not a file; wanted uniform, train"),
+        )
+    ),
+    Row(
+        "predict: no prior",
+        finished(),
+        f"{PREDICT} --prior uniform --classifier swa/ncm",
+        "--prior uniform: the probabilities of swa/ncm assume no known shares",
+    ),
     # Experiments
     Row("table: seed", (), f"{TABLE2} --seed 1", "--seed is the table's own to set"),
     Row("table: holdout", (), f"{TABLE2} --data.holdout=1", "--data.holdout is the"),
@@ -1100,7 +1311,7 @@ def code_of(command, monkeypatch):
 
     monkeypatch.setattr(backbone, "train", trains)
     try:
-        doors = {"main": main, "inspect": inspect, "report": report}
+        doors = {"main": main, "inspect": inspect, "predict": predict, "report": report}
         if door in doors:
             return doors[door].main(arguments)
         monkeypatch.setattr(sys, "argv", [door, *arguments])
@@ -1141,6 +1352,7 @@ def test_every_row_has_a_name_of_its_own():
     [
         ("-m ltjax.main", "npz: labels to unpickle"),
         ("-m ltjax.inspect", "csv: up and out"),
+        ("-m ltjax.predict", "predict: a prior below 1"),
         (str(EXPERIMENTS / "table2.py"), "table: lines of another"),
     ],
 )
@@ -1175,6 +1387,11 @@ def test_bad_input_to_a_process(desk, command, name):
         ("inspect", "PATH"),
         ("report r --jsno x", "--jsno"),
         ("inspect . --jsno x", "--json"),
+        ("predict", "RUN"),
+        ("predict r", "PATH"),
+        ("predict r p", "--out"),
+        ("predict r p --out o.csv --sample 2", "--samples"),
+        ("predict r p --out o.csv --coverage high", "high"),
         ("table2 --config mine.py", "--out"),
         ("table2 --config mine.py --out x --seeds a", "invalid int value: 'a'"),
         ("table2 --config mine.py --out x.jsonl --optim.epoch 3", "--optim.epochs"),

@@ -51,9 +51,11 @@ KNOWS = {
         *("parallel", "report", "seeds", "stopped", "tracking"),
     },
     "inspect": {"flags", "inspection", "mistake"},
+    "predict": {"flags", "mistake", "prediction"},
+    "deployment": {"data", "mistake"},
 }
 # Run as `python -m ltjax.main`; only they read the command line.
-DOORS = {"main", "inspect", "replay", "report.__main__"}
+DOORS = {"main", "inspect", "predict", "replay", "report.__main__"}
 # Who may import, or read, what is another's.
 ONLY = {
     "flax.linen": {"models"},
