@@ -1,5 +1,6 @@
 """Strict settings for every test: two virtual devices, no silent broadcasting."""
 
+import contextlib
 import sys
 
 import jax
@@ -11,38 +12,70 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 
-@pytest.fixture(scope="module")
-def compiled_once(tmp_path_factory):
-    """Compiling takes most of the time: do it hastily, and once for equal programs."""
-    cache = str(tmp_path_factory.mktemp("cache"))
+@pytest.fixture(scope="session")
+def hastily(tmp_path_factory):
+    """Builds contexts in which equal programs are compiled once in all, hastily."""
+    cache, inside = str(tmp_path_factory.mktemp("cache")), []
     settings = (  # with their defaults
         ("jax_disable_most_optimizations", True, False),
         ("jax_compilation_cache_dir", cache, None),
         ("jax_persistent_cache_min_compile_time_secs", 0, 1.0),
         ("jax_persistent_cache_min_entry_size_bytes", -1, 0),
     )
-    # Whether there is a cache is otherwise settled by the first program of the process.
-    compilation_cache.reset_cache()
-    for name, value, _ in settings:
-        jax.config.update(name, value)
-    yield
-    for name, _, default in settings:
-        jax.config.update(name, default)
-    compilation_cache.reset_cache()
+
+    def settle(at):
+        # Whether there is a cache is otherwise settled by the first program.
+        compilation_cache.reset_cache()
+        for name, *values in settings:
+            jax.config.update(name, values[at])
+
+    @contextlib.contextmanager
+    def context():
+        if not inside:
+            settle(0)
+        inside.append(True)
+        try:
+            yield
+        finally:
+            inside.pop()
+            if not inside:
+                settle(1)
+
+    return context
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, compiled_once):
-    """A finished run, its config and its data; not to be changed."""
+def compiled_once(hastily):
+    """Compiling takes most of the time: do it hastily, and once for equal programs."""
+    with hastily():
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, hastily):
+    """One run for all modules, without a page."""
     from tiny import Place
 
-    return Place(tmp_path_factory.mktemp("place"))
+    with hastily(), _pageless():
+        return Place(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture(scope="module")
+def place(finished_run, compiled_once):
+    """A finished run, its config and its data; not to be changed."""
+    return finished_run
 
 
 @pytest.fixture(scope="module", autouse=True)
 def pages(request):
     """A page takes as long as a tiny run: only modules with `PAGES` have them made."""
+    made = "ltjax.run" not in sys.modules or hasattr(request.module, "PAGES")
+    with contextlib.nullcontext() if made else _pageless():
+        yield
+
+
+@contextlib.contextmanager
+def _pageless():
     with pytest.MonkeyPatch.context() as patch:
-        if "ltjax.run" in sys.modules and not hasattr(request.module, "PAGES"):
-            patch.setattr("ltjax.run.page_made", lambda out, images: "no page")
+        patch.setattr("ltjax.run.page_made", lambda out, images: "no page")
         yield

@@ -1049,7 +1049,12 @@ ROWS = (
         PREDICT,
         "does not tell the shape of images: an earlier version wrote it",
     ),
-    Row("predict: without weights", finished(), PREDICT, "r/checkpoints/swa has nothing; fin"),
+    Row(
+        "predict: without weights",
+        finished(),
+        PREDICT,
+        "r/checkpoints/swa has nothing; fin",
+    ),
     Row("predict: nowhere", finished(), "predict r q --out o.csv", "q does not exist"),
     Row(
         "predict: long path",

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from copy import copy as copied
 
 import jax
 import numpy as np
@@ -15,6 +16,16 @@ from ltjax.report import page
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 PAGES = True  # of the run of `place`
+
+
+@pytest.fixture(scope="module")
+def place(place, tmp_path_factory):
+    """A copy of the run, with a page about it."""
+    place = copied(place)
+    place.out = shutil.copytree(place.out, tmp_path_factory.mktemp("paged") / "done")
+    said = run.page_made(place.out, load(place.config.data).test.image)
+    assert said == f"a page about it is {place.out / 'report.html'}"
+    return place
 
 
 @pytest.mark.parametrize(("name", "samples"), [("sgd", 0), ("swa", 2)])
