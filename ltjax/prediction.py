@@ -1,43 +1,25 @@
 """The story of a prediction: a row of a run, images, probabilities, a file of rows."""
 
 import contextlib
-import difflib
 import os
 import time
 from collections import Counter
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from ltjax import deployment, finished, predictor
-from ltjax.classifier import prior
+from ltjax import plan as plans
+from ltjax import predictor
 from ltjax.data import longtail, unlabelled
 from ltjax.data.listing import shown
-from ltjax.data.shape import Shape
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake
-from ltjax.predictor import Row
 from ltjax.report import progress, sheet
 
 _LABELS = 5  # the most probable ones, in a row
 _BATCH = 256  # images at most; as many in each batch
-_HEADLINE, _PLAIN = Row("swa", "srepr"), Row("swa", "none")
-
-
-class Plan(NamedTuple):
-    """What a command asks for, held against what its run has; C classes."""
-
-    row: Row
-    samples: int  # draws to look at
-    priors: tuple | None  # the class prior assumed, and the one wanted, [C] each
-    classes: list  # [C], printable names, or numbers where there are none
-    counts: np.ndarray  # [C], training images
-    shape: Shape
-    coverage: float | None
-    notes: list[str]  # what its user should know
 
 
 def predict(command, console=None):
@@ -50,7 +32,7 @@ def predict(command, console=None):
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     out = command.out
     sheet.check(out, command.overwrite)
-    plan = planned(command)
+    plan = plans.of_command(command)
     images = unlabelled.read(command.path, plan.shape)
     if os.path.exists(out) and os.path.samefile(out, command.path):
         raise Mistake(f"--out {out} holds the images; give another name")
@@ -80,98 +62,6 @@ def predict(command, console=None):
     _tell(images, done, out, time.monotonic() - begin, say)
 
 
-def planned(command):
-    """The `Plan` of a command; raises `Mistake` for what its run does not have."""
-    results, config = finished.record(command.run)
-    data = results["dataset"]
-    names = data.get("class_names") or [str(at) for at in range(data["classes"])]
-    row, counts = _row(command, results["rows"]), np.asarray(data["counts"])
-    settings = config.classifier
-    assumed = prior.assumed(
-        row.classifier, counts, settings.tau, settings.rho, config.optim.sampling
-    )
-    taken = _in_words(assumed, counts)
-    priors = None
-    if command.prior is not None:
-        if assumed is None:
-            raise Mistake(
-                f"--prior {command.prior}: the probabilities of {row} assume no known "
-                "shares of the classes; give another --classifier"
-            )
-        priors = assumed, deployment.shares(command.prior, names, counts)
-        taken += f", re-adjusted to {shown(command.prior)}"
-    notes = [f"{row} of {shown(command.run)}; its probabilities assume {taken}"]
-    if command.classifier is None and row != _HEADLINE:
-        notes.append(f"the run has no row {_HEADLINE}; {row} is taken instead")
-    unseen = 0 if priors is None else int(((counts == 0) & (priors[1] > 0)).sum())
-    if unseen:
-        notes.append(f"{unseen} classes without training images stay at probability 0")
-    coverage = command.coverage
-    if coverage is not None:
-        if not 0 < coverage < 1:
-            raise Mistake(f"--coverage is {coverage}; it must be between 0 and 1")
-        _check_calibration(coverage, data["test"])
-    return Plan(
-        row=row,
-        samples=_samples(command.samples, row, config.posterior.samples),
-        priors=priors,
-        classes=list(map(shown if "class_names" in data else int, names)),
-        counts=counts,
-        shape=Shape(*data["image"], config.data.crop_area),
-        coverage=coverage,
-        notes=notes,
-    )
-
-
-def _row(command, rows):
-    known = {
-        str(row): row
-        for row in (Row(r["backbone"], r["classifier"], r["variant"]) for r in rows)
-    }
-    default = _HEADLINE if str(_HEADLINE) in known else _PLAIN
-    name = command.classifier or str(default)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise Mistake(
-            f"--classifier {shown(name)} is no row of {shown(command.run)}, which has "
-            f"{', '.join(known)}{hint}"
-        )
-    return known[name]
-
-
-def _samples(asked, row, most):
-    if asked is None:
-        return most if row.backbone == "swag" else 0
-    if row.backbone == "sgd":
-        raise Mistake(f"--samples is {asked}; {row} has no draws, rows of swa have")
-    if not 2 <= asked <= most:
-        raise Mistake(
-            f"--samples is {asked}; it must be in 2..{most}, as the run has {most}"
-        )
-    return asked
-
-
-def _in_words(shares, counts):
-    if shares is None:
-        return "no known shares of the classes"
-    if np.allclose(shares * counts.sum(), counts):
-        return "the training images' shares of the classes"
-    if np.ptp(shares[counts > 0]) < 1e-9:
-        return "equal shares of the classes"
-    return "shares of the classes that its settings give"
-
-
-def _check_calibration(coverage, images):
-    needed = conformal.needed(coverage)
-    if images < needed:
-        raise Mistake(
-            f"--coverage is {coverage}; that takes {needed:,} test images to calibrate "
-            f"with, and the run has {images:,}: it must be at most "
-            f"{images / (images + 1):.4g}"
-        )
-
-
 def _calibrated(row, plan, say):
     """The scores [C] up to which labels are in a set, or None without --coverage."""
     if plan.coverage is None:
@@ -182,7 +72,7 @@ def _calibrated(row, plan, say):
     if plan.priors is not None:
         never = (plan.priors[1] == 0) & (plan.counts > 0)
     kept = ~never[labels]
-    _check_calibration(plan.coverage, int(kept.sum()))
+    plans.check_calibration(plan.coverage, int(kept.sum()))
     tests = log_probs[kept], labels[kept]
     groups = longtail.groups(plan.counts)
     found = conformal.thresholds(*tests, groups, plan.coverage)

@@ -1182,7 +1182,7 @@ ROWS = (
                 "too few tests",
                 0.99,
                 "--coverage is 0.99; that takes 99 test images to calibrate with, and "
-                "the run has 12: it must be at most 0.923",
+                "the run has 12: it must be at most 0.923\n",
             ),
         )
     ),

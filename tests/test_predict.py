@@ -230,7 +230,7 @@ def test_stopped_by_its_user(desk, place, monkeypatch, capsys):
 
 
 def test_as_functions(desk, place, labels):
-    """As the README has it; and what a report makes of coverage."""
+    """From arrays to arrays; and what a report makes of coverage."""
     row = predictor.of_row(place.out, Row("swa", "srepr"), samples=2)
     with np.load("test.npz") as file:
         seen = predictor.on_images(row)(file["image"])
