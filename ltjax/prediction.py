@@ -54,8 +54,7 @@ def predict(command, console=None):
                     done["problems"] += sum(map(bool, batch.problems))
                     done["resized"] += batch.resized
                     done["recoloured"] += batch.recoloured
-                    for _ in batch.names:
-                        advance()
+                    advance(to=done["images"])
     except KeyboardInterrupt:
         say(f"{out} is not written")
         raise
