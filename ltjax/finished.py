@@ -1,5 +1,6 @@
 """A finished run, opened without its data: what it needs to see new images."""
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ class Finished(NamedTuple):
     results: dict  # of results.json
     backbone: str  # "sgd" or "swa"
     net: Network
+    frozen: dict  # variables of the stages before the network's; {} if there are none
     prepare: Callable  # images uint8 [B, H, W, ch] -> what the network takes
     weights: Any  # parameters of "sgd", a `swag.State` of "swa"
     members: Members
@@ -47,15 +49,19 @@ class Finished(NamedTuple):
         return np.asarray(self.results["dataset"]["counts"])
 
 
-def read(out, name="swa"):
+def read(out, name="swa", dtype=None):
     """Opens the backbone `name`, "sgd" or "swa", of the finished run in `out`.
 
-    Raises `Mistake` for a run that is not finished, or not whole.
+    `dtype` is the compute type, "float32" or "bfloat16"; None: the run's own. Raises
+    `Mistake` for a run that is not finished, or not whole.
     """
     out = Path(out)
-    results = _results(out)
+    results = results_of(out)
     record = folder.read_json(out / "config.json")
     config = configs.of_record(record["config"])
+    if dtype:
+        model = dataclasses.replace(config.model, dtype=dtype)
+        config = dataclasses.replace(config, model=model)
     data = results["dataset"]
     if "image" not in data:
         raise Mistake(
@@ -86,6 +92,7 @@ def read(out, name="swa"):
         results=results,
         backbone=name,
         net=net,
+        frozen=start.frozen,
         prepare=prepare,
         weights=swag.State(**posterior) if name == "swa" else state["params"],
         members=extractor.members(
@@ -127,15 +134,19 @@ def classifier(run, name, variant=""):
     It reads the mean's features, the first. Raises `Mistake` for a row that the run
     does not have.
     """
-    return scoring.one_pass(*_head(run, name, variant))
+    return scoring.one_pass(*head(run, name, variant))
 
 
 def averaged(run, name, variant=""):
     """The same of the row's mean over K draws, SWAG's, for features of draws only."""
-    return scoring.every_draw(*_head(run, name, variant))
+    return scoring.every_draw(*head(run, name, variant))
 
 
-def _head(run, name, variant):
+def head(run, name, variant=""):
+    """`logits(params, features [B, D]) -> [B, C]` of a row's classifier, and `params`.
+
+    Raises `Mistake` for a row that the run does not have.
+    """
     rows = {
         (row["classifier"], row["variant"])
         for row in run.results["rows"]
@@ -166,7 +177,12 @@ def _params(run, name, variant):
     return trained.head(run.out, run.backbone, row)
 
 
-def _results(out):
+def results_of(out):
+    """The `results.json` of the finished run in `out`.
+
+    Raises `Mistake` where there is no run, or one that is not finished.
+    """
+    out = Path(out)
     file = out / "results.json"
     if not (out / "config.json").is_file():
         raise Mistake(f"{out} holds no run; give the folder of one")

@@ -51,9 +51,14 @@ KNOWS = {
         *("parallel", "report", "seeds", "stopped", "tracking"),
     },
     "inspect": {"flags", "inspection", "mistake"},
+    "portable": {
+        *("backbone", "data", "finished", "folder", "mistake", "models", "posterior"),
+        "report",
+    },
+    "export": {"mistake", "portable"},
 }
 # Run as `python -m ltjax.main`; only they read the command line.
-DOORS = {"main", "inspect", "replay", "report.__main__"}
+DOORS = {"main", "inspect", "replay", "report.__main__", "export"}
 # Who may import, or read, what is another's.
 ONLY = {
     "flax.linen": {"models"},
@@ -65,6 +70,9 @@ LATE = (
     "tensorflow",
     "grain",
     "tensorboardX",
+    "onnx",
+    "jax2onnx",
+    "safetensors",
 )  # imported only inside functions
 
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
