@@ -4,9 +4,9 @@ A file maps names to arrays, as a PyTorch state dict does: `conv1.weight`,
 `bn1.running_mean`, `layer1.0.conv1.weight`, `layer1.0.downsample.0.weight`,
 `fc.weight`. A CIFAR ResNet has the same names: its stem is `conv1` and `bn1`, the first
 block of its second stage `layer2.0`, and its shortcuts have no weights. Convolutions
-are [out, in / groups, H, W] there and [H, W, in / groups,
-out] here, linear layers [out, in] there and [in, out] here; the running variance of a
-batch norm is the same array in both.
+are [out, in / groups, H, W] there and [H, W, in / groups, out] here, linear layers
+[out, in] there and [in, out] here; the running variance of a batch norm is the same
+array in both.
 """
 
 import difflib

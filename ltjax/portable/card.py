@@ -55,9 +55,10 @@ _UNITS = (
 )
 _LIMITS = (
     "For images like those it was trained and tested on, and for the classes below: it "
-    "gives every image to one of them. The figures are means: what it is worth on a class with few training images rests on few images, and on few "
-    "test images if that class has few. Nothing was measured about shifted images, "
-    "about people or groups of them, or about attacks."
+    "gives every image to one of them. The figures are means: what it is worth on a "
+    "class with few training images rests on few images, and on few test images if "
+    "that class has few. Nothing was measured about shifted images, about people or "
+    "groups of them, or about attacks."
 )
 
 
