@@ -22,10 +22,12 @@ LOADER = Path(__file__).parent.parent / "examples" / "load_in_pytorch.py"
 
 
 @pytest.fixture(scope="module")
-def exported(place):
+def exported(place, tmp_path_factory):
     """The folder of an export without its graph."""
-    assert export.main([str(place.out), "--to", "npz", "--to", "posterior"]) == 0
-    return place.out / "export"
+    out = tmp_path_factory.mktemp("exported") / "made"
+    words = [str(place.out), "--to", "npz", "--to", "posterior", "--out", str(out)]
+    assert export.main(words) == 0
+    return out
 
 
 def test_a_folder_of_files_and_what_they_are(place, exported):
@@ -115,6 +117,7 @@ def test_onnx_runtime_gives_the_probabilities_of_a_row(place, tmp_path):
 def test_an_earlier_export_is_replaced_only_when_asked(place, exported, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(place.out, copy)
+    shutil.copytree(exported, copy / "export")
     words = [str(copy), "--to", "npz", "--classifier", "sgd/la"]
     before = {file.name: file.read_bytes() for file in (copy / "export").iterdir()}
     assert export.main(words) == 2
@@ -129,9 +132,12 @@ def test_an_earlier_export_is_replaced_only_when_asked(place, exported, tmp_path
     (copy / "export" / "mine.txt").write_text("kept")
     assert export.main([*words, "--overwrite"]) == 2
     assert (copy / "export" / "mine.txt").read_text() == "kept"
-    assert {entry.name for entry in copy.iterdir()} == {
-        entry.name for entry in place.out.iterdir()
-    }
+    theirs = {entry.name for entry in place.out.iterdir()}
+    assert {entry.name for entry in copy.iterdir()} == theirs | {"export"}
+    # Without an earlier one, the folder is the same.
+    shutil.rmtree(copy / "export")
+    assert export.main(words) == 0
+    assert {file.name for file in (copy / "export").iterdir()} == names
 
 
 @pytest.mark.parametrize("kind", ["npz", "posterior"])

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -14,7 +15,18 @@ from ltjax.report import __main__ as door
 from ltjax.report import page
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-PAGES = True  # of the run of `place`
+PAGES = True
+
+
+@pytest.fixture(scope="module")
+def place(place, tmp_path_factory):
+    """The run of all modules, copied, with its page."""
+    own = SimpleNamespace(**vars(place), read=place.read)
+    own.out = tmp_path_factory.mktemp("finished") / "done"
+    shutil.copytree(place.out, own.out)
+    said = run.page_made(own.out, load(place.config.data).test.image)
+    assert said.startswith("a page about it is")
+    return own
 
 
 @pytest.mark.parametrize(("name", "samples"), [("sgd", 0), ("swa", 2)])

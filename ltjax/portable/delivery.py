@@ -90,24 +90,21 @@ def _check(row, kinds):
 def _check_folder(out, overwrite):
     """Raises `Mistake` unless `out` can become an export, or be replaced by one."""
     with folder.writable(out):
-        if not out.exists():
-            return
-        if not out.is_dir():
+        there = out.exists()
+        above = next(place for place in out.absolute().parents if place.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise Mistake(f"--out {out} cannot be written: {above.name} takes no files")
+        if there and not out.is_dir():
             raise Mistake(f"--out {out} is a file; it must be a folder or not exist")
-        found = {entry.name for entry in out.iterdir()}
-    if not found:
-        return
-    if _RECORD in found:
-        ours = {_RECORD, _CARD, *folder.read_json(out / _RECORD).get("files", ())}
-        others = found - ours
-        if not others and overwrite:
-            return
-        if not others:
-            raise Mistake(
-                f"--out {out} holds an export; --overwrite replaces it, and --to takes "
-                "several formats at once"
-            )
-    raise Mistake(f"--out {out} holds other files; give a new or empty folder")
+        found = {entry.name for entry in out.iterdir()} if there else set()
+    ours = {_RECORD, _CARD, *FILES.values()}
+    if found and (_RECORD not in found or found - ours):
+        raise Mistake(f"--out {out} holds other files; give a new or empty folder")
+    if found and not overwrite:
+        raise Mistake(
+            f"--out {out} holds an export; --overwrite replaces it (one command may "
+            "have several --to)"
+        )
 
 
 def _about(run, row):
