@@ -47,7 +47,7 @@ def test_a_folder_of_files_and_what_they_are(place, exported):
     assert about["model"] == {"name": "cifar_resnet", "depth": 8, "width": 4}
     for name, file in about["files"].items():
         assert file["bytes"] == (exported / name).stat().st_size
-        assert 0 <= file["largest_difference"] <= about["tolerance"] == 1e-4
+        assert 0 <= file["largest_difference"] <= about["tolerance"] == 1e-3
     assert about["files"]["posterior.npz"]["largest_difference"] == 0
     with np.load(exported / "model.npz", allow_pickle=False) as file:
         inside = json.loads(str(file["metadata"]))
@@ -153,7 +153,7 @@ def test_a_file_that_differs_is_not_kept(place, tmp_path, monkeypatch, kind):
 
     monkeypatch.setattr(weights, "to_tensors", other)
     monkeypatch.setattr(archive, "save", moved)
-    with pytest.raises(RuntimeError, match=r"differs by .* more than 0\.0001"):
+    with pytest.raises(RuntimeError, match=r"differs by .* more than 0\.001"):
         delivery.export(place.out, (kind,), out=tmp_path / "a" / "b")
     assert list((tmp_path / "a").iterdir()) == []
 

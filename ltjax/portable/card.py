@@ -5,7 +5,7 @@ from ltjax.portable.choice import DEFAULT
 _MOST_CLASSES = 200  # rows of the table; of more, those at both ends
 _TITLES = (("acc", "many"), ("acc", "medium"), ("acc", "few"), ("acc", "all"))
 # What others call these networks, where they have the same layers.
-_TIMM = {
+TIMM = {
     "resnet50": "resnet50",
     "resnet101": "resnet101",
     "resnet152": "resnet152",
@@ -21,12 +21,13 @@ def text(about, figures, data):
     part "dataset".
     """
     height, width, channels = about["image"]
+    most, least = max(data["counts"]), min(data["counts"])
     parts = (
         f"# {about['architecture']}, {_cell(data['name'])}, {about['classifier']}",
-        f"{_what(about)} Trained with ltjax {about['versions']['ltjax']}, seed "
-        f"{about['seed']}, on {data['train']} images of {data['classes']} classes, "
-        f"{max(data['counts'])} of the largest and {min(data['counts'])} of the "
-        "smallest.",
+        f"{_what(about)}{_type(about)} Trained with ltjax "
+        f"{about['versions']['ltjax']}, seed {about['seed']}, on {data['train']} "
+        f"images of {data['classes']} classes, {most} of the largest and {least} of "
+        "the smallest.",
         f"## Licence\n\n{_LICENCE}",
         f"## Figures\n\nOn {data['test']} test images, once, as the run's "
         f"`results.json` has them:\n\n{_figures(figures)}\n\n{_UNITS}",
@@ -78,6 +79,12 @@ def _what(about):
     return f"{network}, with a classifier made for it, `{classifier}`."
 
 
+def _type(about):
+    if about["trained_in"] == "float32":
+        return ""
+    return f" It was trained and tested in {about['trained_in']}; this is float32."
+
+
 def _prior(about):
     """For which frequencies of classes the probabilities are meant."""
     frequent = "equally frequent"
@@ -124,7 +131,8 @@ def _loading(about):
     if tensors:
         found.append(_torch(about, tensors))
     if "posterior.npz" in files:
-        found.append(_POSTERIOR)
+        frozen = about["model"].get("frozen")
+        found.append(_POSTERIOR + (_FROZEN if frozen else ""))
     return "\n\n".join(found)
 
 
@@ -138,6 +146,7 @@ _POSTERIOR = """`posterior.npz` is the Gaussian over the weights, with the class
 stage one; `examples/sample_in_numpy.py` of ltjax draws from it with NumPy alone,
 `ltjax.posterior.archive.load` reads it. A draw needs batch-norm statistics of its own
 (`ltjax.posterior.batch_norm.refresh`, on training images)."""
+_FROZEN = " The stages that were frozen in training are not in it."
 
 
 def _torch(about, files):
@@ -146,7 +155,7 @@ def _torch(about, files):
         f"{names}: tensors of a PyTorch network, which `examples/load_in_pytorch.py` "
         "of ltjax builds; it takes the pixels as they are."
     )
-    known = _TIMM.get(about["model"]["name"])
+    known = TIMM.get(about["model"]["name"])
     if not known or "model.safetensors" not in files:
         return own
     shape = f"in_chans={about['image'][-1]}, num_classes={len(about['classes'])}"

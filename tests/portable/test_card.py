@@ -26,6 +26,7 @@ def about(*files, **changes):
         "seed": 3,
         "architecture": "resnet50",
         "model": {"name": "resnet50"},
+        "trained_in": "float32",
         "backbone": "swa",
         "classifier": "swa/srepr",
         "classes": ["a|b", "<c>", "d\ne"],
@@ -78,6 +79,8 @@ def test_class_names_are_cells_and_no_markup():
             "last weights, with a classifier",
         ),
         ({"classifier": "swa/srepr/b"}, "re-trained on draws"),
+        ({"trained_in": "bfloat16"}, "tested in bfloat16; this is float32."),
+        ({"model": {"name": "resnet50", "frozen": 1}}, "are not in it"),
     ],
 )
 def test_what_it_is_depends_on_the_row(changes, words):

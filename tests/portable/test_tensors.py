@@ -14,7 +14,7 @@ from ltjax.config import Classifier, Config, Model
 from ltjax.finished import Finished
 from ltjax.mistake import Mistake
 from ltjax.models import weights
-from ltjax.portable import tensors
+from ltjax.portable import card, tensors
 from ltjax.portable.choice import Row
 from ltjax.posterior import swa
 
@@ -216,3 +216,17 @@ def test_the_loader_is_torchvisions_layout(name):
     assert expected.abs().max() > 1e-3
     limit = 1e-5 * float(expected.abs().max())
     np.testing.assert_allclose(found, expected, rtol=0, atol=limit)
+
+
+def test_timm_reads_the_names():
+    torch = pytest.importorskip("torch")
+    timm = pytest.importorskip("timm")
+    loader = runpy.run_path(LOADER)
+    shape = {"mean": [0.0] * 3, "std": [1 / 255] * 3}
+    model = loader["ResNet"]({"name": "resnext50"}, 5, **shape).eval()
+    theirs = timm.create_model(card.TIMM["resnext50"], num_classes=5).eval()
+    theirs.load_state_dict(model.state_dict())
+    images = torch.from_numpy(RNG.integers(0, 256, (2, 32, 32, 3)).astype(np.uint8))
+    with torch.no_grad():
+        expected = theirs(images.permute(0, 3, 1, 2).float())
+        np.testing.assert_allclose(model(images), expected, rtol=1e-4, atol=1e-5)
