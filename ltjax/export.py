@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import tyro
 
+from ltjax.flags import documented
 from ltjax.mistake import Mistake, exit_code
 
 _KINDS = Literal["safetensors", "npz", "onnx", "posterior"]
@@ -20,7 +21,11 @@ class Command:
     into one layer, fc; onnx a graph from uint8 pixels to logits and probabilities;
     posterior the Gaussian over the weights, to draw from with NumPy alone.
 
-    Every file is read back and compared with the run on generated images.
+    Every file is read back and compared with the run on generated images:
+      python -m ltjax.export runs/digits_lt-seed0 --to onnx --to safetensors
+
+    Exit codes: 0 done, 1 a file differs, 2 a mistake, told in one line, 130 stopped by
+    Ctrl-C.
     """
 
     run: tyro.conf.Positional[Path]
@@ -38,7 +43,7 @@ class Command:
 def main(args):
     """Runs one command line; returns the exit code."""
     command = tyro.cli(
-        Command,
+        documented(Command),
         prog="python -m ltjax.export",
         args=args,
         config=(tyro.conf.FlagCreatePairsOff,),

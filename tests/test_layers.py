@@ -55,7 +55,7 @@ KNOWS = {
         *("backbone", "data", "finished", "folder", "mistake", "models", "posterior"),
         "report",
     },
-    "export": {"mistake", "portable"},
+    "export": {"flags", "mistake", "portable"},
 }
 # Run as `python -m ltjax.main`; only they read the command line.
 DOORS = {"main", "inspect", "replay", "report.__main__", "export"}
