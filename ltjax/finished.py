@@ -1,5 +1,6 @@
 """A finished run, opened without its data: what it needs to see new images."""
 
+import dataclasses
 import os
 from collections.abc import Callable
 from functools import partial
@@ -37,6 +38,7 @@ class Finished(NamedTuple):
     results: dict  # of results.json
     backbone: str  # "sgd" or "swa"
     net: Network
+    frozen: dict  # variables of the stages before the network's; {} if there are none
     prepare: Callable  # images uint8 [B, H, W, ch] -> what the network takes
     weights: Any  # parameters of "sgd", a `swag.State` of "swa"
     members: Members
@@ -48,13 +50,17 @@ class Finished(NamedTuple):
         return np.asarray(self.results["dataset"]["counts"])
 
 
-def read(out, name="swa"):
+def read(out, name="swa", dtype=None):
     """Opens the backbone `name`, "sgd" or "swa", of the finished run in `out`.
 
-    Raises `Mistake` for a run that is not finished, or not whole.
+    `dtype` is the compute type, "float32" or "bfloat16"; None: the run's own. Raises
+    `Mistake` for a run that is not finished, or not whole.
     """
     out = Path(out)
     results, config = record(out)
+    if dtype:
+        model = dataclasses.replace(config.model, dtype=dtype)
+        config = dataclasses.replace(config, model=model)
     data = results["dataset"]
     net = backbone.network(config.model, data["classes"])
     start = backbone.start(config.model, data["image"][-1])
@@ -80,6 +86,7 @@ def read(out, name="swa"):
         results=results,
         backbone=name,
         net=net,
+        frozen=start.frozen,
         prepare=prepare,
         weights=swag.State(**posterior) if name == "swa" else state["params"],
         members=extractor.members(
@@ -141,15 +148,19 @@ def classifier(run, name, variant=""):
     It reads the mean's features, the first. Raises `Mistake` for a row that the run
     does not have.
     """
-    return scoring.one_pass(*_head(run, name, variant))
+    return scoring.one_pass(*head(run, name, variant))
 
 
 def averaged(run, name, variant=""):
     """The same of the row's mean over K draws, SWAG's, for features of draws only."""
-    return scoring.every_draw(*_head(run, name, variant))
+    return scoring.every_draw(*head(run, name, variant))
 
 
-def _head(run, name, variant):
+def head(run, name, variant=""):
+    """`logits(params, features [B, D]) -> [B, C]` of a row's classifier, and `params`.
+
+    Raises `Mistake` for a row that the run does not have.
+    """
     rows = {
         (row["classifier"], row["variant"])
         for row in run.results["rows"]

@@ -18,7 +18,7 @@ def hastily(tmp_path_factory):
     cache, inside = str(tmp_path_factory.mktemp("cache")), []
     settings = (  # with their defaults
         ("jax_disable_most_optimizations", True, False),
-        ("jax_compilation_cache_dir", cache, None),
+        ("jax_compilation_cache_dir", str(cache), None),
         ("jax_persistent_cache_min_compile_time_secs", 0, 1.0),
         ("jax_persistent_cache_min_entry_size_bytes", -1, 0),
     )

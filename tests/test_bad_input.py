@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax import backbone, folder, identity, inspect, main, predict
+from ltjax import backbone, export, folder, identity, inspect, main, predict
 from ltjax.config import Srepr
 from ltjax.loading import load
 from ltjax.report import __main__ as report
@@ -218,6 +218,22 @@ def run(path, *flags):
         config, *_ = main.read(["--config", "mine.py", *flags])
         run = identity.of_run(config, load(config.data))
         folder.claim(Path(path), config, run)
+
+    return make
+
+
+def table(path):
+    """As much of a finished run as a command reads first: its rows."""
+
+    def make():
+        Path(path).mkdir()
+        Path(path, "config.json").write_text("{}")
+        names = [(b, c) for b in ("sgd", "swa") for c in ("none", "ncm")]
+        rows = [
+            {"backbone": backbone, "classifier": classifier, "variant": ""}
+            for backbone, classifier in (*names, ("swag", "none"))
+        ]
+        Path(path, "results.json").write_text(json.dumps({"rows": rows}))
 
     return make
 
@@ -714,6 +730,78 @@ CSVS = (
 LINKS = link("l.png", "../outside.png"), link("up", "..")
 FOLDER = "main --config folder.py --data.path"
 TABLE2 = "table2 --config mine.py --out lines.jsonl"
+EXPORTS = (
+    ("nothing", (), "nowhere --to npz", "nowhere holds no run; give the folder of one"),
+    ("a file", (), "mine.py --to npz", "mine.py holds no run; give the folder of one"),
+    ("unfinished", run("r"), "r --to npz", "r holds a run that is not finished"),
+    ("no format", table("r"), "r", "--to is not given; give one or more of safetens"),
+    (
+        "a row",
+        table("r"),
+        "r --to npz --classifier swa/lda",
+        "--classifier swa/lda is no row of this run; it has sgd/none, sgd/ncm, swa/n",
+    ),
+    (
+        "many passes",
+        table("r"),
+        "r --to onnx --classifier swag/none",
+        "--classifier swag/none is the mean of many passes, not one network; give swa/",
+    ),
+    (
+        "not linear",
+        table("r"),
+        "r --to npz --classifier sgd/ncm",
+        "--classifier sgd/ncm is not one linear layer, as safetensors and npz need it; "
+        "--to onnx holds it as it is",
+    ),
+    (
+        "a point's posterior",
+        table("r"),
+        "r --to posterior --classifier sgd/none",
+        "--to posterior needs a row of swa; sgd/none is a point",
+    ),
+    (
+        "an earlier one",
+        (
+            table("r"),
+            folders("r/export"),
+            text("r/export/export.json", "{}"),
+            text("r/export/model.npz", ""),
+        ),
+        "r --to npz",
+        "--out r/export holds an export; --overwrite replaces it",
+    ),
+    (
+        "others' files",
+        (table("r"), folders("r/export"), text("r/export/README.md", "mine")),
+        "r --to npz --overwrite",
+        "--out r/export holds other files; give a new or empty folder",
+    ),
+    (
+        "over the run",
+        table("r"),
+        "r --to npz --out r --overwrite",
+        "--out r holds other files; give a new or empty folder",
+    ),
+    (
+        "into a file",
+        table("r"),
+        "r --to npz --out mine.py",
+        "--out mine.py is a file; it must be a folder or not exist",
+    ),
+    (
+        "below a file",
+        table("r"),
+        "r --to npz --out mine.py/x/y",
+        "--out mine.py/x/y cannot be written: mine.py takes no files",
+    ),
+    (
+        "a long folder",
+        table("r"),
+        f"r --to npz --out {LONG}",
+        "cannot be written: File name too long",
+    ),
+)
 ROWS = (
     *(Row(n, (), f"main --config mine.py {flags}", says) for n, flags, says in FLAGS),
     *(
@@ -1211,6 +1299,10 @@ ROWS = (
         f"{PREDICT} --prior uniform --classifier swa/ncm",
         "--prior uniform: the probabilities of swa/ncm assume no known shares",
     ),
+    *(
+        Row(f"export: {name}", made, f"export {command}", says)
+        for name, made, command, says in EXPORTS
+    ),
     # Experiments
     Row("table: seed", (), f"{TABLE2} --seed 1", "--seed is the table's own to set"),
     Row("table: holdout", (), f"{TABLE2} --data.holdout=1", "--data.holdout is the"),
@@ -1316,7 +1408,13 @@ def code_of(command, monkeypatch):
 
     monkeypatch.setattr(backbone, "train", trains)
     try:
-        doors = {"main": main, "inspect": inspect, "predict": predict, "report": report}
+        doors = {
+            "main": main,
+            "inspect": inspect,
+            "predict": predict,
+            "report": report,
+            "export": export,
+        }
         if door in doors:
             return doors[door].main(arguments)
         monkeypatch.setattr(sys, "argv", [door, *arguments])
@@ -1397,6 +1495,9 @@ def test_bad_input_to_a_process(desk, command, name):
         ("predict r p", "--out"),
         ("predict r p --out o.csv --sample 2", "--samples"),
         ("predict r p --out o.csv --coverage high", "high"),
+        ("export", "PATH"),
+        ("export r --to torch", "safetensors"),
+        ("export r --to npz --classifer swa/la", "--classifier"),
         ("table2 --config mine.py", "--out"),
         ("table2 --config mine.py --out x --seeds a", "invalid int value: 'a'"),
         ("table2 --config mine.py --out x.jsonl --optim.epoch 3", "--optim.epochs"),

@@ -15,7 +15,7 @@ from ltjax.report import __main__ as door
 from ltjax.report import page
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
-PAGES = True  # of the run of `place`
+PAGES = True
 
 
 @pytest.fixture(scope="module")

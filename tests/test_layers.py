@@ -53,9 +53,14 @@ KNOWS = {
     "inspect": {"flags", "inspection", "mistake"},
     "predict": {"flags", "mistake", "prediction"},
     "deployment": {"data", "mistake"},
+    "portable": {
+        *("backbone", "data", "finished", "folder", "mistake", "models", "posterior"),
+        "report",
+    },
+    "export": {"flags", "mistake", "portable"},
 }
 # Run as `python -m ltjax.main`; only they read the command line.
-DOORS = {"main", "inspect", "predict", "replay", "report.__main__"}
+DOORS = {"main", "inspect", "predict", "replay", "report.__main__", "export"}
 # Who may import, or read, what is another's.
 ONLY = {
     "flax.linen": {"models"},
@@ -67,6 +72,9 @@ LATE = (
     "tensorflow",
     "grain",
     "tensorboardX",
+    "onnx",
+    "jax2onnx",
+    "safetensors",
 )  # imported only inside functions
 
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from tiny import quiet, timeless
 
 from ltjax import checkpoint
@@ -20,6 +21,7 @@ def saved(out):
     }
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_the_same_seed_gives_the_same_bits(place, tmp_path):
     again = tmp_path / "again"
     results = run(place.config, again, quiet())

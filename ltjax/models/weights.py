@@ -2,9 +2,11 @@
 
 A file maps names to arrays, as a PyTorch state dict does: `conv1.weight`,
 `bn1.running_mean`, `layer1.0.conv1.weight`, `layer1.0.downsample.0.weight`,
-`fc.weight`. Convolutions are [out, in / groups, H, W] there and [H, W, in / groups,
-out] here, linear layers [out, in] there and [in, out] here; the running variance of a
-batch norm is the same array in both.
+`fc.weight`. A CIFAR ResNet has the same names: its stem is `conv1` and `bn1`, the first
+block of its second stage `layer2.0`, and its shortcuts have no weights. Convolutions
+are [out, in / groups, H, W] there and [H, W, in / groups, out] here, linear layers
+[out, in] there and [in, out] here; the running variance of a batch norm is the same
+array in both.
 """
 
 import difflib
@@ -25,11 +27,14 @@ _LEAVES = {
     "mean": "running_mean",
     "var": "running_var",
 }
+# What a CIFAR ResNet's layers are called there.
+_LAYERS = {"conv": "conv1", "norm": "bn1", "norm1": "bn1", "norm2": "bn2"}
 _COUNTER = "num_batches_tracked"  # PyTorch's, which nothing here needs
+METADATA = "metadata"  # the array of an `.npz` that is text about the others
 
 
 def to_tensors(variables):
-    """The tensors {name: float32 array} of a network of `ltjax.models.resnet`.
+    """The tensors {name: float32 array} of a ResNet, for large or small images.
 
     `variables` are those of a `Network` ("params" and "batch_stats", each with
     "features", and "head" if there is one).
@@ -65,9 +70,8 @@ def to_variables(tensors, like, source="tensors"):
         if not np.isfinite(found).all():
             raise Mistake(f"{source}: {name!r} is not finite everywhere")
     for name in tensors:
-        aside = name.endswith(_COUNTER) or (
-            not has_head and name in ("fc.weight", "fc.bias")
-        )
+        others = (METADATA,) if has_head else (METADATA, "fc.weight", "fc.bias")
+        aside = name.endswith(_COUNTER) or name in others
         if name not in wanted and not aside:
             raise Mistake(f"{source} has a tensor {name!r} that the model has not")
 
@@ -80,7 +84,7 @@ def to_variables(tensors, like, source="tensors"):
 def read(path):
     """The tensors {name: array} of a `.safetensors` or `.npz` file."""
     path = Path(path)
-    _check_kind(path)
+    check_kind(path)
     if not os.path.isfile(path):
         raise Mistake(f"{path} is not a file{_neighbour(path)}")
     if path.suffix == ".safetensors":
@@ -97,31 +101,41 @@ def read(path):
         ) from error
 
 
-def write(path, tensors):
+def write(path, tensors, metadata=None):
     """Writes the tensors {name: array} to a new `.safetensors` or `.npz` file.
 
-    It is there whole or not at all. Raises `Mistake` if the file exists.
+    `metadata` is text about them: in the header of a `.safetensors` file under "ltjax",
+    in an `.npz` the array "metadata". The file is there whole or not at all. Raises
+    `Mistake` if it exists.
     """
     path = Path(path)
-    _check_kind(path)
+    check_kind(path)
     if path.exists():
         raise Mistake(f"{path} exists; give another name")
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     part = path.with_name(path.name + ".part")
     if path.suffix == ".safetensors":
-        _safetensors().save_file(tensors, part)
+        header = None if metadata is None else {"ltjax": metadata}
+        # Its own `save_file` leaves a file that only its owner can read.
+        part.write_bytes(_safetensors().save(tensors, header))
     else:
+        if metadata is not None:
+            tensors[METADATA] = np.array(metadata)
         with open(part, "wb") as file:
             np.savez(file, **tensors)
     os.replace(part, path)
 
 
-def _check_kind(path):
+def check_kind(path):
+    """Raises `Mistake` for a file of a kind that cannot be read or written here."""
+    path = Path(path)
     if path.suffix not in (".safetensors", ".npz"):
         raise Mistake(
             f"{path} is not a .safetensors or .npz file; PyTorch's own files are "
             "written as one by safetensors.torch.save_file(model.state_dict(), FILE)"
         )
+    if path.suffix == ".safetensors":
+        _safetensors()
 
 
 def _safetensors():
@@ -152,8 +166,16 @@ def _first_line(error):
 def _name(path):
     """`layer1.0.conv1.weight` of the path params/features/layer1_0/conv1/kernel."""
     _, part, *layers, leaf = (key.key for key in path)
-    layers = ["fc"] if part == "head" else [name.replace("_", ".") for name in layers]
+    layers = ["fc"] if part == "head" else map(_layer, layers)
     return ".".join([*layers, _LEAVES[leaf]])
+
+
+def _layer(name):
+    """`layer1.0` of layer1_0, and of stage1_block1."""
+    if name.startswith("stage"):
+        stage, block = name.removeprefix("stage").split("_block")
+        return f"layer{stage}.{int(block) - 1}"
+    return _LAYERS.get(name, name.replace("_", "."))
 
 
 def _to_torch(array):

@@ -152,3 +152,19 @@ def test_without_safetensors_the_extra_is_named(tmp_path, monkeypatch):
     for act in (weights.read, lambda path: weights.write(path.with_stem("b"), {})):
         with pytest.raises(Mistake, match=r"pip install 'ltjax\[export\]'"):
             act(tmp_path / "a.safetensors")
+
+
+def test_text_goes_along(tmp_path):
+    weights.write(tmp_path / "a.npz", TENSORS, "about é")
+    found = weights.read(tmp_path / "a.npz")
+    assert str(found["metadata"]) == "about é"
+    again = weights.to_variables(found, LIKE)
+    jax.tree.map(np.testing.assert_array_equal, again, VARIABLES)
+    safetensors = pytest.importorskip("safetensors")
+    for text in ("about é", None):
+        path = tmp_path / f"{text}.safetensors"
+        weights.write(path, {"w": np.ones(2)}, text)
+        with safetensors.safe_open(path, "numpy") as file:
+            assert (file.metadata() or {}).get("ltjax") == text
+            assert list(file.keys()) == ["w"]
+        assert path.stat().st_mode == (tmp_path / "a.npz").stat().st_mode

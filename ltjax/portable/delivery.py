@@ -1,0 +1,216 @@
+"""The story of an export: a row of a run, written, read back, and told."""
+
+import json
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ltjax import finished, folder
+from ltjax.mistake import Mistake
+from ltjax.models import weights
+from ltjax.portable import card, choice, graph, tensors
+from ltjax.posterior import archive
+from ltjax.report.writer import write_json
+
+FILES = {
+    "safetensors": "model.safetensors",
+    "npz": "model.npz",
+    "onnx": "model.onnx",
+    "posterior": "posterior.npz",
+}
+# How far a file's logits may be from the run's, absolutely and, beyond 1, relatively:
+# no probability is then off by more than 0.2 % of itself. Sums in another order make
+# 1e-6 in a network of 8 layers, and some 1e-5 in one of 50.
+TOLERANCE = 1e-3
+_IMAGES = 16
+_RECORD, _CARD = "export.json", "README.md"
+
+
+def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
+    """Writes a row of the finished run in the folder `run` to files for others.
+
+    `kinds` are of `FILES`, `wanted` is the row, such as "swa/la"; None: swa/srepr. The
+    folder `out`, None: `run`/export, is there whole or not at all; with `overwrite` an
+    earlier export may be there and is replaced. Each file is read back, and its logits
+    are compared with those of the run. Returns what its `export.json` holds.
+
+    Raises `Mistake` for what the user can put right, and `RuntimeError` where a file
+    differs by more than `TOLERANCE`.
+    """
+    run, kinds = Path(run), tuple(dict.fromkeys(kinds))
+    out = run / "export" if out is None else Path(out)
+    results, _ = finished.record(run)
+    row = choice.choose(results, wanted)
+    _check(row, kinds)
+    _check_folder(out, overwrite)
+    if wanted is None and row.name != choice.DEFAULT:
+        say(f"{run} has no {choice.DEFAULT}; {row.name} is exported")
+    # What others compute with, whatever the run did.
+    opened = finished.read(run, row.backbone, dtype="float32")
+    about = _about(opened, row)
+    with folder.writable(out):
+        part = Path(f"{os.path.abspath(out)}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        try:
+            about["files"] = _written(part, opened, row, kinds, about)
+            for name, file in about["files"].items():
+                say(
+                    f"{name}: {file['bytes'] / 2**20:.2f} MiB, read back with a "
+                    f"largest difference of {file['largest_difference']:.2g}"
+                )
+            text = card.text(about, row.figures, results["dataset"])
+            (part / _CARD).write_text(text, encoding="utf-8")
+            write_json(part / _RECORD, about)
+            _put(part, out)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    say(f"{row.name} of {run} is in {out}; its {_CARD} waits for a licence of yours")
+    return about
+
+
+def _check(row, kinds):
+    for kind in kinds:
+        if kind == "onnx":
+            graph.check()
+        elif kind == "posterior":
+            if row.backbone != "swa":
+                raise Mistake(
+                    f"--to posterior needs a row of swa; {row.name} is a point"
+                )
+        else:
+            tensors.check(row)
+            weights.check_kind(FILES[kind])
+
+
+def _check_folder(out, overwrite):
+    """Raises `Mistake` unless `out` can become an export, or be replaced by one."""
+    with folder.writable(out):
+        there = out.exists()
+        above = next(place for place in out.absolute().parents if place.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            raise Mistake(f"--out {out} cannot be written: {above.name} takes no files")
+        if there and not out.is_dir():
+            raise Mistake(f"--out {out} is a file; it must be a folder or not exist")
+        found = {entry.name for entry in out.iterdir()} if there else set()
+    ours = {_RECORD, _CARD, *FILES.values()}
+    if found and (_RECORD not in found or found - ours):
+        raise Mistake(f"--out {out} holds other files; give a new or empty folder")
+    if found and not overwrite:
+        raise Mistake(
+            f"--out {out} holds an export; --overwrite replaces it (one command may "
+            "have several --to)"
+        )
+
+
+def _about(run, row):
+    data, model = run.results["dataset"], run.config.model
+    names = data.get("class_names") or list(map(str, range(data["classes"])))
+    record = folder.read_json(run.out / "config.json")["config"]["model"]
+    shape = {"name": model.name}
+    if model.frozen:
+        shape["frozen"] = model.frozen
+    architecture = model.name
+    if model.name == "cifar_resnet":
+        shape |= {"depth": model.depth, "width": model.width}
+        architecture = f"CIFAR ResNet-{model.depth}"
+    sessions = folder.read_json(run.out / "versions.json")
+    return {
+        "name": data["name"],
+        "seed": run.results["seed"],
+        "architecture": architecture,
+        "model": shape,
+        "trained_in": record.get("dtype", "float32"),
+        "backbone": row.backbone,
+        "classifier": row.name,
+        "classes": names,
+        "counts": data["counts"],
+        "image": data["image"],
+        "mean": data["mean"],
+        # A constant channel is not divided.
+        "std": [std or 1.0 for std in data["std"]],
+        "figures": row.figures,
+        "versions": sessions[-1]["packages"],
+        "checked_on": _IMAGES,
+        "tolerance": TOLERANCE,
+    }
+
+
+_METADATA = (
+    *("name", "seed", "model", "classifier", "classes", "counts", "image"),
+    *("mean", "std"),
+)
+
+
+def _written(place, run, row, kinds, about):
+    """Writes the files of all `kinds`; bytes and largest difference of each."""
+    row_logits, params = finished.head(run, row.classifier, row.variant)
+    metadata = json.dumps({name: about[name] for name in _METADATA})
+    images = _images(about["image"])
+    # A GPU would multiply in fewer bits.
+    with jax.default_matmul_precision("highest"):
+        features = finished.features(run)(images)[0]
+        known = np.asarray(jax.jit(partial(row_logits, params))(features))
+        told = {}
+        for kind in kinds:
+            path = place / FILES[kind]
+            if kind == "onnx":
+                graph.write(path, run, row_logits, params, metadata)
+                found, probabilities = graph.run(path, images)
+                difference = max(
+                    _difference(found, known),
+                    _difference(probabilities, jax.nn.softmax(known)),
+                )
+            elif kind == "posterior":
+                difference = _posterior(path, run)
+            else:
+                tensors.write(path, run, row_logits, params, metadata)
+                difference = _difference(tensors.logits(path, run, images), known)
+            if not difference <= TOLERANCE:
+                raise RuntimeError(
+                    f"{FILES[kind]}, read back, differs by {difference:.3g} from the "
+                    f"run, more than {TOLERANCE:g}; it is not kept"
+                )
+            told[FILES[kind]] = {
+                "bytes": path.stat().st_size,
+                "largest_difference": difference,
+            }
+    return told
+
+
+def _images(shape):
+    """Generated uint8 images, from black ones to ones of noise all over the range."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (_IMAGES, *shape))
+    light = np.linspace(0, 1, _IMAGES).reshape(-1, 1, 1, 1)
+    return (noise * light).astype(np.uint8)
+
+
+def _difference(found, known):
+    known = np.asarray(known)
+    return float((np.abs(found - known) / np.maximum(np.abs(known), 1)).max())
+
+
+def _posterior(path, run):
+    """Writes the posterior; the largest difference of a number that is read back."""
+    whole = (run.weights, tensors.statistics(run))
+    archive.save(path, *whole)
+
+    def difference(found, known):
+        return float(jnp.abs(found - known.astype(found.dtype)).max())
+
+    return max(jax.tree.leaves(jax.tree.map(difference, archive.load(path), whole)))
+
+
+def _put(part, out):
+    """Moves the folder `part` to `out`; an earlier one is there until then."""
+    before = Path(f"{part}.before")
+    if out.exists():
+        os.replace(out, before)
+    os.replace(part, out)
+    shutil.rmtree(before, ignore_errors=True)
