@@ -1,6 +1,5 @@
 """What a prediction's command asks for, held against what its run has."""
 
-import difflib
 import math
 from typing import NamedTuple
 
@@ -12,9 +11,7 @@ from ltjax.data.listing import shown
 from ltjax.data.shape import Shape
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake
-from ltjax.predictor import Row
-
-_HEADLINE, _PLAIN = Row("swa", "srepr"), Row("swa", "none")
+from ltjax.rows import HEADLINE, Row, choose
 
 
 class Plan(NamedTuple):
@@ -35,7 +32,8 @@ def of_command(command):
     results, config = finished.record(command.run)
     data = results["dataset"]
     names = data.get("class_names") or [str(at) for at in range(data["classes"])]
-    row, counts = _row(command, results["rows"]), np.asarray(data["counts"])
+    row = choose(command.run, results, command.classifier)
+    counts = np.asarray(data["counts"])
     settings = config.classifier
     assumed = prior.assumed(
         row.classifier, counts, settings.tau, settings.rho, config.optim.sampling
@@ -51,8 +49,8 @@ def of_command(command):
         priors = assumed, deployment.shares(command.prior, names, counts)
         taken += f", re-adjusted to {shown(command.prior)}"
     notes = [f"{row} of {shown(command.run)}; its probabilities assume {taken}"]
-    if command.classifier is None and row != _HEADLINE:
-        notes.append(f"the run has no row {_HEADLINE}; {row} is taken instead")
+    if command.classifier is None and row != HEADLINE:
+        notes.append(f"the run has no row {HEADLINE}; {row} is taken instead")
     unseen = 0 if priors is None else int(((counts == 0) & (priors[1] > 0)).sum())
     if unseen:
         notes.append(f"{unseen} classes without training images stay at probability 0")
@@ -82,23 +80,6 @@ def check_calibration(coverage, images):
             f"with, and the run has {images:,}: it must be at most "
             f"{math.floor(10_000 * images / (images + 1)) / 10_000}"
         )
-
-
-def _row(command, rows):
-    known = {
-        str(row): row
-        for row in (Row(r["backbone"], r["classifier"], r["variant"]) for r in rows)
-    }
-    default = _HEADLINE if str(_HEADLINE) in known else _PLAIN
-    name = command.classifier or str(default)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise Mistake(
-            f"--classifier {shown(name)} is no row of {shown(command.run)}, which has "
-            f"{', '.join(known)}{hint}"
-        )
-    return known[name]
 
 
 def _samples(asked, row, most):

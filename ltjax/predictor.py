@@ -15,17 +15,6 @@ from ltjax.posterior import dispersion
 _BATCH = 1000  # bounds the memory of logits
 
 
-class Row(NamedTuple):
-    """A row of `results.json`, written backbone/classifier or .../variant."""
-
-    backbone: str
-    classifier: str
-    variant: str = ""
-
-    def __str__(self):
-        return "/".join(filter(None, self))
-
-
 class Seen(NamedTuple):
     """What a row says about B images."""
 

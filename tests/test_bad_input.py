@@ -739,7 +739,7 @@ EXPORTS = (
         "a row",
         table("r"),
         "r --to npz --classifier swa/lda",
-        "--classifier swa/lda is no row of this run; it has sgd/none, sgd/ncm, swa/n",
+        "--classifier swa/lda is no row of r, which has sgd/none, sgd/ncm, swa/n",
     ),
     (
         "many passes",

@@ -53,9 +53,10 @@ KNOWS = {
     "inspect": {"flags", "inspection", "mistake"},
     "predict": {"flags", "mistake", "prediction"},
     "deployment": {"data", "mistake"},
+    "rows": {"data", "mistake"},
     "portable": {
         *("backbone", "data", "finished", "folder", "mistake", "models", "posterior"),
-        "report",
+        *("report", "rows"),
     },
     "export": {"flags", "mistake", "portable"},
 }

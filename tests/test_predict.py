@@ -13,7 +13,7 @@ from ltjax import finished, predict, prediction, predictor
 from ltjax.classifier import prior
 from ltjax.evaluation import conformal
 from ltjax.posterior import dispersion
-from ltjax.predictor import Row
+from ltjax.rows import Row
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -203,7 +203,7 @@ def test_names_of_classes_and_a_run_without_srepr(desk, place, capsys):
     assert {row["label_4"] for row in rows} <= {"ant", "dög"}
     assert json.loads(rows[0]["set"])[0] == rows[0]["label"]
     err = capsys.readouterr().err
-    assert "the run has no row swa/srepr; swa/none is taken instead" in err
+    assert "the run has no row swa/srepr; swa/la is taken instead" in err
 
 
 def test_batches_of_any_number_are_the_same(desk, plain, monkeypatch):

@@ -1,6 +1,6 @@
 """The model card of an export: what it is, on what, how good, how to load it."""
 
-from ltjax.portable.choice import DEFAULT
+from ltjax.rows import HEADLINE
 
 _MOST_CLASSES = 200  # rows of the table; of more, those at both ends
 _TITLES = (("acc", "many"), ("acc", "medium"), ("acc", "few"), ("acc", "all"))
@@ -73,7 +73,7 @@ def _what(about):
     classifier = about["classifier"]
     if classifier.endswith("/none"):
         return f"{network}, with the classifier that they were trained with."
-    if classifier.startswith(DEFAULT):
+    if classifier.startswith(str(HEADLINE)):
         re_trained = "re-trained on draws of a posterior over them (SRepr)"
         return f"{network}, with a classifier {re_trained}."
     return f"{network}, with a classifier made for it, `{classifier}`."

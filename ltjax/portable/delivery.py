@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import finished, folder
+from ltjax import finished, folder, rows
 from ltjax.mistake import Mistake
 from ltjax.models import weights
-from ltjax.portable import card, choice, graph, tensors
+from ltjax.portable import card, graph, tensors
 from ltjax.posterior import archive
 from ltjax.report.writer import write_json
 
@@ -45,14 +45,15 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     run, kinds = Path(run), tuple(dict.fromkeys(kinds))
     out = run / "export" if out is None else Path(out)
     results, _ = finished.record(run)
-    row = choice.choose(results, wanted)
+    row = rows.choose(run, results, wanted)
+    figures = rows.named(results)[row]
     _check(row, kinds)
     _check_folder(out, overwrite)
-    if wanted is None and row.name != choice.DEFAULT:
-        say(f"{run} has no {choice.DEFAULT}; {row.name} is exported")
+    if wanted is None and row != rows.HEADLINE:
+        say(f"{run} has no {rows.HEADLINE}; {row} is exported")
     # What others compute with, whatever the run did.
     opened = finished.read(run, row.backbone, dtype="float32")
-    about = _about(opened, row)
+    about = _about(opened, row, figures)
     with folder.writable(out):
         part = Path(f"{os.path.abspath(out)}.part")
         shutil.rmtree(part, ignore_errors=True)
@@ -64,25 +65,28 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
                     f"{name}: {file['bytes'] / 2**20:.2f} MiB, read back with a "
                     f"largest difference of {file['largest_difference']:.2g}"
                 )
-            text = card.text(about, row.figures, results["dataset"])
+            text = card.text(about, figures, results["dataset"])
             (part / _CARD).write_text(text, encoding="utf-8")
             write_json(part / _RECORD, about)
             _put(part, out)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    say(f"{row.name} of {run} is in {out}; its {_CARD} waits for a licence of yours")
+    say(f"{row} of {run} is in {out}; its {_CARD} waits for a licence of yours")
     return about
 
 
 def _check(row, kinds):
+    if row.backbone == "swag":
+        raise Mistake(
+            f"--classifier {row} is the mean of many passes, not one network; give "
+            f"{row._replace(backbone='swa')}"
+        )
     for kind in kinds:
         if kind == "onnx":
             graph.check()
         elif kind == "posterior":
             if row.backbone != "swa":
-                raise Mistake(
-                    f"--to posterior needs a row of swa; {row.name} is a point"
-                )
+                raise Mistake(f"--to posterior needs a row of swa; {row} is a point")
         else:
             tensors.check(row)
             weights.check_kind(FILES[kind])
@@ -108,7 +112,7 @@ def _check_folder(out, overwrite):
         )
 
 
-def _about(run, row):
+def _about(run, row, figures):
     data, model = run.results["dataset"], run.config.model
     names = data.get("class_names") or list(map(str, range(data["classes"])))
     record = folder.read_json(run.out / "config.json")["config"]["model"]
@@ -127,14 +131,14 @@ def _about(run, row):
         "model": shape,
         "trained_in": record.get("dtype", "float32"),
         "backbone": row.backbone,
-        "classifier": row.name,
+        "classifier": str(row),
         "classes": names,
         "counts": data["counts"],
         "image": data["image"],
         "mean": data["mean"],
         # A constant channel is not divided.
         "std": [std or 1.0 for std in data["std"]],
-        "figures": row.figures,
+        "figures": figures,
         "versions": sessions[-1]["packages"],
         "checked_on": _IMAGES,
         "tolerance": TOLERANCE,

@@ -19,7 +19,7 @@ def check(row):
     """Raises `Mistake` for a row whose classifier is not one linear layer."""
     if row.classifier in _NOT_AFFINE:
         raise Mistake(
-            f"--classifier {row.name} is not one linear layer, as safetensors and npz "
+            f"--classifier {row} is not one linear layer, as safetensors and npz "
             "need it; --to onnx holds it as it is"
         )
 

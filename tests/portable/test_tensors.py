@@ -15,8 +15,8 @@ from ltjax.finished import Finished
 from ltjax.mistake import Mistake
 from ltjax.models import weights
 from ltjax.portable import card, tensors
-from ltjax.portable.choice import Row
 from ltjax.posterior import swa
+from ltjax.rows import Row
 
 ROOT = Path(__file__).parents[2]
 LOADER = str(ROOT / "examples" / "load_in_pytorch.py")
@@ -74,10 +74,10 @@ def test_affine_classifiers_fold_into_one_layer(name):
 
 @pytest.mark.parametrize("name", ["ncm", "disalign"])
 def test_others_are_refused(name):
-    row = Row("swa", name, "", {})
+    row = Row("swa", name)
     with pytest.raises(Mistake, match=f"swa/{name} is not one linear layer.*--to onnx"):
         tensors.check(row)
-    tensors.check(Row("swa", "la", "", {}))
+    tensors.check(Row("swa", "la"))
 
 
 def finished(model, image, classes):

@@ -1,7 +1,7 @@
 import pytest
 
 from ltjax.mistake import Mistake
-from ltjax.portable.choice import choose
+from ltjax.rows import choose
 
 
 def results(*names):
@@ -26,22 +26,24 @@ ALL = ("sgd/none", "sgd/la", "swa/none", "swa/la", "swa/srepr", "swa/srepr/b")
     ],
 )
 def test_the_row_that_leaves(names, wanted, found):
-    row = choose(results(*names), wanted)
-    assert row.name == found
-    assert "/".join(filter(None, row[:3])) == found
+    row = choose("runs/x", results(*names), wanted)
+    assert str(row) == found
 
 
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ("swa/lda", "--classifier swa/lda is no row of this run; it has sgd/none, sgd"),
-        ("srepr", "--classifier srepr is no row of this run"),
+        (
+            "swa/lda",
+            "--classifier swa/lda is no row of runs/x, which has sgd/none, sgd",
+        ),
+        ("srepr", "--classifier srepr is no row of runs/x"),
         ("", "--classifier  is no row"),
-        ("swag/la", "is the mean of many passes, not one network; give swa/la"),
+        ("swa/sreprr", "; did you mean swa/srepr?"),
     ],
 )
 def test_a_row_that_cannot(wanted, words):
     with pytest.raises(Mistake) as caught:
-        choose(results(*ALL, "swag/la"), wanted)
+        choose("runs/x", results(*ALL), wanted)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)

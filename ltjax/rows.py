@@ -1,0 +1,53 @@
+"""Rows of a run's table, as a command names them."""
+
+import difflib
+from typing import NamedTuple
+
+from ltjax.data.listing import shown
+from ltjax.mistake import Mistake
+
+# The default is the first of the SWA backbone that a run has; every run has the last.
+# Not that of the best figures, which are of the test images: nothing is chosen there.
+_PREFERRED = ("srepr", "la", "la_posthoc", "crt", "lws", "tau_norm", "none")
+
+
+class Row(NamedTuple):
+    """A row of `results.json`, written backbone/classifier or .../variant."""
+
+    backbone: str
+    classifier: str
+    variant: str = ""
+
+    def __str__(self):
+        return "/".join(filter(None, self))
+
+
+HEADLINE = Row("swa", "srepr")
+
+
+def named(results):
+    """Every row's figures in `results.json`, by the `Row`."""
+    return {
+        Row(row["backbone"], row["classifier"], row["variant"]): row
+        for row in results["rows"]
+    }
+
+
+def choose(run, results, wanted=None):
+    """The `Row` that `--classifier` names; without it `HEADLINE` or what is nearest.
+
+    `results` are those of the folder `run`. Raises `Mistake` for a row that there is
+    not.
+    """
+    known = {str(row): row for row in named(results)}
+    if wanted is None:
+        preferred = (f"{HEADLINE.backbone}/{classifier}" for classifier in _PREFERRED)
+        return known[next(name for name in preferred if name in known)]
+    if wanted not in known:
+        near = difflib.get_close_matches(wanted, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise Mistake(
+            f"--classifier {shown(wanted)} is no row of {shown(run)}, which has "
+            f"{', '.join(known)}{hint}"
+        )
+    return known[wanted]
