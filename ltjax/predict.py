@@ -33,7 +33,7 @@ class Command:
     """New .csv or .parquet file."""
     classifier: str | None = None
     """Row of the run's table: swa/la, swa/srepr/b or, for the mean of all draws,
-    swag/la. None: swa/srepr; swa/none in a run without it."""
+    swag/la. None: swa/srepr, or the nearest to it."""
     prior: str | None = None
     """Shares of the classes where the images come from: uniform, train (as among
     the training images), or a JSON file {class: share}. None: those that the row

@@ -76,7 +76,7 @@ def _calibrated(row, plan, say):
     groups = longtail.groups(plan.counts)
     found = conformal.thresholds(*tests, groups, plan.coverage)
     own = sum(pool == "class" for pool in found.pool)
-    measured = conformal.split_coverage(*tests, groups, plan.coverage)["all"]
+    measured = conformal.split_coverage(*tests, groups, plan.coverage)["groups"]["all"]
     say(
         f"sets: calibrated on the run's {kept.sum():,} test images, {own} of "
         f"{len(plan.classes)} classes by themselves; these images are no independent "

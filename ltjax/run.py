@@ -231,6 +231,13 @@ def stages(session):
         )
         for classifier in predictions.shown(made)
     }
+    if predicted:
+        row = list(predicted)[-1]  # that the page is about
+        log_probs = made[predictions.shown(made)[-1]]
+        images = seen.test[:1], session.data.test.label
+        coverage = scoring.set_coverage(log_probs, *images, session.index.counts)
+        if coverage:
+            per_class["coverage"] = {"row": row, **coverage}
     return rows, per_class, predicted
 
 

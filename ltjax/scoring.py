@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ltjax.data import longtail
-from ltjax.evaluation import groups
+from ltjax.evaluation import conformal, groups
 from ltjax.evaluation.tally import empty, tally
 from ltjax.mistake import Mistake
 from ltjax.posterior.predictive import mean_log_probs
 
 # Bounds the memory of logits and distances; the figures do not depend on it.
 _BATCH = 1000
+_AT_ONCE = 10**8  # probabilities in double precision
 
 _tally = jax.jit(tally)  # compiled once for all rows
 
@@ -50,12 +51,29 @@ def top_labels(log_probs, features):
     `log_probs` and `features` are those of `score`.
     """
     found = []
-    for rows, mask in _batches(features.shape[1]):
-        of_batch = log_probs(features[:, rows])
-        top = of_batch.argmax(-1), jnp.exp(of_batch.max(-1))
-        found.append([np.asarray(each)[mask] for each in top])
+    for of_batch in _of_batches(log_probs, features):
+        found.append((of_batch.argmax(-1), np.exp(of_batch.max(-1))))
     labels, confidences = map(np.concatenate, zip(*found))
     return labels.astype(np.int32), confidences
+
+
+def set_coverage(log_probs, features, labels, counts, coverage=0.9):
+    """What conformal sets are worth: `conformal.split_coverage` by group, or None.
+
+    The arguments are those of `score`. None where half of the images are too few to
+    calibrate with, or all probabilities too many to be held at once.
+    """
+    images = features.shape[1]
+    if images // 2 < conformal.needed(coverage) or images * len(counts) > _AT_ONCE:
+        return None
+    every = np.concatenate(list(_of_batches(log_probs, features)))
+    by_group = longtail.groups(counts)
+    return conformal.split_coverage(every, np.asarray(labels), by_group, coverage)
+
+
+def _of_batches(log_probs, features):
+    for rows, mask in _batches(features.shape[1]):
+        yield np.asarray(log_probs(features[:, rows]))[mask]
 
 
 def _batches(images):

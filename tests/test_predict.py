@@ -243,7 +243,7 @@ def test_as_functions(desk, place, labels):
     )
     groups = {"all of them": np.ones(4, bool)}
     found = conformal.split_coverage(log_probs, labels, groups, 0.6)
-    assert found["all"] == found["all of them"]
+    assert found["groups"]["all"] == found["groups"]["all of them"]
     assert json.loads(json.dumps(found)) == found
 
 

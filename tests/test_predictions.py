@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from ltjax import predictions, scoring
+from ltjax.data import longtail
+from ltjax.evaluation import conformal
 from ltjax.predictions import Predicted
 
 
@@ -50,3 +52,20 @@ def test_top_labels_do_not_depend_on_batches(images):
     probs = np.exp(log_probs(logits))
     np.testing.assert_array_equal(label, probs.argmax(-1))
     np.testing.assert_allclose(confidence, probs.max(-1), rtol=1e-6)
+
+
+def test_coverage_of_sets_is_left_out_where_images_are_too_few():
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 3, 200)
+    logits = rng.normal(size=(1, 200, 3)) + 2 * np.eye(3)[labels]
+
+    def log_probs(z):
+        return z[0] - np.log(np.exp(z[0]).sum(-1, keepdims=True))
+
+    counts = [200, 50, 5]
+    found = scoring.set_coverage(log_probs, logits, labels, counts)
+    groups = longtail.groups(counts)
+    assert found == conformal.split_coverage(log_probs(logits), labels, groups, 0.9)
+    # Nine images calibrate a coverage of 0.9, eight do not.
+    assert scoring.set_coverage(log_probs, logits[:, :18], labels[:18], counts)
+    assert not scoring.set_coverage(log_probs, logits[:, :17], labels[:17], counts)

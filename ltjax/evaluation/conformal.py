@@ -95,9 +95,9 @@ def split_coverage(log_probs, labels, groups, coverage, seed=0, splits=20):
 
     Half of the images, drawn anew for each of `splits`, calibrate the sets of the other
     half. Returns, ready for JSON, {"asked": the coverage, "calibration": images of a
-    half, "splits", "all" and every group: {"coverage", "size"}}, the share of images
-    whose set holds their label and the mean number of labels in a set; None for a group
-    without images.
+    half, "splits", "groups"}, of "all" and every group {"coverage", "size"}: the share
+    of images whose set holds their label and the mean number of labels in a set; None
+    for a group without images.
     """
     log_probs, labels = _arrays(log_probs, labels)
     rng, half, found = np.random.default_rng(seed), len(labels) // 2, []
@@ -118,8 +118,10 @@ def split_coverage(log_probs, labels, groups, coverage, seed=0, splits=20):
         "asked": coverage,
         "calibration": half,
         "splits": splits,
-        "all": of(np.ones(log_probs.shape[1], bool)),
-        **{name: of(members) for name, members in groups.items()},
+        "groups": {
+            "all": of(np.ones(log_probs.shape[1], bool)),
+            **{name: of(members) for name, members in groups.items()},
+        },
     }
 
 

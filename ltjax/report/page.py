@@ -13,12 +13,8 @@ _SPACES = {
 }
 
 
-def of_run(run, coverage=None):
-    """The page of an `outcome.Outcome` as HTML; what a run lacks is left out.
-
-    `coverage` are the conformal sets' figures of each group, {group: {"coverage",
-    "size"}} with a share and a mean number of classes, if there are any.
-    """
+def of_run(run):
+    """The page of an `outcome.Outcome` as HTML; what a run lacks is left out."""
     name = run.config.name or run.out.name
     return markup.paged(
         name,
@@ -28,7 +24,10 @@ def of_run(run, coverage=None):
             "rows": ("All rows", rows(run.results)),
             "classes": ("Accuracy by class", _classes(run)),
             "calibration": ("Does it know when it is right?", closeup.calibration(run)),
-            "coverage": ("Sets that hold the truth", _coverage(coverage)),
+            "coverage": (
+                "Sets that hold the truth",
+                _coverage(run.classes.get("coverage")),
+            ),
             "confusion": ("What is taken for what", closeup.confusions(run)),
             "examples": ("Most and least sure", closeup.examples(run)),
             "dispersion": ("How far the draws disagree", _dispersion(run)),
@@ -84,13 +83,21 @@ def _classes(run):
         )
 
 
-def _coverage(coverage):
-    if coverage:
+def _coverage(found):
+    if found:
         lines = [
-            (group, f"{100 * of['coverage']:.1f} %", f"{of['size']:.2f}")
-            for group, of in coverage.items()
+            (name, f"{100 * of['coverage']:.1f} %", f"{of['size']:.2f}")
+            for name, of in found["groups"].items()
+            if of
         ]
         head = ("group", "sets that hold the true class", "classes in a set")
+        yield markup.paragraph(
+            "Sets of classes that are to hold the true one for "
+            f"{100 * found['asked']:g} % of images, by {found['row']}: one half of the "
+            f"test images, {found['calibration']:,}, calibrates, the other is "
+            f"measured; the mean of {found['splits']} halvings. ltjax.predict "
+            "--coverage calibrates with all of them."
+        )
         yield markup.table("Conformal sets", head, [lines])
 
 

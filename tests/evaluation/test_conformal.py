@@ -153,21 +153,21 @@ def test_measured_on_the_other_half():
     assert (found["calibration"], found["splits"]) == (1000, 20)
     for name in ("all", "many", "few"):
         # 20 halves of the same 2,000 images: their standard error is about 0.007.
-        assert found[name]["coverage"] == pytest.approx(0.9, abs=0.025)
-        assert 1 < found[name]["size"] < 5
+        assert found["groups"][name]["coverage"] == pytest.approx(0.9, abs=0.025)
+        assert 1 < found["groups"][name]["size"] < 5
     again = conformal.split_coverage(log_probs, labels, GROUPS, 0.9)
     assert again == found
     other = conformal.split_coverage(log_probs, labels, GROUPS, 0.9, seed=1)
     assert other != found
     sharper = conformal.split_coverage(drawn(0, labels, 5, 4.0), labels, GROUPS, 0.9)
-    assert sharper["all"]["size"] < found["all"]["size"]
+    assert sharper["groups"]["all"]["size"] < found["groups"]["all"]["size"]
 
 
 def test_a_group_without_images_is_none():
     labels = np.repeat([0, 1], 30)
     found = conformal.split_coverage(drawn(0, labels), labels, GROUPS, 0.8, splits=2)
-    assert found["few"] is None
-    assert found["many"] == found["all"]
+    assert found["groups"]["few"] is None
+    assert found["groups"]["many"] == found["groups"]["all"]
 
 
 def test_shapes_are_checked():

@@ -94,13 +94,23 @@ def test_a_page_has_every_section_and_every_figure(run):
     assert page.of_run(run) == text
 
 
+SETS = {
+    "row": "swa-la",
+    "asked": 0.9,
+    "calibration": 30,
+    "splits": 20,
+    "groups": {"few": {"coverage": 0.875, "size": 2.25}, "many": None},
+}
+
+
 def test_names_of_users_are_only_text_and_sets_are_shown(tmp_path):
     names = [f"{number} {EVIL}" for number in range(5)]
     run = written.write(tmp_path / f"{EVIL[9:14]}", class_names=names)
     run = run._replace(
-        results={**run.results, "changes": [{"at": EVIL, "differences": [EVIL]}]}
+        results={**run.results, "changes": [{"at": EVIL, "differences": [EVIL]}]},
+        classes={**run.classes, "coverage": SETS},
     )
-    text = page.of_run(run, {"few": {"coverage": 0.875, "size": 2.25}})
+    text = page.of_run(run)
     assert "coverage" in sections(text)
     reader = check(text)
     assert {"87.5 %", "2.25"} <= set(reader.text)
@@ -175,7 +185,9 @@ def test_a_browser_shows_pages_of_any_width_without_a_word(tmp_path):
         written.write(tmp_path / f"r{s}", seed=s, class_names=names) for s in (0, 1)
     ]
     pages = {
-        "one": page.of_run(runs[0], {"few": {"coverage": 0.9, "size": 2.0}}),
+        "one": page.of_run(
+            runs[0]._replace(classes={**runs[0].classes, "coverage": SETS})
+        ),
         "two": comparison.of_settings(compared.settings(runs)),
     }
     with browser.browser(tmp_path / "profile") as tab:
