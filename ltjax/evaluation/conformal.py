@@ -93,11 +93,11 @@ def covered(inside, labels):
 def split_coverage(log_probs, labels, groups, coverage, seed=0, splits=20):
     """What sets are worth on images that did not calibrate them.
 
-    Half of the images, drawn anew for each of `splits`, calibrate the sets of the other
-    half. Returns, ready for JSON, {"asked": the coverage, "calibration": images of a
-    half, "splits", "groups"}, of "all" and every group {"coverage", "size"}: the share
-    of images whose set holds their label and the mean number of labels in a set; None
-    for a group without images.
+    Half of the images, log_probs [N, C] and labels [N], drawn anew for each of
+    `splits`, calibrate the sets of the other half. Returns, ready for JSON, {"asked":
+    the coverage, "calibration": images of a half, "splits", "groups"}, of "all" and
+    every group {"coverage", "size"}: the share of images whose set holds their label
+    and the mean number of labels in a set; None for a group without images.
     """
     log_probs, labels = _arrays(log_probs, labels)
     rng, half, found = np.random.default_rng(seed), len(labels) // 2, []
