@@ -7,7 +7,6 @@ import json
 import numpy as np
 
 from ltjax.config import Config
-from ltjax.data.pictures import Pictures
 
 
 def of_config(config):
@@ -45,8 +44,7 @@ def fingerprint(data):
     seen = hashlib.sha256()
     splits = data.train, data.test
     for array in (array for split in splits for array in (split.image, split.label)):
-        if isinstance(array, Pictures):
-            array = array.digests
+        array = getattr(array, "digests", array)
         seen.update(f"{array.dtype} {array.shape} ".encode())
         seen.update(np.ascontiguousarray(array).data)
     return seen.hexdigest()[:16]

@@ -135,6 +135,7 @@ def test_the_folder_holds_what_is_promised(place):
         "checkpoints",
         "classes.json",
         "labels.npz",
+        "predictions.npz",
         "results.json",
     }
     assert len(place.read("versions.json")) == 1

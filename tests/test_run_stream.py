@@ -85,6 +85,8 @@ def test_a_broken_run_goes_on_exactly(zoo, tmp_path, monkeypatch):
 
     def break_after(folder, at, *args):
         save(folder, at, *args)
+        if folder.parent.name != "checkpoints":  # features or heads
+            return
         saved.append((folder.name, *at))
         if saved[-1] in (("sgd", 0, 1), ("swa", 1, 2)):
             raise KeyboardInterrupt

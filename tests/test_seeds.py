@@ -39,7 +39,7 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(
-        run, "stages", lambda session: ([row(session.config.seed)], {"counts": []})
+        run, "stages", lambda session: ([row(session.config.seed)], {"counts": []}, {})
     )
     Path("mine.py").write_text(FILE)
     for name, labels in (("train", [0] * 9 + [1] * 9), ("test", [0, 1])):
@@ -116,7 +116,7 @@ def test_a_stop_ends_all_and_the_same_command_goes_on(desk, capsys, monkeypatch)
             asked.append(session.config.seed)
             os.kill(os.getpid(), signal.SIGTERM)
             raise Stopped(session.asked(), "sgd, epoch 1 of 4, step 2 of 2")
-        return [row(session.config.seed)], {}
+        return [row(session.config.seed)], {}, {}
 
     monkeypatch.setattr(run, "stages", stages)
     assert ended("--seeds", "0,1,2", "--out", "x") == 143

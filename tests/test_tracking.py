@@ -183,7 +183,7 @@ def desk(tmp_path, monkeypatch):
 
     def stages(session):
         session.writer.write(EPOCHS[0])
-        return RESULTS["rows"], {}
+        return RESULTS["rows"], {}, {}
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "stages", stages)
