@@ -35,7 +35,6 @@ from ltjax import (
     tracking,
 )
 from ltjax import config as configs
-from ltjax.classifier import linear
 from ltjax.data import augment, order, pictures
 from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
@@ -74,6 +73,7 @@ def run(
     def read():
         limits.check(config)
         data = loading.load(config.data, console)
+        _check_views(config, data)
         steps = check_steps(config, len(data.train.label))
         shape = data.train.image.shape[1:]
         start = backbone.start(config.model, shape[-1])
@@ -145,7 +145,8 @@ def _stages(config, out, console, data, start, made_of, stopping, track):
             train=on_device(data.train),
             test=on_device(data.test),
             index=index,
-            augment=_augmentation(config.data),
+            augment=_augmentation(config),
+            seen=_views(config),
             normalise=lambda images: augment.normalise(images, mean, std),
             pretrained=start,
             writer=writer,
@@ -173,6 +174,7 @@ def _stages(config, out, console, data, start, made_of, stopping, track):
         "seed": config.seed,
         "rows": rows,
         "seconds": folder.seconds_per_stage(out),
+        **_cost(config, start, data),
         **({"changes": accepted} if accepted else {}),
     }
 
@@ -206,6 +208,14 @@ def page_made(out, images):
     return f"a page about it is {out / page.FILE}"
 
 
+def _cost(config, start, data):
+    """What an image costs a network of several experts: {"cost": ...}, or nothing."""
+    if config.model.experts.count is None:
+        return {}
+    found = backbone.cost(config.model, data.classes, start, data.train.image.shape[1:])
+    return {"cost": {"experts": config.model.experts.count, **found}}
+
+
 def stages(session):
     """Every row of the table, what is known of each class, and `Predicted` by row."""
     rows, accuracy = [], {}
@@ -214,7 +224,7 @@ def stages(session):
         # What is tested: the last weights of the SGD run, the mean of the SWA run.
         weights = posterior if name == "swa" else state.params
         params = posterior.mean if name == "swa" else state.params
-        head = devices.local(params["head"])
+        head = devices.local(session.net.head.linear(params["head"]))
         seen = looks.take(session, name, weights)
         found, accuracies, made = retraining.rows(session, name, head, seen)
         rows += found
@@ -241,11 +251,48 @@ def stages(session):
     return rows, per_class, predicted
 
 
-def _augmentation(data):
-    """What the device does to images in training: nothing to streamed ones."""
+def _augmentation(config):
+    """What the device does to images in training: nothing to streamed ones.
+
+    Of two views it is the weak one, without policy and squares.
+    """
+    data = config.data
     if data.stream:  # they come augmented
         return backbone.augmentation(0, False)
-    return backbone.augmentation(data.pad, data.flip)
+    if config.optim.loss == "mdcs":
+        return backbone.augmentation(data.pad, data.flip, data.rotate)
+    return backbone.augmentation(
+        data.pad, data.flip, data.rotate, data.policy, data.cutout
+    )
+
+
+def _views(config):
+    """The images as stage one sees them."""
+    data, weak = config.data, _augmentation(config)
+    if config.optim.loss != "mdcs":
+        return weak
+    strong = backbone.augmentation(
+        data.pad, data.flip, policy=data.policy, cutout=data.cutout
+    )
+    return backbone.two_views(weak, strong)
+
+
+def _check_views(config, data):
+    """Refuses what is done to images on the device where images are streamed."""
+    if not isinstance(data.train.image, Pictures):
+        return
+    for name in ("rotate", "policy", "cutout"):
+        value = getattr(config.data, name)
+        if value:
+            raise Mistake(
+                f"data.{name} is {value!r}; it changes images that are held in memory, "
+                "and these are streamed"
+            )
+    if config.optim.loss == "mdcs":
+        raise Mistake(
+            "optim.loss is 'mdcs', whose two views are made of images that are held in "
+            "memory; these are streamed"
+        )
 
 
 def on_device(split):
@@ -281,13 +328,15 @@ def check_steps(config, images):
 def dispersion_per_class(head, features, data):
     """How far the draws disagree, as the mean over each class's test images.
 
-    `features` [M, N, D]; probabilities are those of the raw logits of the stage-one
-    `head`. Three lists [C], None for a class without test images.
+    `features` [M, N, D], or [M, N, E, D] of experts; probabilities are those of the raw
+    logits of the stage-one `head`. Three lists [C], None for a class without test
+    images.
     """
-    probs = jax.nn.softmax(linear.logits(head, features))
+    probs = jax.nn.softmax(recipes.none(head).logits(head, features))
+    flat = features.reshape(*features.shape[:2], -1)
     per_image = {
-        "representation": dispersion.representation(features),
-        "relative": dispersion.relative(features),
+        "representation": dispersion.representation(flat),
+        "relative": dispersion.relative(flat),
         "probability": dispersion.probability(probs),
     }
     counts = np.bincount(data.test.label, minlength=data.classes)
