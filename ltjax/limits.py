@@ -45,6 +45,7 @@ _LIMITS = (
     (("data.classes", "swa.rank"), lambda value: value >= 2, "at least 2"),
     (("model.frozen",), lambda value: 0 <= value <= 4, "in 0..4"),
     (("data.rotate",), lambda value: 0 <= value <= 180, "in 0..180"),
+    (("model.experts.branch",), lambda value: value >= 1, "at least 1"),
     (
         (
             "optim.warmup_epochs",
