@@ -162,7 +162,7 @@ class Mdcs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optim:
-    """Stage one: SGD with Nesterov momentum and coupled weight decay."""
+    """Stage one: SGD with momentum and coupled weight decay."""
 
     loss: Literal["cross_entropy", "ride", "shike", "mdcs"] = "cross_entropy"
     """Of one network or, summed, of each expert; the others are of experts."""
@@ -172,9 +172,9 @@ class Optim:
     schedule: Literal["cosine", "steps", "cosine_by_epoch"] = "cosine"
     """Of the SGD backbone: half a cosine to zero by step or by epoch, or in steps."""
     milestones: tuple[int, ...] = ()
-    """Epochs from which on a rate in steps is lower."""
+    """Epochs from which on a rate in steps is lower, at each by the factor."""
     factor: float = 0.1
-    """How much lower."""
+    """What a rate in steps is multiplied by at each milestone."""
     start_lr: float = 0.05
     """Of a cosine by epoch: the learning rate of the second epoch."""
     nesterov: bool = True
