@@ -11,7 +11,7 @@ import optax
 
 from ltjax import config as configs
 from ltjax import deviations, devices, epochs, objective, pretrained, training
-from ltjax.data import augment, policies, sampling
+from ltjax.data import sampling
 from ltjax.evaluation import cost as costs
 from ltjax.models import experts, resnet
 from ltjax.models.cifar_resnet import CifarResNet
@@ -23,7 +23,6 @@ from ltjax.representation import epoch, schedule, step
 
 NAMES = ("sgd", "swa")
 
-_GREY = 128  # what RandAugment's warps bring in
 
 _RESNETS = {
     "resnet10": resnet.resnet10,
@@ -99,47 +98,6 @@ def cost(model, classes, start, image):
     )
     sizes = [leaf.size for leaf in jax.tree.leaves(variables["params"])]
     return {"parameters": sum(sizes), "macs": costs.macs(program)}
-
-
-def augmentation(pad, flip, rotate=0, policy=None, cutout=0):
-    """Builds `augment(key, images)`, uint8 to uint8.
-
-    Random crops, flips, rotations by up to `rotate` degrees, operations of a `policy`
-    ("autoaugment" or "randaugment") and squares of `cutout` pixels, in this order.
-    """
-
-    def apply(key, images):
-        more = jax.random.clone(key)
-        crop_key, flip_key = jax.random.split(key)
-        if pad:
-            images = augment.crop(crop_key, images, pad)
-        if flip:
-            images = augment.flip(flip_key, images)
-        # Not split off above: without these, the first two are what they always were.
-        rotate_key, policy_key, cutout_key = jax.random.split(
-            jax.random.fold_in(more, 1), 3
-        )
-        if rotate:
-            images = augment.rotate(rotate_key, images, rotate)
-        if policy == "autoaugment":
-            images = policies.autoaugment(policy_key, images)
-        if policy == "randaugment":
-            images = policies.randaugment(policy_key, images, _GREY)
-        if cutout:
-            images = augment.cutout(cutout_key, images, cutout)
-        return images
-
-    return apply
-
-
-def two_views(weak, strong):
-    """Builds `augment(key, images)`: weak views [B, ...], then as many strong ones."""
-
-    def apply(key, images):
-        weak_key, strong_key = jax.random.split(key)
-        return jnp.concatenate([weak(weak_key, images), strong(strong_key, images)])
-
-    return apply
 
 
 class Rule(NamedTuple):

@@ -33,6 +33,7 @@ from ltjax import (
     retraining,
     scoring,
     tracking,
+    views,
 )
 from ltjax import config as configs
 from ltjax.data import augment, order, pictures
@@ -73,7 +74,7 @@ def run(
     def read():
         limits.check(config)
         data = loading.load(config.data, console)
-        _check_views(config, data)
+        views.check(config, data)
         steps = check_steps(config, len(data.train.label))
         shape = data.train.image.shape[1:]
         start = backbone.start(config.model, shape[-1])
@@ -145,8 +146,8 @@ def _stages(config, out, console, data, start, made_of, stopping, track):
             train=on_device(data.train),
             test=on_device(data.test),
             index=index,
-            augment=_augmentation(config),
-            seen=_views(config),
+            augment=views.weak(config),
+            seen=views.of_training(config),
             normalise=lambda images: augment.normalise(images, mean, std),
             pretrained=start,
             writer=writer,
@@ -251,50 +252,6 @@ def stages(session):
     return rows, per_class, predicted
 
 
-def _augmentation(config):
-    """What the device does to images in training: nothing to streamed ones.
-
-    Of two views it is the weak one, without policy and squares.
-    """
-    data = config.data
-    if data.stream:  # they come augmented
-        return backbone.augmentation(0, False)
-    if config.optim.loss == "mdcs":
-        return backbone.augmentation(data.pad, data.flip, data.rotate)
-    return backbone.augmentation(
-        data.pad, data.flip, data.rotate, data.policy, data.cutout
-    )
-
-
-def _views(config):
-    """The images as stage one sees them."""
-    data, weak = config.data, _augmentation(config)
-    if config.optim.loss != "mdcs":
-        return weak
-    strong = backbone.augmentation(
-        data.pad, data.flip, policy=data.policy, cutout=data.cutout
-    )
-    return backbone.two_views(weak, strong)
-
-
-def _check_views(config, data):
-    """Refuses what is done to images on the device where images are streamed."""
-    if not isinstance(data.train.image, Pictures):
-        return
-    for name in ("rotate", "policy", "cutout"):
-        value = getattr(config.data, name)
-        if value:
-            raise Mistake(
-                f"data.{name} is {value!r}; it changes images that are held in memory, "
-                "and these are streamed"
-            )
-    if config.optim.loss == "mdcs":
-        raise Mistake(
-            "optim.loss is 'mdcs', whose two views are made of images that are held in "
-            "memory; these are streamed"
-        )
-
-
 def on_device(split):
     """The images and labels of a split as device arrays; streamed images stay away."""
     if isinstance(split.image, Pictures):
@@ -333,10 +290,9 @@ def dispersion_per_class(head, features, data):
     images.
     """
     probs = jax.nn.softmax(recipes.none(head).logits(head, features))
-    flat = features.reshape(*features.shape[:2], -1)
     per_image = {
-        "representation": dispersion.representation(flat),
-        "relative": dispersion.relative(flat),
+        "representation": dispersion.representation(features),
+        "relative": dispersion.relative(features),
         "probability": dispersion.probability(probs),
     }
     counts = np.bincount(data.test.label, minlength=data.classes)

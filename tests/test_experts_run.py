@@ -20,6 +20,8 @@ from ltjax import (
 )
 from ltjax.config import Classifier, Experts, Mdcs, Model, Optim
 from ltjax.loading import load
+from ltjax.mistake import Mistake
+from ltjax.portable import graph, tensors
 from ltjax.report.table import table
 from ltjax.representation import step
 from ltjax.run import run
@@ -111,6 +113,18 @@ def test_it_sees_images_again_as_it_did(experts):
     wanted = jax.jit(run.net.apply)(variables, run.prepare(images)).mean(1)
     found = finished.classifier(run, "none")(seen)
     np.testing.assert_allclose(found, jax.nn.log_softmax(wanted), atol=1e-4)
+    # So has what is exported as a graph.
+    forward = graph.forward(run, *finished.head(run, "none", ""))
+    np.testing.assert_allclose(jax.jit(forward)(images)[0], wanted, atol=1e-4)
+
+
+def test_it_does_not_leave_as_tensors(experts):
+    message = "model.head is 'cosine'; safetensors and npz hold networks of one linear"
+    with pytest.raises(Mistake, match=message):
+        tensors.check_network(experts.config.model)
+    tensors.check_network(Model())
+    with pytest.raises(Mistake, match="model.experts.count is 2; safetensors and npz"):
+        tensors.check_network(Model(experts=Experts(count=2)))
 
 
 def test_rows_and_heads_come_out_again(experts):

@@ -42,6 +42,7 @@ KNOWS = {
     "inspection": {
         *("config", "data", "estimate", "limits", "mistake", "proposal", "report"),
     },
+    "views": {"data", "mistake"},
     "lock": {"mistake"},
     "stopped": set(),
     "flags": set(),
