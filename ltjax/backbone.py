@@ -10,12 +10,13 @@ import numpy as np
 import optax
 
 from ltjax import config as configs
-from ltjax import deviations, devices, epochs, pretrained, training
-from ltjax.data import augment, sampling
-from ltjax.losses import cross_entropy
-from ltjax.models import resnet
+from ltjax import deviations, devices, epochs, objective, pretrained, training
+from ltjax.data import sampling
+from ltjax.evaluation import cost as costs
+from ltjax.models import experts, resnet
 from ltjax.models.cifar_resnet import CifarResNet
-from ltjax.models.heads import Linear
+from ltjax.models.convolution import HE_FAN_IN, HE_FAN_OUT
+from ltjax.models.heads import Cosine, Linear, per_expert
 from ltjax.models.network import Network
 from ltjax.posterior import swag
 from ltjax.representation import epoch, schedule, step
@@ -37,19 +38,33 @@ def whole(model):
     """The whole feature extractor of a model config, frozen parts included."""
     dtype = jnp.dtype(model.dtype)
     if model.name == "cifar_resnet":
-        return CifarResNet(model.depth, model.width, dtype)
+        return CifarResNet(
+            model.depth,
+            model.width,
+            dtype,
+            projection=model.shortcut == "B",
+            kernel_init=HE_FAN_IN if model.init == "fan_in" else HE_FAN_OUT,
+        )
     return _RESNETS[model.name](dtype=dtype)
 
 
 def network(model, classes):
     """The network to train: `features` and `head`, logits [B, classes].
 
-    Its features lack the frozen parts, whose outputs are its inputs.
+    Of E experts they are [B, E, classes]. Its features lack the frozen parts, whose
+    outputs are its inputs.
     """
-    features = whole(model)
+    features, chosen = whole(model), model.experts
     if model.frozen:
         features = features.copy(first=model.frozen)
-    return Network(features=features, head=Linear(classes))
+    head, settings = Linear, (classes,)
+    if model.head == "cosine":
+        head, settings = Cosine, (classes, model.scale)
+    if chosen.count is not None:
+        widths = (chosen.width or features.width,) * chosen.count
+        features = experts.branched(features, chosen.branch, widths, chosen.fused)
+        head = per_expert(head)
+    return Network(features=features, head=head(*settings))
 
 
 def start(model, channels):
@@ -70,18 +85,19 @@ def parameters(model, classes, start, image):
     return jax.eval_shape(init, start.frozen, images)
 
 
-def augmentation(pad, flip):
-    """Builds `augment(key, images)`, uint8 to uint8: random crops, random flips."""
+def cost(model, classes, start, image):
+    """Parameters, and multiply-accumulates of one image of the shape [H, W, ch].
 
-    def apply(key, images):
-        crop_key, flip_key = jax.random.split(key)
-        if pad:
-            images = augment.crop(crop_key, images, pad)
-        if flip:
-            images = augment.flip(flip_key, images)
-        return images
-
-    return apply
+    Frozen parts are not counted.
+    """
+    net = network(model, classes)
+    images = jax.ShapeDtypeStruct((1, *image), jnp.float32)
+    inputs = jax.eval_shape(start.trunk, start.frozen, images)
+    program, (_, variables) = jax.make_jaxpr(net.init_with_output, return_shape=True)(
+        jax.random.key(0), inputs
+    )
+    sizes = [leaf.size for leaf in jax.tree.leaves(variables["params"])]
+    return {"parameters": sum(sizes), "macs": costs.macs(program)}
 
 
 class Rule(NamedTuple):
@@ -101,13 +117,26 @@ def rule(config, name, steps):
         rate = schedule.to_constant(optim.lr, swa.lr, start, warmup)
         collect = epoch.every(swag.update, start, swa.every_steps or steps)
     else:
-        rate = schedule.to_zero(optim.lr, optim.epochs * steps, warmup)
+        rate = _rate(optim, steps)
 
         def collect(posterior, state):
             return posterior
 
-    tx = schedule.sgd(rate, optim.momentum, optim.weight_decay)
+    tx = schedule.sgd(rate, optim.momentum, optim.weight_decay, optim.nesterov)
     return Rule(rate, tx, collect)
+
+
+def _rate(optim, steps):
+    """The rate of the SGD backbone; the SWA backbone's is always that of SWA."""
+    warmup = optim.warmup_epochs
+    match optim.schedule:
+        case "cosine":
+            return schedule.to_zero(optim.lr, optim.epochs * steps, warmup * steps)
+        case "steps":
+            rate = schedule.in_steps(optim.lr, optim.milestones, optim.factor, warmup)
+        case "cosine_by_epoch":
+            rate = schedule.to_zero_from(optim.start_lr, optim.lr, optim.epochs, warmup)
+    return schedule.by_epoch(rate, steps)
 
 
 def train(session, name):
@@ -138,9 +167,10 @@ def train(session, name):
     place = swa.place if name == "swa" else "device"  # only SWA has deviations
     store = deviations.placed(place, swa.rank, per_epoch)
     rate, tx, collect = rule(config, name, steps)
+    loss = objective.of_config(config, session.index.counts, steps)
 
     def prepare(frozen, key, images):
-        images = devices.spread(session.normalise(session.augment(key, images)))
+        images = devices.spread(session.normalise(session.seen(key, images)))
         return session.pretrained.trunk(frozen, images)
 
     def begin(variables):
@@ -164,7 +194,7 @@ def train(session, name):
         session,
         rows,
         devices.whole(frozen),
-        step.make_step(net.apply, cross_entropy, tx),
+        step.of_gradient(step.make_gradient(net.apply, loss), tx),
         prepare,
         collect,
         placed,

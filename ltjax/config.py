@@ -58,6 +58,8 @@ class Data:
     set: for choosing. The profile is drawn from the rest."""
     subset_seed: int = 0
     """Seed of the long-tailed draw and of a test split; not the run's seed."""
+    subset: Literal["draw", "first"] = "draw"
+    """Which images the tail keeps: the draw of Cao et al., or the first in the file."""
     pad: int = 0
     """Random crops after padding by so many pixels on each side."""
     flip: bool = False
@@ -70,6 +72,12 @@ class Data:
     crop_area: float | None = None
     """Random resized crops of at least this share of a streamed image: 0.08 for
     ImageNet. Tests then see the middle, 224 of 256 pixels."""
+    rotate: float = 0.0
+    """Random rotations by up to so many degrees."""
+    policy: Literal["autoaugment", "randaugment"] | None = None
+    """Random operations on colours and shapes: AutoAugment's for CIFAR, RandAugment."""
+    cutout: int = 0
+    """Blackens a random square of so many pixels a side."""
     jitter: float = 0.0
     """Random brightness, contrast and saturation of streamed images: up to so much
     more or less; 0.4 for ImageNet-LT."""
@@ -77,6 +85,20 @@ class Data:
     """Known set that the data must be, such as `cifar100_lt`; None: any."""
     allow_mismatch: bool = False
     """Go on, and say so in the results, where the data are not what `manifest` says."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experts:
+    """Several experts in one network, which share its first parts."""
+
+    count: int | None = None
+    """How many; None: an ordinary network."""
+    branch: int = 2
+    """Parts that they share: 2 are the stem and the first stage."""
+    width: int | None = None
+    """Channels that a first stage of theirs would have; None: the network's own."""
+    fused: bool = False
+    """Multiply each one's last map by a shared one of another depth (SHIKE)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,6 +111,15 @@ class Model:
     """Of a CIFAR ResNet: 6n + 2 layers, 8, 20, 32, 44, 56."""
     width: int = 16
     """Of a CIFAR ResNet: channels of the first stage, doubled in each of the next."""
+    shortcut: Literal["A", "B"] = "A"
+    """Of a CIFAR ResNet: zeros for new channels, or a projection."""
+    init: Literal["fan_out", "fan_in"] = "fan_out"
+    """Of a CIFAR ResNet: which fan decides how large its first weights are."""
+    head: Literal["linear", "cosine"] = "linear"
+    """Classifier of stage one."""
+    scale: float = 30.0
+    """Of a cosine head: logits are so many times a cosine."""
+    experts: Experts = Experts()
     pretrained: str | None = None
     """Weights to begin with, .safetensors or .npz (torchvision names); new head."""
     frozen: int = 0
@@ -98,8 +129,56 @@ class Model:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Ride:
+    """RIDE's loss; the defaults are those of CIFAR-100-LT."""
+
+    diversity: float = -0.45
+    """Weight of the divergence from the experts' mean; -0.2 for ImageNet-LT."""
+    reweight_factor: float = 0.05
+    """How far the tail's temperature falls; 0.02 for ImageNet-LT."""
+    reweight_epoch: int | None = 160
+    """Epochs before class weights and temperatures; None: never."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shike:
+    """SHIKE's loss of its first stage."""
+
+    detached: bool = False
+    """Keep the gradient out of the teachers; as released it flows into them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mdcs:
+    """MDCS's loss; images are seen in a weak and in a strong view."""
+
+    scales: tuple[float, ...] = (-0.5, 1.0, 2.5)
+    """Strength of the log prior, for each expert."""
+    consistency: float = 0.6
+    """Weight of the distillation from the weak view to the strong one."""
+    ramp_epochs: int = 20
+    """Epochs in which that weight grows."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Optim:
-    """Stage one: SGD with Nesterov momentum and coupled weight decay."""
+    """Stage one: SGD with momentum and coupled weight decay."""
+
+    loss: Literal["cross_entropy", "ride", "shike", "mdcs"] = "cross_entropy"
+    """Of one network or, summed, of each expert; the others are of experts."""
+    ride: Ride = Ride()
+    shike: Shike = Shike()
+    mdcs: Mdcs = Mdcs()
+    schedule: Literal["cosine", "steps", "cosine_by_epoch"] = "cosine"
+    """Of the SGD backbone: half a cosine to zero by step or by epoch, or in steps."""
+    milestones: tuple[int, ...] = ()
+    """Epochs from which on a rate in steps is lower, at each by the factor."""
+    factor: float = 0.1
+    """What a rate in steps is multiplied by at each milestone."""
+    start_lr: float = 0.05
+    """Of a cosine by epoch: the learning rate of the second epoch."""
+    nesterov: bool = True
+    """Nesterov's momentum, or the plain one."""
 
     lr: float = 0.1
     """Peak learning rate."""
@@ -108,7 +187,7 @@ class Optim:
     warmup_epochs: int = 5
     """Epochs of linear warm-up."""
     momentum: float = 0.9
-    """Nesterov momentum."""
+    """Momentum."""
     weight_decay: float = 5e-4
     """Coupled L2 on all parameters."""
     batch_size: int = 128

@@ -24,6 +24,7 @@ class Step:
     rate: float
     loss: float
     rows: np.ndarray  # training images of the batch, int [B]
+    counts: np.ndarray  # training images per class, int [C]
 
     def message(self):
         """In one line: what was not finite, where, on which images."""
@@ -85,10 +86,9 @@ def read(path):
         raise Mistake(f"{path} is not there; no step of the run diverged") from None
     except Exception as error:  # whatever a damaged archive raises
         raise Mistake(f"{path} is damaged ({type(error).__name__})") from error
-    rows = fields.pop("rows")
-    return Step(**{name: value.item() for name, value in fields.items()}, rows=rows), (
-        arrays
-    )
+    vectors = {name: fields.pop(name) for name in ("rows", "counts")}
+    scalars = {name: value.item() for name, value in fields.items()}
+    return Step(**scalars, **vectors), arrays
 
 
 def restored(arrays, like):

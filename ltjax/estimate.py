@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import backbone
+from ltjax import backbone, views
 from ltjax.losses import cross_entropy
 from ltjax.representation import epoch, schedule, step
 
@@ -64,7 +64,7 @@ def _step(config, shape, classes):
     """Seconds of a step and of compiling, how busy, and bytes besides the images."""
     optim = config.optim
     net = backbone.network(config.model, classes)
-    augmentation = backbone.augmentation(config.data.pad, config.data.flip)
+    augmentation = views.augmentation(config.data.pad, config.data.flip)
     tx = schedule.sgd(
         schedule.to_zero(optim.lr, 2, 1), optim.momentum, optim.weight_decay
     )

@@ -129,11 +129,12 @@ def _trained(net, prepare):
 def make_features(draw, net, prepare, batch_size, chunk):
     """Builds `features(weights, members, batch_stats, images) -> [M + 1, N, D]`.
 
-    `batch_size` is the most images at once; a CPU takes fewer.
+    They are what a linear classifier takes for the network's head, [M + 1, N, E, D] of
+    E experts. `batch_size` is the most images at once; a CPU takes fewer.
     """
 
     def apply(variables, images):
-        return net.features.apply(variables, prepare(images))
+        return net.head.inputs(net.features.apply(variables, prepare(images)))
 
     def features(weights, members, batch_stats, images):
         def variables(pair):

@@ -10,6 +10,7 @@ import types
 import typing
 
 from ltjax import config as configs
+from ltjax import relations
 from ltjax.mistake import Mistake
 
 # Fields, what makes a value right, and the same in words. NaN is never right, and None,
@@ -31,6 +32,9 @@ _LIMITS = (
             "data.largest",
             "data.test_per_class",
             "posterior.images",
+            "model.experts.count",
+            "model.experts.width",
+            "optim.mdcs.ramp_epochs",
         ),
         lambda value: value >= 1,
         "at least 1",
@@ -40,8 +44,17 @@ _LIMITS = (
     (("data.jitter",), lambda value: 0 <= value < 1, "0 or more, and below 1"),
     (("data.classes", "swa.rank"), lambda value: value >= 2, "at least 2"),
     (("model.frozen",), lambda value: 0 <= value <= 4, "in 0..4"),
+    (("data.rotate",), lambda value: 0 <= value <= 180, "in 0..180"),
+    (("model.experts.branch",), lambda value: value >= 1, "at least 1"),
     (
-        ("optim.warmup_epochs", "data.pad", "data.holdout", "data.workers"),
+        (
+            "optim.warmup_epochs",
+            "optim.ride.reweight_epoch",
+            "data.pad",
+            "data.holdout",
+            "data.workers",
+            "data.cutout",
+        ),
         lambda value: value >= 0,
         "0 or more",
     ),
@@ -52,16 +65,26 @@ _LIMITS = (
             "classifier.weight_decay",
             "classifier.tau",
             "checkpoint.every_seconds",
+            "optim.mdcs.consistency",
         ),
         lambda value: 0 <= value < math.inf,
         "0 or more, and finite",
     ),
     (
-        ("optim.lr", "swa.lr", "classifier.lr", "classifier.srepr.temperature"),
+        (
+            *("optim.lr", "optim.start_lr", "swa.lr", "classifier.lr"),
+            *("classifier.srepr.temperature", "model.scale"),
+        ),
         lambda value: 0 < value < math.inf,
         "above 0, and finite",
     ),
-    (("classifier.tau_norm",), math.isfinite, "finite"),
+    (("classifier.tau_norm", "optim.ride.diversity"), math.isfinite, "finite"),
+    (("optim.factor",), lambda value: 0 < value <= 1, "above 0 and at most 1"),
+    (
+        ("optim.mdcs.scales",),
+        lambda value: value and all(map(math.isfinite, value)),
+        "some finite numbers",
+    ),
     # Beyond, the weight of a head class is lost in float32.
     (("classifier.rho",), lambda value: 0 <= value <= 5, "in 0..5"),
     (
@@ -70,7 +93,7 @@ _LIMITS = (
         "1 (balanced) or more, and finite",
     ),
     (
-        ("optim.momentum", "classifier.momentum"),
+        ("optim.momentum", "optim.ride.reweight_factor", "classifier.momentum"),
         lambda value: 0 <= value < 1,
         "0 or more, and below 1",
     ),
@@ -81,6 +104,7 @@ _LIMITS = (
         "6n + 2: 8, 20, 32, 44, 56",
     ),
     # Further rows bound what would fill the memory, or take for ever to find out.
+    (("model.experts.count",), lambda value: value <= 100, "at most 100"),
     (("model.depth",), lambda value: value <= 1202, "at most 1202"),
     (
         ("optim.epochs", "classifier.epochs", "data.classes"),
@@ -100,6 +124,7 @@ _LIMITS = (
     (
         (
             "model.width",
+            "model.experts.width",
             "optim.batch_size",
             "posterior.batch_size",
             "posterior.images",
@@ -111,6 +136,7 @@ _LIMITS = (
             "data.test_per_class",
             "data.holdout",
             "data.pad",
+            "data.cutout",
         ),
         lambda value: value < 2**31,
         "below 2147483648",
@@ -152,6 +178,9 @@ _PLACES = {
 }
 
 
+# `int | None` is one kind of union, `Literal["a"] | None` the other.
+_UNIONS = (types.UnionType, typing.Union)
+
 _PATHS = {"folder": "folder of images", "csv": ".csv file"}
 
 
@@ -171,6 +200,7 @@ def check(config):
         )
     _check_data(config.data)
     _check_model(config.model)
+    relations.check(config)
 
 
 def _check_data(data):
@@ -228,7 +258,8 @@ def _check_stream(kind, data):
 
 def _check_model(model):
     small = model.name == "cifar_resnet"
-    for field in ("pretrained", "frozen") if small else ("depth", "width"):
+    only_small = "depth", "width", "shortcut", "init"
+    for field in ("pretrained", "frozen") if small else only_small:
         value = getattr(model, field)
         if value != getattr(configs.Model, field):
             readers = "no CIFAR ResNet reads" if small else "only a CIFAR ResNet reads"
@@ -257,7 +288,7 @@ def _fits(value, kind):
     parts = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
         return value in parts
-    if typing.get_origin(kind) is types.UnionType:
+    if typing.get_origin(kind) in _UNIONS:
         return any(_fits(value, part) for part in parts)
     if typing.get_origin(kind) is tuple:
         return isinstance(value, tuple) and all(_fits(item, parts[0]) for item in value)
@@ -270,7 +301,7 @@ def _words(kind):
     parts = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(repr(part) for part in parts)
-    if typing.get_origin(kind) is types.UnionType:
+    if typing.get_origin(kind) in _UNIONS:
         return " or ".join(_words(part) for part in parts)
     if typing.get_origin(kind) is tuple:
         return f"a tuple of {_words(parts[0])}"

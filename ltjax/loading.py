@@ -58,6 +58,9 @@ def load(settings, console=None):
         )
     if data.classes < 2:
         raise Mistake(f"{data.name} has {data.classes} class; it takes 2 to tell apart")
+    if settings.subset == "first":
+        rank = longtail.in_order(data.train.label, data.classes)
+        data = dataclasses.replace(data, train=data.train._replace(rank=rank))
     train = tailed(data.train, data.classes, settings)
     # A manifest tells of the whole set, before anything is held out.
     checked = manifest.check(

@@ -18,7 +18,8 @@ from ltjax.shelf import Shelf
 class Looks(NamedTuple):
     """Features of one backbone; member 0 is the mean, the others are draws.
 
-    All on one device, as heads are small; of streamed images in the host's memory.
+    Those of E experts are [..., E, D]. All on one device, as heads are small; of
+    streamed images in the host's memory.
     """
 
     plain: jax.Array  # [N, D], training images without augmentation, mean weights
@@ -60,7 +61,8 @@ def take(session, name, weights):
     if views is not None:
         # More would be the same again.
         data = session.config.data
-        augments = data.pad or data.flip or data.crop_area or data.jitter
+        names = "pad", "flip", "rotate", "policy", "cutout", "crop_area", "jitter"
+        augments = any(getattr(data, name) for name in names)
         views = min(views, session.config.classifier.epochs) if augments else 1
     shelf = Shelf(session, f"features/{name}")
     with progress.stage(session.console, f"features {name}", 3 + (views or 0)) as done:

@@ -108,7 +108,8 @@ def streamed(session, draw):
         for part in map(devices.local, parts):
             part = np.asarray(part)
             if bank is None:
-                bank = np.empty((len(part), len(images), part.shape[2]), part.dtype)
+                shape = len(part), len(images), *part.shape[2:]
+                bank = np.empty(shape, part.dtype)
             bank[:, done : done + part.shape[1]] = part
             done += part.shape[1]
         return bank

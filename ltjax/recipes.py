@@ -29,15 +29,81 @@ class Recipe(NamedTuple):
     draws: bool = False  # whether the loss looks beyond the mean, features[0]
     variants: tuple = ("",)  # names of its row; "" is the headline of a classifier
     averaged: bool = False  # whether its mean over the draws is a row, SWAG's
+    experts: tuple = ()  # the recipes of the experts it is made of, if of any
 
 
 def of_classifiers(settings, key, head, means, counts, has_draws):
     """A `Recipe` for each (classifier, variant) of a backbone, in the table's order.
 
-    `head` is the linear classifier of stage one, `means` what `ncm.init` makes of the
-    plain training images under the mean weights. `settings` is the `classifier` part of
-    a config. SRepr needs draws and is left out without them.
+    `head` is the linear classifier of stage one, `means` what `class_means` makes of
+    the plain training images under the mean weights. `settings` is the `classifier`
+    part of a config. SRepr needs draws and is left out without them. Of E experts,
+    where leaves of `head` and `means` have a leading axis E, they are `per_expert`.
     """
+    parts = settings, counts, has_draws
+    if head["kernel"].ndim == 2:
+        return _of_one(key, head, means, *parts)
+    experts = len(head["kernel"])
+    keys = jax.random.split(jax.random.clone(key), experts)
+    single = [
+        _of_one(key, *_at((head, means), expert), *parts)
+        for expert, key in enumerate(keys)
+    ]
+    return {row: per_expert([rows[row] for rows in single]) for row in single[0]}
+
+
+def none(head):
+    """The recipe of no re-training: the linear `head` of stage one, or E of them."""
+    if head["kernel"].ndim == 2:
+        return Recipe(head, linear.logits, averaged=True)
+    experts = range(len(head["kernel"]))
+    return per_expert([none(_at(head, expert)) for expert in experts])
+
+
+def class_means(features, labels, classes):
+    """What NCM learns of features [N, D], or of each expert's of features [N, E, D]."""
+    if features.ndim == 2:
+        return ncm.init(features, labels, classes)
+    return jax.vmap(ncm.init, (1, None, None))(features, labels, classes)
+
+
+def per_expert(recipes):
+    """The recipe of E experts, each with a classifier of its own: those of `recipes`.
+
+    Features are [..., E, D], leaves of the parameters have a leading axis E. Logits are
+    the mean over experts. The loss is the sum, so that each classifier learns as it
+    would alone.
+    """
+    first = recipes[0]
+
+    def logits(params, features):
+        every = [
+            recipe.logits(_at(params, expert), features[..., expert, :])
+            for expert, recipe in enumerate(recipes)
+        ]
+        return sum(every) / len(every)
+
+    def loss(params, features, labels):
+        return sum(
+            recipe.loss(_at(params, expert), features[..., expert, :], labels)
+            for expert, recipe in enumerate(recipes)
+        )
+
+    params = [recipe.params for recipe in recipes]
+    return first._replace(
+        params=jax.tree.map(lambda *leaves: jnp.stack(leaves), *params),
+        logits=logits,
+        loss=first.loss and loss,
+        experts=tuple(recipes),
+    )
+
+
+def _at(tree, expert):
+    return jax.tree.map(lambda leaf: leaf[expert], tree)
+
+
+def _of_one(key, head, means, settings, counts, has_draws):
+    """The recipes of one classifier of features [N, D]."""
     dim, classes = head["kernel"].shape
 
     def new_head():
@@ -50,7 +116,7 @@ def of_classifiers(settings, key, head, means, counts, has_draws):
     def seen_only(logits):
         return lambda params, z: logits(params, z) + unseen[None]
 
-    found = {("none", ""): Recipe(head, linear.logits, averaged=True)}
+    found = {("none", ""): none(head)}
     for method in settings.methods:
         if method == "crt":
             recipe = Recipe(

@@ -13,10 +13,9 @@ import numpy as np
 import optax
 import tyro
 
-from ltjax import backbone, divergence, folder
+from ltjax import backbone, divergence, folder, objective
 from ltjax import config as configs
 from ltjax.flags import documented
-from ltjax.losses import cross_entropy
 from ltjax.mistake import Mistake, exit_code
 from ltjax.representation import step
 from ltjax.streams import keys
@@ -47,8 +46,8 @@ def replayed(out):
         config = configs.of_record(record)
     except (OSError, KeyError, TypeError) as error:
         raise Mistake(f"{out / 'config.json'} is not a run's config") from error
-    classes = len(arrays["state/params/head/bias"])
-    net = backbone.network(config.model, classes)
+    net = backbone.network(config.model, len(found.counts))
+    loss = objective.of_config(config, found.counts, found.steps)
     tx = backbone.rule(config, found.backbone, found.steps).tx
     inputs, labels = arrays["input"], arrays["label"]
     variables = jax.eval_shape(net.init, jax.random.key(0), inputs[:1])
@@ -57,7 +56,7 @@ def replayed(out):
 
     @jax.jit
     def take(key, state, batch):
-        gradient = step.make_gradient(net.apply, cross_entropy)
+        gradient = step.make_gradient(net.apply, loss)
         grads, metrics, batch_stats = gradient(key, state, batch)
         updates, _ = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from ltjax import devices, recipes, scoring
-from ltjax.classifier import ncm, train
+from ltjax.classifier import train
 from ltjax.data import sampling
 from ltjax.mistake import Mistake
 from ltjax.recipes import label
@@ -35,7 +35,7 @@ def rows(session, name, head, looks):
         session.config.classifier,
         session.keys.head,
         head,
-        ncm.init(looks.plain, session.train["label"], len(counts)),
+        recipes.class_means(looks.plain, session.train["label"], len(counts)),
         counts,
         has_draws,
     )
@@ -47,8 +47,11 @@ def rows(session, name, head, looks):
 
     def add(backbone, classifier, variant, note):
         row = {"backbone": backbone, "classifier": classifier, "variant": variant}
-        found.append({**row, **note["figures"], "seconds": note["seconds"]})
         accuracy[label(*row.values())] = note["accuracy"]
+        row |= {**note["figures"], "seconds": note["seconds"]}
+        if "experts" in note and not variant:
+            row["experts"] = note["experts"]
+        found.append(row)
 
     shelf = Shelf(session, f"heads/{name}")
     with progress.stage(session.console, f"classify {name}", len(made)) as done:
@@ -108,13 +111,34 @@ def _row(session, row, recipe, looks, batches):
             session.test["label"],
             session.index.counts,
         )
+        alone = _alone(session, recipe, params, looks.test[:1])
     except Mistake as mistake:
         raise Mistake(f"{row}: {mistake}") from mistake
     seconds = time.monotonic() - begin
     note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
+    if alone:
+        note["experts"] = alone
     # Told before it is saved: a kill in between repeats the event, and loses none.
     session.writer.write({"event": "row", "row": row, "stage": "classifier", **note})
     return devices.whole(params), note
+
+
+def _alone(session, recipe, params, features):
+    """The figures of each expert alone, where the recipe is one of a headline row.
+
+    `features` [1, N, E, D].
+    """
+    found = []
+    for expert, single in enumerate(recipe.experts if recipe.averaged else ()):
+        own = jax.tree.map(lambda leaf, at=expert: leaf[at], params)
+        figures, _ = scoring.score(
+            scoring.one_pass(single.logits, own),
+            features[..., expert, :],
+            session.test["label"],
+            session.index.counts,
+        )
+        found.append(figures)
+    return found
 
 
 def batches_of(rule, settings, index):

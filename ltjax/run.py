@@ -33,9 +33,9 @@ from ltjax import (
     retraining,
     scoring,
     tracking,
+    views,
 )
 from ltjax import config as configs
-from ltjax.classifier import linear
 from ltjax.data import augment, order, pictures
 from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
@@ -74,6 +74,7 @@ def run(
     def read():
         limits.check(config)
         data = loading.load(config.data, console)
+        views.check(config, data)
         steps = check_steps(config, len(data.train.label))
         shape = data.train.image.shape[1:]
         start = backbone.start(config.model, shape[-1])
@@ -145,7 +146,8 @@ def _stages(config, out, console, data, start, made_of, stopping, track):
             train=on_device(data.train),
             test=on_device(data.test),
             index=index,
-            augment=_augmentation(config.data),
+            augment=views.weak(config),
+            seen=views.of_training(config),
             normalise=lambda images: augment.normalise(images, mean, std),
             pretrained=start,
             writer=writer,
@@ -173,6 +175,7 @@ def _stages(config, out, console, data, start, made_of, stopping, track):
         "seed": config.seed,
         "rows": rows,
         "seconds": folder.seconds_per_stage(out),
+        **_cost(config, start, data),
         **({"changes": accepted} if accepted else {}),
     }
 
@@ -206,6 +209,14 @@ def page_made(out, images):
     return f"a page about it is {out / page.FILE}"
 
 
+def _cost(config, start, data):
+    """What an image costs a network of several experts: {"cost": ...}, or nothing."""
+    if config.model.experts.count is None:
+        return {}
+    found = backbone.cost(config.model, data.classes, start, data.train.image.shape[1:])
+    return {"cost": {"experts": config.model.experts.count, **found}}
+
+
 def stages(session):
     """Every row of the table, what is known of each class, and `Predicted` by row."""
     rows, accuracy = [], {}
@@ -214,7 +225,7 @@ def stages(session):
         # What is tested: the last weights of the SGD run, the mean of the SWA run.
         weights = posterior if name == "swa" else state.params
         params = posterior.mean if name == "swa" else state.params
-        head = devices.local(params["head"])
+        head = devices.local(session.net.head.linear(params["head"]))
         seen = looks.take(session, name, weights)
         found, accuracies, made = retraining.rows(session, name, head, seen)
         rows += found
@@ -239,13 +250,6 @@ def stages(session):
         if coverage:
             per_class["coverage"] = {"row": row, **coverage}
     return rows, per_class, predicted
-
-
-def _augmentation(data):
-    """What the device does to images in training: nothing to streamed ones."""
-    if data.stream:  # they come augmented
-        return backbone.augmentation(0, False)
-    return backbone.augmentation(data.pad, data.flip)
 
 
 def on_device(split):
@@ -281,10 +285,11 @@ def check_steps(config, images):
 def dispersion_per_class(head, features, data):
     """How far the draws disagree, as the mean over each class's test images.
 
-    `features` [M, N, D]; probabilities are those of the raw logits of the stage-one
-    `head`. Three lists [C], None for a class without test images.
+    `features` [M, N, D], or [M, N, E, D] of experts; probabilities are those of the raw
+    logits of the stage-one `head`. Three lists [C], None for a class without test
+    images.
     """
-    probs = jax.nn.softmax(linear.logits(head, features))
+    probs = jax.nn.softmax(recipes.none(head).logits(head, features))
     per_image = {
         "representation": dispersion.representation(features),
         "relative": dispersion.relative(features),

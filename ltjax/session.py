@@ -29,7 +29,8 @@ class Session:
     train: dict  # `image` and `label` of the training split, on the device if resident
     test: dict  # the same of the test split
     index: ClassIndex
-    augment: Callable  # (key, images uint8) -> images uint8
+    augment: Callable  # (key, images uint8) -> images uint8, in stage two
+    seen: Callable  # the same in stage one, where there may be two views of each
     normalise: Callable  # images uint8 -> float32
     pretrained: Pretrained
     writer: Writer

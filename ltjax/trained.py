@@ -9,13 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from ltjax import adoption, checkpoint, retraining, streams
-from ltjax.classifier import ncm
 from ltjax.config import Config
 from ltjax.data import order
 from ltjax.data.dataset import Dataset
 from ltjax.data.order import ClassIndex
 from ltjax.mistake import Mistake
-from ltjax.recipes import label, of_classifiers
+from ltjax.recipes import class_means, label, of_classifiers
 from ltjax.streams import Keys
 
 
@@ -60,7 +59,7 @@ def recipes(stored, settings):
         settings,
         stored.keys.head,
         stored.head,
-        ncm.init(stored.plain, stored.data.train.label, stored.data.classes),
+        class_means(stored.plain, stored.data.train.label, stored.data.classes),
         stored.index.counts,
         has_draws=len(stored.test) > 1,
     )

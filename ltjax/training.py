@@ -127,6 +127,7 @@ def _refuse(session, parts, number, piece):
         rate=float(parts.rate(at)),
         loss=float(piece.history["loss"][-1]),
         rows=rows,
+        counts=session.index.counts,
     )
     # Each step has its own key, and so has what is recomputed of it.
     key = jax.random.fold_in(session.keys.prepare, state.step)

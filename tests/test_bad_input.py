@@ -476,6 +476,21 @@ FLAGS = (
         "--data.manifest cifar100_lt_if100",
         "there are 3 classes, the manifest says 100; --data.allow-mismatch True goes",
     ),
+    (
+        "a loss of experts without any",
+        "--optim.loss ride",
+        "optim.loss is 'ride', a loss of several experts; model.experts.count is None",
+    ),
+    (
+        "no experts",
+        "--model.experts.count 0",
+        "model.experts.count is 0; it must be at",
+    ),
+    (
+        "more experts than priors",
+        "--model.experts.count 4 --optim.loss mdcs",
+        "optim.mdcs.scales is (-0.5, 1.0, 2.5); it must have one number for each of",
+    ),
     ("a path as name", "--name a/b", "name is 'a/b'; it must be the name of a folder"),
     ("a long name", f"--name {LONG}", "it must be at most 200 bytes long"),
     (
@@ -878,6 +893,13 @@ ROWS = (
         (),
         "main --config weights.py --model.name resnet10 --model.frozen 5",
         "model.frozen is 5; it must be in 0..4",
+    ),
+    Row(
+        "a rotation of streamed images",
+        photos(*(f"p/{name}/{i}.png" for name in "ab" for i in range(9))),
+        "main --config mine.py --data.source folder --data.path p --data.train None "
+        "--data.test None --data.stream True --data.test-per-class 1 --data.rotate 15",
+        "data.rotate is 15.0; it changes images that are held in memory",
     ),
     Row(
         "a run of another config",

@@ -86,6 +86,15 @@ def ranks(labels, classes, seed=0):
     return rank
 
 
+def in_order(labels, classes):
+    """The position of every row in its class, int [N], from 0: no draw at all."""
+    found = class_counts(labels, classes)
+    rank = np.empty(len(labels), np.int64)
+    for rows in np.split(np.argsort(labels, kind="stable"), np.cumsum(found)[:-1]):
+        rank[rows] = np.arange(len(rows))
+    return rank
+
+
 def _first_ranked(labels, rank, counts):
     """Rows of rank below their class's count, class after class, by rank."""
     labels = np.asarray(labels)

@@ -1,4 +1,11 @@
-"""Heads: features [..., D] to logits [..., C]."""
+"""Heads: features [..., D] to logits [..., C].
+
+Each is a linear classifier of something: `linear(params)` gives that classifier's
+kernel and bias, `inputs(features)` what it takes, so that whatever re-trains a linear
+classifier can go on from any head.
+"""
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +27,16 @@ class Linear(nn.Module):
         logits = features @ kernel
         return logits + jnp.broadcast_to(bias, logits.shape)
 
+    @nn.nowrap
+    def linear(self, params):
+        """The parameters as they are."""
+        return params
+
+    @nn.nowrap
+    def inputs(self, features):
+        """The features as they are."""
+        return features
+
 
 class Cosine(nn.Module):
     """Logits = scale * cosine of the angle between features and a class's column.
@@ -37,6 +54,22 @@ class Cosine(nn.Module):
         dim = features.shape[-1]
         kernel = self.param("kernel", _columns, (dim, self.classes))
         return self.scale * (_unit(features, -1) @ _unit(kernel, 0))
+
+    @nn.nowrap
+    def linear(self, params):
+        """Kernel and bias of the linear classifier of `inputs`: the same logits.
+
+        Those of several experts have a leading axis E, as the parameters have.
+        """
+        kernel = params["kernel"]
+        length = self.scale / math.sqrt(kernel.shape[-2])
+        bias = jnp.zeros((*kernel.shape[:-2], self.classes))
+        return {"kernel": length * _unit(kernel, -2), "bias": bias}
+
+    @nn.nowrap
+    def inputs(self, features):
+        """Features [..., D] scaled to length sqrt(D), where their mean square is 1."""
+        return math.sqrt(features.shape[-1]) * _unit(features, -1)
 
 
 def per_expert(head):

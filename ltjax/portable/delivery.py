@@ -1,5 +1,6 @@
 """The story of an export: a row of a run, written, read back, and told."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -53,6 +54,8 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
         say(f"{run} has no {rows.HEADLINE}; {row} is exported")
     # What others compute with, whatever the run did.
     opened = finished.read(run, row.backbone, dtype="float32")
+    if {"safetensors", "npz"} & set(kinds):
+        tensors.check_network(opened.config.model)
     about = _about(opened, row, figures)
     with folder.writable(out):
         part = Path(f"{os.path.abspath(out)}.part")
@@ -123,6 +126,9 @@ def _about(run, row, figures):
     if model.name == "cifar_resnet":
         shape |= {"depth": model.depth, "width": model.width}
         architecture = f"CIFAR ResNet-{model.depth}"
+    if model.experts.count is not None:
+        shape["experts"] = dataclasses.asdict(model.experts)
+        architecture += f" of {model.experts.count} experts"
     sessions = folder.read_json(run.out / "versions.json")
     return {
         "name": data["name"],

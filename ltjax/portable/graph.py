@@ -31,6 +31,7 @@ def forward(run, row_logits, params):
 
     def apply(images):
         features = run.net.features.apply(variables, run.prepare(images))
+        features = run.net.head.inputs(features)
         found = row_logits(params, features)
         return found, jax.nn.softmax(found)
 

@@ -24,6 +24,19 @@ def check(row):
         )
 
 
+def check_network(model):
+    """Raises `Mistake` for a `model` config whose network is more than stages in a row.
+
+    Its features have to go into the linear layer as they are.
+    """
+    for name, value in (("head", model.head), ("experts.count", model.experts.count)):
+        if value not in ("linear", None):
+            raise Mistake(
+                f"model.{name} is {value!r}; safetensors and npz hold networks of one "
+                "linear layer after the features, --to onnx holds it as it is"
+            )
+
+
 def affine(logits, params, dim):
     """The linear layer {"kernel" [D, C], "bias" [C]} that equals an affine classifier.
 

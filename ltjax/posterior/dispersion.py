@@ -10,13 +10,13 @@ import jax.numpy as jnp
 def representation(features):
     """Spread of the members' features: mean_m |z_m - mean_m z_m|^2. [M, N, D] -> [N].
 
-    Exactly 0 where all members agree.
+    Exactly 0 where all members agree. Of experts [M, N, E, D], theirs are one vector.
 
     >>> from ltjax.posterior import dispersion
     >>> dispersion.representation([[[1.0, 0.0], [1.0, 1.0]], [[3.0, 0.0], [1.0, 1.0]]])
     Array([1., 0.], dtype=float32)
     """
-    features = jnp.asarray(features, jnp.float32)
+    features = _flat(features)
     # From the first member on: equal members then differ by exactly nothing, which a
     # rounded mean of them need not, and a common shift of all members cancels.
     offsets = features - features[:1]
@@ -31,7 +31,7 @@ def relative(features):
     >>> dispersion.relative([[[1.0, 0.0]], [[3.0, 0.0]]])
     Array([0.25], dtype=float32)
     """
-    features = jnp.asarray(features, jnp.float32)
+    features = _flat(features)
     spread = representation(features)
     length = (features.mean(0) ** 2).sum(-1)
     agree = spread == 0
@@ -46,3 +46,9 @@ def probability(probs):
     Array([0.5], dtype=float32)
     """
     return representation(probs)
+
+
+def _flat(features):
+    """In float32, the experts' features of an input as one vector."""
+    features = jnp.asarray(features, jnp.float32)
+    return features.reshape(*features.shape[:2], -1)

@@ -107,6 +107,12 @@ def notes(results):
         yield "mean ± standard deviation over the seeds (squares over n - 1)"
     if any(row["backbone"] == "swag" for row in results["rows"]):
         yield "SWAG: the mean of many passes, one for each draw"
+    if "cost" in results:
+        cost = results["cost"]
+        yield (
+            f"mean of {cost['experts']} experts (alone: results.json); "
+            f"{cost['parameters'] / 1e6:.3g} M weights, {cost['macs'] / 1e6:.4g} M MACs"
+        )
     if any(row["variant"] == "b" for row in results["rows"]):
         yield "SRepr (b): not distilled; SRepr (c-...): the other distillation"
 

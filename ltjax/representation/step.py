@@ -28,13 +28,19 @@ def init(variables, tx):
     )
 
 
-def make_gradient(apply, loss, axis_name=None):
+def per_example(loss):
+    """The objective of a `loss(logits, labels)` that gives one number per example."""
+    return lambda logits, labels, step: (loss(logits, labels).mean(), logits)
+
+
+def make_gradient(apply, objective, axis_name=None):
     """Builds a pure `gradient(key, state, batch) -> (grads, metrics, batch_stats)`.
 
     `apply(variables, image, train=True, rngs=..., mutable=["batch_stats"])` returns
     logits and the updated statistics, as a Linen module's `apply` does.
-    `loss(logits, labels)` returns one number per example. Metrics are scalars of the
-    weights as they are: `loss` and `accuracy` (fraction).
+    `objective(logits, labels, step)` returns the loss of the batch, a scalar, and the
+    logits [B, C] that are judged; `step` counts the steps before it. Metrics are
+    scalars of the weights as they are: `loss` and `accuracy` (fraction).
 
     Under `pmap` or `shard_map`, `axis_name` averages gradients, statistics and metrics
     over that axis; for the same result as one large batch the model's batch norm has to
@@ -44,7 +50,7 @@ def make_gradient(apply, loss, axis_name=None):
     def average(tree):
         return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
-    def objective(params, batch_stats, batch, key):
+    def value_of(params, batch_stats, batch, step, key):
         variables = {"params": params, "batch_stats": batch_stats}
         logits, updated = apply(
             variables,
@@ -53,16 +59,20 @@ def make_gradient(apply, loss, axis_name=None):
             rngs={"dropout": key},
             mutable=["batch_stats"],
         )
-        value = loss(logits, batch["label"]).mean()
-        accuracy = (logits.argmax(-1) == batch["label"]).mean()
+        value, judged = objective(logits, batch["label"], step)
+        accuracy = (judged.argmax(-1) == batch["label"]).mean()
         # Averaged before the gradient is taken too: `shard_map` sums the gradients of
         # weights that all devices share, and the average of a sum is that sum.
         metrics = average({"loss": value, "accuracy": accuracy})
         return metrics["loss"], (metrics, updated.get("batch_stats", {}))
 
     def gradient(key, state, batch):
-        grads, (metrics, batch_stats) = jax.grad(objective, has_aux=True)(
-            state.params, state.batch_stats, batch, jax.random.fold_in(key, state.step)
+        grads, (metrics, batch_stats) = jax.grad(value_of, has_aux=True)(
+            state.params,
+            state.batch_stats,
+            batch,
+            state.step,
+            jax.random.fold_in(key, state.step),
         )
         grads, batch_stats = average((grads, batch_stats))
         return grads, metrics, batch_stats
@@ -71,13 +81,21 @@ def make_gradient(apply, loss, axis_name=None):
 
 
 def make_step(apply, loss, tx, axis_name=None):
-    """Builds a pure `step(key, state, batch) -> (state, metrics)`.
+    """Builds a pure `step(key, state, batch) -> (state, metrics)`, see `of_gradient`.
 
-    The arguments and metrics are those of `make_gradient`, and the metric `finite`:
-    whether loss, gradient, new weights and statistics all are. Where they are not, the
-    step is not taken: the state stays as it was, its number too.
+    `loss(logits, labels)` returns one number per example; `apply` and `axis_name` are
+    those of `make_gradient`.
     """
-    gradient = make_gradient(apply, loss, axis_name)
+    return of_gradient(make_gradient(apply, per_example(loss), axis_name), tx)
+
+
+def of_gradient(gradient, tx):
+    """Builds a pure `step(key, state, batch) -> (state, metrics)` of a `make_gradient`.
+
+    To its metrics comes `finite`: whether loss, gradient, new weights and statistics
+    all are. Where they are not, the step is not taken: the state stays as it was, its
+    number too.
+    """
 
     def step(key, state, batch):
         grads, metrics, batch_stats = gradient(key, state, batch)

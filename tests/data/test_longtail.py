@@ -425,3 +425,9 @@ def test_mistakes(call, words):
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+def test_without_a_draw_the_first_images_of_a_class_are_kept():
+    labels = np.array([2, 0, 1, 1, 0, 2, 2, 0])
+    rank = longtail.in_order(labels, 3)
+    np.testing.assert_array_equal(rank, [0, 0, 0, 1, 1, 1, 2, 2])

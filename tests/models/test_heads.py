@@ -91,3 +91,32 @@ def test_heads_take_leading_axes():
     linear = Linear(3).init(jax.random.key(0), FEATURES)
     assert Linear(3).apply(linear, members).shape == (2, 7, 3)
     assert cosine(members, KERNEL).shape == (2, 7, 3)
+
+
+def test_a_cosine_head_is_a_linear_one_of_features_of_one_length():
+    features = 1e3 * FEATURES
+    features[2] = 0
+    head = Cosine(3, 20.0)
+    params = head.linear({"kernel": KERNEL})
+    inputs = head.inputs(features)
+    np.testing.assert_allclose(np.square(inputs).mean(1)[:2], 1, rtol=1e-5)
+    np.testing.assert_array_equal(params["bias"], 0)
+    found = inputs @ params["kernel"] + params["bias"][None]
+    # A logit is a sum of five products of up to 20.
+    np.testing.assert_allclose(found, cosine(features, KERNEL, 20.0), atol=1e-5)
+
+
+def test_so_is_one_for_each_expert():
+    features = RNG.normal(size=(7, 2, 5)).astype(np.float32)
+    head = per_expert(Cosine)(3, 20.0)
+    variables = head.init(jax.random.key(0), features)
+    params, inputs = head.linear(variables["params"]), head.inputs(features)
+    assert jax.tree.map(jnp.shape, params) == {"kernel": (2, 5, 3), "bias": (2, 3)}
+    found = np.einsum("bed,edc->bec", inputs, params["kernel"])
+    np.testing.assert_allclose(found, head.apply(variables, features), atol=1e-5)
+
+
+def test_a_linear_head_is_itself():
+    head, params = Linear(3), {"kernel": KERNEL, "bias": np.zeros(3)}
+    assert head.linear(params) is params
+    assert head.inputs(FEATURES) is FEATURES

@@ -83,3 +83,9 @@ def test_slopes_are_finite_also_where_members_agree(features):
     features[:, 1] = 0
     slope = jax.grad(lambda z: dispersion.relative(z).sum())(features)
     assert np.isfinite(slope).all()
+
+
+def test_the_features_of_experts_are_one_vector(features):
+    experts = features.reshape(*features.shape[:2], 2, 3)
+    for spread in (dispersion.representation, dispersion.relative):
+        np.testing.assert_array_equal(spread(experts), spread(features))

@@ -154,12 +154,26 @@ def test_a_step_that_is_not_finite_is_not_taken(what):
     variables = {"params": {"w": np.float32(1)}, "batch_stats": {"s": np.float32(2)}}
     state = step.init(variables, tx)
     batch = {"image": np.zeros((1, 1)), "label": np.zeros(1, int)}
-    grads, metrics, stats = step.make_gradient(apply, lambda logits, _: logits)(
-        KEY, state, batch
-    )
+    objective = step.per_example(lambda logits, _: logits)
+    grads, metrics, stats = step.make_gradient(apply, objective)(KEY, state, batch)
     assert np.isfinite(metrics["loss"]) == (what != "loss")
     assert np.isfinite(grads["w"]) == (what != "gradient")
     assert np.isfinite(stats["s"]) == (what != "statistics")
     after, metrics = advance(KEY, state, batch)
     assert not metrics["finite"]
     chex.assert_trees_all_equal(after, state)
+
+
+def test_an_objective_sees_the_step_and_says_which_logits_are_judged():
+    """Here the step is the loss, and what is judged is always right."""
+    labels = BATCHES[0]["label"]
+
+    def objective(logits, labels, step):
+        return step + 0 * logits.sum(), jax.nn.one_hot(labels, 3)
+
+    tx = optax.sgd(0.1)
+    advance = jax.jit(step.of_gradient(step.make_gradient(perceptron, objective), tx))
+    state = step.init({"params": PARAMS}, tx)
+    for number in range(3):
+        state, metrics = advance(KEY, state, {**BATCHES[0], "label": labels})
+        assert (metrics["loss"], metrics["accuracy"]) == (number, 1)

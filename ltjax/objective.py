@@ -1,0 +1,81 @@
+"""What stage one minimises: the loss that a config names, of the batch at a step.
+
+An objective is that of `representation.step.make_gradient`. The logits that are judged
+are the mean over experts.
+"""
+
+import jax.numpy as jnp
+
+from ltjax.losses import cross_entropy, experts
+from ltjax.representation import step
+
+
+def of_config(config, counts, steps):
+    """The objective of a config for images per class `counts` [C], `steps` an epoch.
+
+    That of MDCS takes logits [2 B, E, C]: of the weak views, then of the strong ones.
+    """
+    optim = config.optim
+    if config.model.experts.count is None:
+        return step.per_example(cross_entropy)
+    match optim.loss:
+        case "cross_entropy":
+            return _whole(lambda logits, labels, epoch: _summed(logits, labels))
+        case "ride":
+            chosen = optim.ride
+
+            def ride(logits, labels, epoch):
+                return experts.ride(
+                    logits,
+                    labels,
+                    counts,
+                    epoch,
+                    diversity=chosen.diversity,
+                    reweight_factor=chosen.reweight_factor,
+                    reweight_epoch=chosen.reweight_epoch,
+                )
+
+            return _whole(ride, steps)
+        case "shike":
+            detached = optim.shike.detached
+            return _whole(
+                lambda logits, labels, epoch: experts.shike(
+                    logits, labels, detached=detached
+                )
+            )
+        case "mdcs":
+            return _of_two_views(optim.mdcs, counts, steps)
+    raise ValueError(f"loss is {optim.loss!r}, which is none of optim.loss")
+
+
+def _whole(loss, steps=1):
+    """The objective of `loss(logits, labels, epoch)`, epochs counted from 1."""
+
+    def objective(logits, labels, step):
+        return loss(logits, labels, step // steps + 1), logits.mean(1)
+
+    return objective
+
+
+def _of_two_views(chosen, counts, steps):
+    def objective(logits, labels, step):
+        weak, strong = jnp.split(logits, 2)
+        loss = experts.mdcs(
+            weak,
+            strong,
+            labels,
+            counts,
+            step // steps + 1,
+            scales=chosen.scales,
+            consistency=chosen.consistency,
+            ramp_epochs=chosen.ramp_epochs,
+        )
+        return loss, weak.mean(1)
+
+    return objective
+
+
+def _summed(logits, labels):
+    """Cross entropy, summed over experts, its mean over images."""
+    every = jnp.broadcast_to(labels[:, None], logits.shape[:2])
+    return cross_entropy(logits, every).sum(1).mean()

@@ -1,0 +1,196 @@
+"""A run of several experts from images to a table, and opened again."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from tiny import Place, quiet
+
+from ltjax import (
+    backbone,
+    checkpoint,
+    divergence,
+    finished,
+    objective,
+    replay,
+    retraining,
+    scoring,
+    trained,
+)
+from ltjax.config import Classifier, Experts, Mdcs, Model, Optim
+from ltjax.loading import load
+from ltjax.mistake import Mistake
+from ltjax.portable import graph, tensors
+from ltjax.report.table import table
+from ltjax.representation import step
+from ltjax.run import run
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+CLASSIFIER = Classifier(methods=("la", "srepr"), epochs=1, batch_size=16, views=1)
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory, compiled_once):
+    """MDCS, whose two views take every path that the other losses do, and more."""
+    return Place(
+        tmp_path_factory.mktemp("experts"),
+        model=Model(
+            depth=8, width=4, head="cosine", experts=Experts(count=2, branch=3)
+        ),
+        optim=Optim(
+            epochs=3,
+            warmup_epochs=1,
+            batch_size=16,
+            loss="mdcs",
+            mdcs=Mdcs(scales=(0.0, 2.0)),
+        ),
+        classifier=CLASSIFIER,
+    )
+
+
+def test_rows_are_those_of_the_ensemble(experts):
+    rows = experts.results["rows"]
+    names = [(row["backbone"], row["classifier"], row["variant"]) for row in rows]
+    forms = ("", "c-mean", "b", "c-dirichlet")
+    assert names == [
+        *(("sgd", name, "") for name in ("none", "la")),
+        *(("swa", name, "") for name in ("none", "la")),
+        *(("swa", "srepr", form) for form in forms),
+        *(("swag", name, "") for name in ("none", "la", "srepr")),
+    ]
+    assert all(np.isfinite(row["nll"]) for row in rows)
+
+
+def test_headline_rows_tell_each_expert_alone(experts):
+    z = finished.test_features(finished.read(experts.out, "swa"))
+    labels = load(experts.config.data).test.label
+    rows = experts.results["rows"]
+    told = [row for row in rows if "experts" in row]
+    assert [(row["backbone"], row["classifier"]) for row in told] == [
+        *(("sgd", "none"), ("sgd", "la")),
+        *(("swa", "none"), ("swa", "la"), ("swa", "srepr")),
+    ]
+    assert all(row["variant"] == "" for row in told)
+    params = jax.tree.map(np.asarray, trained.head(experts.out, "swa", "swa-la"))
+    z = np.asarray(z)
+    (row,) = (r for r in told if (r["backbone"], r["classifier"]) == ("swa", "la"))
+    for expert, figures in enumerate(row["experts"]):
+        kernel, bias = params["kernel"][expert], params["bias"][expert]
+        logits = np.float64(z[0, :, expert]) @ kernel + bias
+        right = (logits.argmax(1) == labels).mean()
+        np.testing.assert_allclose(figures["acc"]["all"], 100 * right, rtol=1e-6)
+        log_probs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+        nll = -log_probs[np.arange(len(labels)), labels].mean()
+        np.testing.assert_allclose(figures["nll"], nll, rtol=1e-5)
+
+
+def test_the_cost_of_an_image_is_told(experts):
+    run = finished.read(experts.out, "sgd")
+    state, _ = checkpoint.load_as_saved(trained.newest(experts.out, "sgd"))
+    sizes = [leaf.size for leaf in jax.tree.leaves(state["params"])]
+    cost = experts.results["cost"]
+    assert (cost["experts"], cost["parameters"]) == (2, sum(sizes))
+    assert cost["macs"] > 0
+    shown = str(table(experts.results).caption)
+    assert "mean of 2 experts (alone: results.json); 0.00" in shown
+    assert max(map(len, shown.splitlines())) <= 77
+    assert run.net.features.branches[0].first == 3
+
+
+def test_it_sees_images_again_as_it_did(experts):
+    """And the linear heads of what it sees have the logits of the cosine ones."""
+    run = finished.read(experts.out)
+    images = load(experts.config.data).test.image
+    seen = finished.features(run, 2)(images)
+    assert seen.shape == (3, len(images), 2, 16)
+    np.testing.assert_allclose((seen**2).mean(-1), 1, rtol=1e-5)
+    # Batches are of other sizes than in the run, on one device instead of two.
+    np.testing.assert_allclose(seen, finished.test_features(run), atol=1e-4)
+    stats = jax.tree.map(lambda leaf: leaf[0], run.batch_stats)
+    variables = {"params": run.weights.mean, "batch_stats": {"features": stats}}
+    wanted = jax.jit(run.net.apply)(variables, run.prepare(images)).mean(1)
+    found = finished.classifier(run, "none")(seen)
+    np.testing.assert_allclose(found, jax.nn.log_softmax(wanted), atol=1e-4)
+    # So has what is exported as a graph.
+    forward = graph.forward(run, *finished.head(run, "none", ""))
+    np.testing.assert_allclose(jax.jit(forward)(images)[0], wanted, atol=1e-4)
+
+
+def test_it_does_not_leave_as_tensors(experts):
+    message = "model.head is 'cosine'; safetensors and npz hold networks of one linear"
+    with pytest.raises(Mistake, match=message):
+        tensors.check_network(experts.config.model)
+    tensors.check_network(Model())
+    with pytest.raises(Mistake, match=r"experts\.count is 2; safetensors and npz"):
+        tensors.check_network(Model(experts=Experts(count=2)))
+
+
+def test_rows_and_heads_come_out_again(experts):
+    stored = trained.backbone(
+        experts.out, "swa", experts.config, load(experts.config.data)
+    )
+    made = trained.recipes(stored, CLASSIFIER)
+    labels, counts = stored.data.test.label, stored.index.counts
+    for row in experts.results["rows"]:
+        name = row["classifier"], row["variant"]
+        if row["backbone"] != "swa" or name not in made:
+            continue
+        log_probs = scoring.one_pass(made[name].logits, trained.params(stored, *name))
+        figures, _ = scoring.score(log_probs, stored.test[:1], labels, counts)
+        assert figures == {key: row[key] for key in figures}
+    recipe = made["la", ""]
+    again = retraining.fit(
+        recipe,
+        CLASSIFIER,
+        stored.keys.head_order,
+        trained.views(stored),
+        stored.data.train.label,
+        jax.jit(retraining.batches_of("instance", CLASSIFIER, stored.index)),
+        lambda *_: None,
+    )
+    jax.tree.map(np.testing.assert_array_equal, again, trained.params(stored, "la", ""))
+
+
+def test_the_spread_of_draws_is_told_of_all_experts(experts):
+    found = experts.read("classes.json")["dispersion"]
+    z = finished.test_features(finished.read(experts.out))[1:]
+    labels = load(experts.config.data).test.label
+    flat = np.float64(z).reshape(*z.shape[:2], -1)
+    spread = ((flat - flat.mean(0)) ** 2).sum(-1).mean(0)
+    wanted = [spread[labels == c].mean() for c in range(len(found["representation"]))]
+    np.testing.assert_allclose(found["representation"], wanted, rtol=1e-4)
+
+
+def test_a_refused_step_can_be_replayed(experts, tmp_path, capsys):
+    """Its loss, of both views, is worked out from what the file has."""
+    config, counts = experts.config, np.array([24, 13, 7, 4])
+    net = finished.read(experts.out).net
+    images = np.random.default_rng(0).normal(size=(8, 8, 8, 1)).astype(np.float32)
+    labels = np.arange(4)
+    variables = net.init(jax.random.key(0), images)
+    state = step.init(variables, backbone.rule(config, "sgd", 3).tx)
+    found = divergence.Step(
+        backbone="sgd",
+        step=0,
+        steps=3,
+        rate=0.1,
+        loss=7.0,
+        rows=np.arange(4),
+        counts=counts,
+    )
+    divergence.write(tmp_path / divergence.FILE, found, state, images, labels)
+    shutil.copy(experts.out / "config.json", tmp_path)
+    assert replay.main([str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    logits, _ = net.apply(variables, images, train=True, mutable=["batch_stats"])
+    wanted, _ = objective.of_config(config, counts, 3)(logits, labels, 0)
+    (line,) = (line for line in lines if line.startswith("loss"))
+    assert line.endswith(", was 7")
+    told = float(line.split()[1].rstrip(","))
+    np.testing.assert_allclose(told, wanted, rtol=1e-4)  # six digits are printed
+
+
+def test_the_finished_run_is_told_again(experts):
+    assert run(experts.config, experts.out, quiet()) == experts.results

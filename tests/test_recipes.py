@@ -1,0 +1,111 @@
+"""Rows of a network of several experts: each classifier is that of the expert alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ltjax import recipes
+from ltjax.classifier import ncm, train
+from ltjax.config import Classifier, Srepr
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
+RNG = np.random.default_rng(0)
+EXPERTS, CLASSES, DIM = 2, 3, 5
+COUNTS = np.array([12, 5, 3])
+LABELS = np.repeat(np.arange(CLASSES), COUNTS)
+N = len(LABELS)
+FEATURES = RNG.normal(size=(3, N, EXPERTS, DIM)).astype(np.float32)  # mean, 2 draws
+FEATURES += np.eye(CLASSES, DIM)[LABELS][None, :, None].astype(np.float32)
+HEAD = {
+    "kernel": RNG.normal(size=(EXPERTS, DIM, CLASSES)).astype(np.float32),
+    "bias": RNG.normal(size=(EXPERTS, CLASSES)).astype(np.float32),
+}
+SETTINGS = Classifier(srepr=Srepr(head="stage_one"))
+
+
+def at(tree, expert):
+    return jax.tree.map(lambda leaf: leaf[expert], tree)
+
+
+@pytest.fixture(scope="module")
+def made():
+    means = recipes.class_means(FEATURES[0], LABELS, CLASSES)
+    return recipes.of_classifiers(
+        SETTINGS, jax.random.key(0), HEAD, means, COUNTS, has_draws=True
+    )
+
+
+def alone(expert):
+    """The recipes of one expert's features and head, made as of an ordinary network."""
+    means = ncm.init(FEATURES[0, :, expert], LABELS, CLASSES)
+    return recipes.of_classifiers(
+        SETTINGS, jax.random.key(0), at(HEAD, expert), means, COUNTS, has_draws=True
+    )
+
+
+def test_rows_are_those_of_an_ordinary_network(made):
+    one = alone(0)
+    assert made.keys() == one.keys()
+    for name, recipe in made.items():
+        assert len(recipe.experts) == EXPERTS
+        assert (recipe.loss is None) == (one[name].loss is None)
+        assert recipe[3:7] == one[name][3:7]
+
+
+def test_logits_are_the_mean_over_experts(made):
+    for name, recipe in made.items():
+        wanted = np.mean(
+            [
+                alone(expert)[name].logits(
+                    at(recipe.params, expert), FEATURES[0, :, expert]
+                )
+                for expert in range(EXPERTS)
+            ],
+            axis=0,
+        )
+        found = recipe.logits(recipe.params, FEATURES[0])
+        assert found.shape == (N, CLASSES)
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_new_heads_of_experts_differ(made):
+    kernel = made["la", ""].params["kernel"]
+    assert kernel.shape == (EXPERTS, DIM, CLASSES)
+    assert np.abs(kernel[0] - kernel[1]).max() > 0.1
+
+
+def test_every_classifier_learns_as_it_would_alone(made):
+    """Of a sum over experts, each one's gradient is its own."""
+    rows = jnp.arange(N).reshape(2, -1)
+    tx = optax.chain(optax.add_decayed_weights(1e-2), optax.sgd(0.1, momentum=0.9))
+
+    def fitted(recipe, params, features):
+        return train.fit(
+            params, recipe.loss, tx, lambda epoch: features, LABELS, lambda _: rows, 2
+        )
+
+    trained = {name: recipe for name, recipe in made.items() if recipe.loss}
+    assert len(trained) == 7
+    for name, recipe in trained.items():
+        together = fitted(recipe, recipe.params, FEATURES)
+        for expert in range(EXPERTS):
+            start = at(recipe.params, expert)
+            own = fitted(alone(expert)[name], start, FEATURES[:, :, expert])
+            jax.tree.map(
+                lambda found, wanted, expert=expert: np.testing.assert_allclose(
+                    found[expert], wanted, rtol=1e-5, atol=1e-6
+                ),
+                together,
+                own,
+            )
+
+
+def test_no_retraining_takes_any_leading_axes():
+    recipe = recipes.none(HEAD)
+    found = recipe.logits(HEAD, FEATURES)
+    products = np.einsum("mned,edc->mnec", np.float64(FEATURES), HEAD["kernel"])
+    wanted = (products + HEAD["bias"]).mean(2)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
