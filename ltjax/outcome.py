@@ -1,5 +1,6 @@
 """What a finished run has written, read for its page: no data, no weights."""
 
+import operator
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile
@@ -86,7 +87,7 @@ def read(out):
             config=configs.of_record(record["config"]),
             identity=record["run"],
             versions=_optional(out / "versions.json", []),
-            epochs=_epochs(folder.events(out)),
+            epochs=_epochs(folder.last_events(out)),
             labels=_labels(out),
             predicted=predictions.read(out),
             images=examples.read(out),
@@ -112,12 +113,11 @@ def _labels(out):
 
 
 def _epochs(events):
-    """Of an epoch that a kill made be repeated, the last one led to what was saved."""
     found = {}
     for event in events:
         if event.get("event") == "epoch":
-            found.setdefault(event["backbone"], {})[event["epoch"]] = event
+            found.setdefault(event["backbone"], []).append(event)
     return {
-        name: [epochs[number] for number in sorted(epochs)]
+        name: sorted(epochs, key=operator.itemgetter("epoch"))
         for name, epochs in found.items()
     }

@@ -36,9 +36,14 @@ def of_command(command):
     counts = np.asarray(data["counts"])
     settings = config.classifier
     assumed = prior.assumed(
-        row.classifier, counts, settings.tau, settings.rho, config.optim.sampling
+        row.classifier,
+        counts,
+        settings.tau,
+        settings.rho,
+        config.optim.sampling,
+        config.optim.loss,
     )
-    taken = _in_words(assumed, counts)
+    taken = prior.in_words(assumed, counts)
     priors = None
     if command.prior is not None:
         if assumed is None:
@@ -92,13 +97,3 @@ def _samples(asked, row, most):
             f"--samples is {asked}; it must be in 2..{most}, as the run has {most}"
         )
     return asked
-
-
-def _in_words(shares, counts):
-    if shares is None:
-        return "no known shares of the classes"
-    if np.allclose(shares * counts.sum(), counts):
-        return "the training images' shares of the classes"
-    if np.ptp(shares[counts > 0]) < 1e-9:
-        return "equal shares of the classes"
-    return "shares of the classes that its settings give"

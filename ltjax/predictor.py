@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import finished
+from ltjax import finished, scoring
 from ltjax.classifier import prior
 from ltjax.finished import Finished
 from ltjax.posterior import dispersion
@@ -43,8 +43,8 @@ def of_row(out, row, samples=0, priors=None):
     Raises `Mistake` as `finished.read` does.
     """
     run = finished.read(out, "sgd" if row.backbone == "sgd" else "swa")
-    one = finished.classifier(run, row.classifier, row.variant)
-    every = finished.averaged(run, row.classifier, row.variant)
+    head = finished.head(run, row.classifier, row.variant)
+    one, every = scoring.one_pass(*head), scoring.every_draw(*head)
 
     def under(log_probs):
         return log_probs if priors is None else prior.adjusted(log_probs, *priors)

@@ -58,8 +58,8 @@ KNOWS = {
     "deployment": {"data", "mistake"},
     "rows": {"data", "mistake"},
     "portable": {
-        *("backbone", "data", "finished", "folder", "mistake", "models", "posterior"),
-        *("report", "rows"),
+        *("backbone", "classifier", "data", "finished", "folder", "mistake", "models"),
+        *("posterior", "report", "rows"),
     },
     "export": {"flags", "mistake", "portable"},
 }

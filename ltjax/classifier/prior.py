@@ -18,7 +18,8 @@ from the loss whose minimum it is, with pi the shares of the training images:
     weighted by pi^-rho (DisAlign)        pi^(1 - rho)
 
 NCM and tau-normalisation minimise no such loss, and sampling that changes while it
-trains (`progressive`) has no one prior: None. A mixture of draws has that of each.
+trains (`progressive`) has no one prior: None. Nor is one known of a plain classifier
+that learned by a loss of several experts. A mixture of draws has that of each.
 """
 
 import jax
@@ -28,14 +29,17 @@ import numpy as np
 from ltjax.losses.adjusted import ABSENT
 
 
-def assumed(method, counts, tau=1.0, rho=1.2, sampling="instance"):
+def assumed(
+    method, counts, tau=1.0, rho=1.2, sampling="instance", loss="cross_entropy"
+):
     """The prior of a row's probabilities, float64 [C], or None where there is none.
 
     `method` is a classifier of `results.json`, "none" too; `counts` [C] are training
-    images, `tau` and `rho` those of the `classifier` config, `sampling` that of stage
-    one. A class without training images has 0.
+    images, `tau` and `rho` those of the `classifier` config, `sampling` and `loss`
+    those of stage one. A class without training images has 0.
     """
-    plain = {"instance": 1.0, "square_root": 0.5, "class": 0.0}.get(sampling)
+    powers = {"instance": 1.0, "square_root": 0.5, "class": 0.0}
+    plain = powers.get(sampling) if loss == "cross_entropy" else None
     powers = {
         "none": plain,
         "crt": 0.0,
@@ -67,3 +71,15 @@ def adjusted(log_probs, old, new):
     shift = np.log(np.where(known, new, 1)) - np.log(np.where(known, old, 1))
     shift = jnp.asarray(np.where(known, shift, ABSENT), jnp.float32)
     return jax.nn.log_softmax(log_probs + jnp.broadcast_to(shift, log_probs.shape))
+
+
+def in_words(shares, counts):
+    """What an `assumed` prior is, of training images `counts` [C]."""
+    if shares is None:
+        return "no known shares of the classes"
+    counts = np.asarray(counts)
+    if np.allclose(shares * counts.sum(), counts):
+        return "the training images' shares of the classes"
+    if np.ptp(shares[counts > 0]) < 1e-9:
+        return "equal shares of the classes"
+    return "shares of the classes that its settings give"

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ltjax.evaluation.calibration import confidence_bin
+
 _Z = 1.959963984540054  # the 97.5 % quantile of the normal distribution
 
 
@@ -40,8 +42,7 @@ def reliability(confidence, right, bins=15):
     upper edge and not its lower.
     """
     confidence = np.asarray(confidence, np.float32)
-    edges = (np.arange(1, bins) / bins).astype(np.float32)
-    place = np.searchsorted(edges, confidence, side="left")
+    place = np.asarray(confidence_bin(confidence, bins))
     weights = (None, np.asarray(right, np.float64), confidence)
     return Bins(*(np.bincount(place, w, bins).astype(np.float64) for w in weights))
 

@@ -87,12 +87,9 @@ def _type(about):
 
 def _prior(about):
     """For which frequencies of classes the probabilities are meant."""
-    frequent = "equally frequent"
-    if about["classifier"].endswith("/none"):
-        frequent = "as frequent as in training"
     return (
-        f"Its probabilities are meant for classes that are {frequent}; where they are "
-        "not, multiply by the ratio of frequencies and normalise."
+        f"Its probabilities assume {about['prior']}; where others are known, multiply "
+        "by their ratio and normalise."
     )
 
 

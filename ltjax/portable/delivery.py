@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ltjax import finished, folder, rows
+from ltjax.classifier import prior
 from ltjax.mistake import Mistake
 from ltjax.models import weights
 from ltjax.portable import card, graph, tensors
@@ -117,6 +118,15 @@ def _check_folder(out, overwrite):
 
 def _about(run, row, figures):
     data, model = run.results["dataset"], run.config.model
+    settings, optim = run.config.classifier, run.config.optim
+    assumed = prior.assumed(
+        row.classifier,
+        run.counts,
+        settings.tau,
+        settings.rho,
+        optim.sampling,
+        optim.loss,
+    )
     names = data.get("class_names") or list(map(str, range(data["classes"])))
     record = folder.read_json(run.out / "config.json")["config"]["model"]
     shape = {"name": model.name}
@@ -145,6 +155,7 @@ def _about(run, row, figures):
         # A constant channel is not divided.
         "std": [std or 1.0 for std in data["std"]],
         "figures": figures,
+        "prior": prior.in_words(assumed, run.counts),
         "versions": sessions[-1]["packages"],
         "checked_on": _IMAGES,
         "tolerance": TOLERANCE,

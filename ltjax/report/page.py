@@ -1,8 +1,8 @@
 """The page of a run, from what the run has written."""
 
 import numpy as np
+from scipy import stats
 
-from ltjax.evaluation import ranks
 from ltjax.report import closeup, diagrams, markup, settings, table, words
 
 FILE = "report.html"
@@ -108,8 +108,10 @@ def _dispersion(run):
         values = _array(spaces.get(space, []))
         known = ~np.isnan(values)
         if known.any():
-            rho = ranks.correlation(run.counts[known], values[known])
-            title = name if np.isnan(rho) else f"{name}: ρ = {words.signed(rho, 2)}"
+            title = name
+            if all(np.ptp(each[known]) > 0 for each in (run.counts, values)):
+                rho = stats.spearmanr(run.counts[known], values[known]).statistic
+                title += f": ρ = {words.signed(rho, 2)}"
             panels.append(diagrams.dispersion(title, values, run.counts, run.groups))
     if panels:
         yield markup.figure(

@@ -176,3 +176,23 @@ def test_a_class_that_never_comes_has_probability_zero():
         assert jnp.isfinite(found).all()
         assert (np.exp(found)[:, 2] == 0).all()
         np.testing.assert_allclose(np.exp(found).sum(1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("none", "the training images' shares of the classes"),
+        ("srepr", "equal shares of the classes"),
+        ("disalign", "shares of the classes that its settings give"),
+        ("ncm", "no known shares of the classes"),
+    ],
+)
+def test_a_prior_in_words(method, words):
+    counts = np.array([50, 20, 0, 5])
+    assert prior.in_words(prior.assumed(method, counts), counts) == words
+
+
+def test_a_loss_of_experts_assumes_nothing_that_is_known():
+    assert prior.assumed("none", COUNTS, loss="ride") is None
+    assert prior.assumed("la_posthoc", COUNTS, loss="mdcs") is None
+    assert prior.assumed("la", COUNTS, loss="ride") is not None

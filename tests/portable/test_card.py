@@ -29,6 +29,7 @@ def about(*files, **changes):
         "trained_in": "float32",
         "backbone": "swa",
         "classifier": "swa/srepr",
+        "prior": "equal shares of the classes",
         "classes": ["a|b", "<c>", "d\ne"],
         "image": [224, 224, 3],
         "mean": [0.485, 0.456, 0.406],
@@ -55,7 +56,7 @@ def test_what_a_card_says():
         "uint8 [N, 224, 224, 3]",
         'timm.create_model("resnet50", in_chans=3, num_classes=3)',
         "on 130 images of 3 classes, 101 of the largest and 4 of the smallest",
-        "classes that are equally frequent",
+        "Its probabilities assume equal shares of the classes; where",
         "seed 3",
         "ltjax 0.1.0, jax 0.10.2",
     ):
@@ -73,7 +74,7 @@ def test_class_names_are_cells_and_no_markup():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"classifier": "swa/none"}, "as frequent as in training"),
+        ({"classifier": "swa/none"}, "with the classifier that they were trained"),
         (
             {"classifier": "sgd/la", "backbone": "sgd"},
             "last weights, with a classifier",
