@@ -14,7 +14,6 @@ from ltjax import (
     finished,
     objective,
     replay,
-    retraining,
     scoring,
     trained,
 )
@@ -28,7 +27,7 @@ from ltjax.run import run
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
-CLASSIFIER = Classifier(methods=("la", "srepr"), epochs=1, batch_size=16, views=1)
+CLASSIFIER = Classifier(methods=("la",), epochs=1, batch_size=16, views=1)
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +52,9 @@ def experts(tmp_path_factory, compiled_once):
 def test_rows_are_those_of_the_ensemble(experts):
     rows = experts.results["rows"]
     names = [(row["backbone"], row["classifier"], row["variant"]) for row in rows]
-    forms = ("", "c-mean", "b", "c-dirichlet")
-    assert names == [
-        *(("sgd", name, "") for name in ("none", "la")),
-        *(("swa", name, "") for name in ("none", "la")),
-        *(("swa", "srepr", form) for form in forms),
-        *(("swag", name, "") for name in ("none", "la", "srepr")),
-    ]
+    pairs = [("sgd", "none"), ("sgd", "la"), ("swa", "none"), ("swa", "la")]
+    pairs += [("swag", "none"), ("swag", "la")]
+    assert names == [(*pair, "") for pair in pairs]
     assert all(np.isfinite(row["nll"]) for row in rows)
 
 
@@ -70,7 +65,7 @@ def test_headline_rows_tell_each_expert_alone(experts):
     told = [row for row in rows if "experts" in row]
     assert [(row["backbone"], row["classifier"]) for row in told] == [
         *(("sgd", "none"), ("sgd", "la")),
-        *(("swa", "none"), ("swa", "la"), ("swa", "srepr")),
+        *(("swa", "none"), ("swa", "la")),
     ]
     assert all(row["variant"] == "" for row in told)
     params = jax.tree.map(np.asarray, trained.head(experts.out, "swa", "swa-la"))
@@ -127,7 +122,7 @@ def test_it_does_not_leave_as_tensors(experts):
         tensors.check_network(Model(experts=Experts(count=2)))
 
 
-def test_rows_and_heads_come_out_again(experts):
+def test_every_row_comes_out_of_what_is_kept(experts):
     stored = trained.backbone(
         experts.out, "swa", experts.config, load(experts.config.data)
     )
@@ -140,17 +135,6 @@ def test_rows_and_heads_come_out_again(experts):
         log_probs = scoring.one_pass(made[name].logits, trained.params(stored, *name))
         figures, _ = scoring.score(log_probs, stored.test[:1], labels, counts)
         assert figures == {key: row[key] for key in figures}
-    recipe = made["la", ""]
-    again = retraining.fit(
-        recipe,
-        CLASSIFIER,
-        stored.keys.head_order,
-        trained.views(stored),
-        stored.data.train.label,
-        jax.jit(retraining.batches_of("instance", CLASSIFIER, stored.index)),
-        lambda *_: None,
-    )
-    jax.tree.map(np.testing.assert_array_equal, again, trained.params(stored, "la", ""))
 
 
 def test_the_spread_of_draws_is_told_of_all_experts(experts):
@@ -169,7 +153,7 @@ def test_a_refused_step_can_be_replayed(experts, tmp_path, capsys):
     net = finished.read(experts.out).net
     images = np.random.default_rng(0).normal(size=(8, 8, 8, 1)).astype(np.float32)
     labels = np.arange(4)
-    variables = net.init(jax.random.key(0), images)
+    variables = jax.jit(net.init)(jax.random.key(0), images)
     state = step.init(variables, backbone.rule(config, "sgd", 3).tx)
     found = divergence.Step(
         backbone="sgd",
@@ -184,12 +168,18 @@ def test_a_refused_step_can_be_replayed(experts, tmp_path, capsys):
     shutil.copy(experts.out / "config.json", tmp_path)
     assert replay.main([str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    logits, _ = net.apply(variables, images, train=True, mutable=["batch_stats"])
-    wanted, _ = objective.of_config(config, counts, 3)(logits, labels, 0)
+
+    @jax.jit
+    def loss(variables):
+        logits, _ = net.apply(variables, images, train=True, mutable=["batch_stats"])
+        return objective.of_config(config, counts, 3)(logits, labels, 0)[0]
+
     (line,) = (line for line in lines if line.startswith("loss"))
     assert line.endswith(", was 7")
     told = float(line.split()[1].rstrip(","))
-    np.testing.assert_allclose(told, wanted, rtol=1e-4)  # six digits are printed
+    np.testing.assert_allclose(
+        told, loss(variables), rtol=1e-4
+    )  # six digits are printed
 
 
 def test_the_finished_run_is_told_again(experts):

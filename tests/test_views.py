@@ -2,9 +2,12 @@
 
 import jax
 import numpy as np
+import pytest
 
 from ltjax import views
 from ltjax.data import augment, policies
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
 
 IMAGES = np.random.default_rng(0).integers(1, 256, (9, 8, 8, 3), np.uint8)
 
@@ -20,21 +23,23 @@ def test_crops_and_flips_are_those_they_were_before_there_was_more():
     np.testing.assert_array_equal(found, wanted)
 
 
-def test_further_operations_follow_in_their_order():
-    """Each shows after those before it, whose outcome it leaves alone."""
-    bare = views.augmentation(0, False)(key(), IMAGES)
-    np.testing.assert_array_equal(bare, IMAGES)
-    more = jax.random.split(jax.random.fold_in(key(), 1), 3)
-    turned = augment.rotate(jax.random.clone(more[0]), IMAGES, 20.0)
-    found = views.augmentation(0, False, rotate=20.0)(key(), IMAGES)
-    np.testing.assert_array_equal(found, turned)
-    assert (np.asarray(found) != IMAGES).any()
-    cut = augment.cutout(jax.random.clone(more[2]), turned, 4)
-    found = views.augmentation(0, False, rotate=20.0, cutout=4)(key(), IMAGES)
-    np.testing.assert_array_equal(found, cut)
-    changed = jax.jit(policies.autoaugment)(jax.random.clone(more[1]), IMAGES)
-    found = jax.jit(views.augmentation(0, False, policy="autoaugment"))(key(), IMAGES)
-    np.testing.assert_array_equal(found, changed)
+@pytest.mark.parametrize("policy", [None, "autoaugment", "randaugment"])
+def test_further_operations_follow_in_their_order(monkeypatch, policy):
+    """Rotation, policy, squares; each with a key of its own."""
+    monkeypatch.setattr(policies, "autoaugment", lambda key, x: x // 2)
+    monkeypatch.setattr(policies, "randaugment", lambda key, x, fill: x // 3 + fill)
+    rotate_key, _, cutout_key = jax.random.split(jax.random.fold_in(key(), 1), 3)
+    wanted = augment.rotate(rotate_key, IMAGES, 20.0)
+    assert (np.asarray(wanted) != IMAGES).any()
+    if policy is not None:
+        wanted = wanted // 2 if policy == "autoaugment" else wanted // 3 + 128
+    wanted = augment.cutout(cutout_key, wanted, 4)
+    found = views.augmentation(0, False, 20.0, policy, 4)(key(), IMAGES)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_without_any_images_stay_as_they_are():
+    np.testing.assert_array_equal(views.augmentation(0, False)(key(), IMAGES), IMAGES)
 
 
 def test_two_views_are_the_weak_ones_and_then_the_strong_ones():
