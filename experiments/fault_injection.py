@@ -122,11 +122,12 @@ def kill(runs, out, rng, seconds):
     None if it ended before, else where it was.
     """
     in_save = rng.random() < 1 / 3
+    before = unfinished(out)
     process, begin = runs.start(out), time.monotonic()
     # When the next save is, nobody knows: it is waited for, and a little longer.
     until = begin + rng.uniform(0, seconds)
     while process.poll() is None and time.monotonic() < begin + _PATIENCE:
-        if time.monotonic() >= until and (not in_save or saving(out)):
+        if time.monotonic() >= until and (not in_save or unfinished(out) - before):
             time.sleep(rng.uniform(0, 0.02))
             break
         time.sleep(0.001 if in_save else 0.01)
@@ -137,19 +138,35 @@ def kill(runs, out, rng, seconds):
     if code == 0:
         return None
     after = time.monotonic() - begin
-    return {"stage": stage(out), "saving": saving(out), "seconds": round(after, 2)}
+    return {
+        "stage": stage(out),
+        "saving": bool(unfinished(out) - before),
+        "seconds": round(after, 2),
+    }
 
 
-def saving(out):
-    """Whether a checkpoint is begun and not finished."""
+def unfinished(out):
+    """The checkpoints that are begun and not finished, by name and time of birth.
+
+    What an earlier process left is set aside by the next one, under another name.
+    """
+    found = set()
+    for place, folders, files in os.walk(out / "checkpoints"):
+        place = Path(place)
+        tmp = [name for name in folders if "orbax-checkpoint-tmp" in name]
+        found |= {(str(place / name), inode(place / name)) for name in tmp}
+        whole = _BY_ORBAX not in files or faults.RECORD in files
+        if not whole and not place.name.endswith(".damaged"):
+            found.add((str(place), inode(place)))
+    return found
+
+
+def inode(path):
+    """What tells a folder from an earlier one of its name."""
     try:
-        return any(
-            "orbax-checkpoint-tmp" in str(path)
-            or (path.name == _BY_ORBAX and not (path.parent / faults.RECORD).exists())
-            for path in (out / "checkpoints").rglob("*")
-        )
-    except FileNotFoundError:  # a folder was renamed just now
-        return True
+        return path.stat().st_ino
+    except FileNotFoundError:  # it was renamed just now
+        return None
 
 
 def stage(out):
@@ -167,7 +184,7 @@ def stage(out):
             return f"features of {event['name'].split('/')[0]}"
         if event["event"] in ("row", "head_epoch"):
             return f"heads of {event['row'].split('-')[0]}"
-    return "start"
+    return "first epoch of sgd"
 
 
 def differences(out, whole):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ltjax import (
@@ -16,6 +15,7 @@ from ltjax import (
     checkpoint,
     extractor,
     folder,
+    pretrained,
     recipes,
     scoring,
     streams,
@@ -63,8 +63,12 @@ def read(out, name="swa", dtype=None):
         config = dataclasses.replace(config, model=model)
     data = results["dataset"]
     net = backbone.network(config.model, data["classes"])
-    start = backbone.start(config.model, data["image"][-1])
-    if start.digest != folder.read_json(out / "config.json")["run"]["pretrained"]:
+    # Of weights that were only begun with nothing is needed any more.
+    start = pretrained.none()
+    if config.model.frozen:
+        start = backbone.start(config.model, data["image"][-1])
+    kept = folder.read_json(out / "config.json")["run"]["pretrained"]
+    if config.model.frozen and start.digest != kept:
         raise Mistake(
             f"model.pretrained {config.model.pretrained} is not the file that {out} "
             "began with"
@@ -76,9 +80,8 @@ def read(out, name="swa", dtype=None):
         )
         return start.trunk(start.frozen, images)
 
-    state, posterior = jax.tree.map(
-        jnp.asarray, checkpoint.load_as_saved(trained.newest(out, name))
-    )
+    # In NumPy arrays: the device may be too small for the deviations.
+    state, posterior = checkpoint.load_as_saved(trained.newest(out, name))
     samples = config.posterior.samples if name == "swa" else 0
     return Finished(
         out=out,
@@ -122,13 +125,19 @@ def features(run, samples=0):
     Under the mean weights, then `samples` draws, at most as many as the run has.
     """
     posterior = run.config.posterior
-    draw = extractor.of_swag if run.backbone == "swa" else extractor.of_point
+    draw = extractor.of_swag if samples else extractor.of_point
+    weights = jax.device_put(run.weights if samples else point(run))
     compute = extractor.make_features(
         draw, run.net, run.prepare, posterior.batch_size, posterior.chunk
     )
     first = partial(jax.tree.map, lambda leaf: leaf[: samples + 1])
     members, stats = first(run.members), first(run.batch_stats)
-    return partial(jax.jit(compute), run.weights, members, stats)
+    return partial(jax.jit(compute), weights, members, stats)
+
+
+def point(run):
+    """The parameters of a run's single network: the mean, or the last of SGD."""
+    return run.weights.mean if run.backbone == "swa" else run.weights
 
 
 def test_features(run):

@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import shutil
 
 import jax
 
@@ -66,6 +67,9 @@ def claim(path, config, run, accept=False):
         whole["changes"] = [*before.get("changes", []), change]
     with writable(path):
         path.mkdir(parents=True, exist_ok=True)
+        # What was made of the backbones was made under other settings.
+        for stage in ("features", "heads") if found else ():
+            shutil.rmtree(path / "checkpoints" / stage, ignore_errors=True)
         if found and (path / "results.json").exists():
             number = len(whole["changes"])
             (path / "results.json").rename(path / f"results-before-{number}.json")

@@ -217,7 +217,7 @@ def _run(config, out, command, stopping, show):
             track=board,
         )
         if board:
-            board.conclude(results)
+            tracking.guarded(board.conclude)(results)
     if show and hosts.first():
         Console().print(table(results))
     return results

@@ -76,14 +76,18 @@ def _calibrated(row, plan, say):
     groups = longtail.groups(plan.counts)
     found = conformal.thresholds(*tests, groups, plan.coverage)
     own = sum(pool == "class" for pool in found.pool)
-    measured = conformal.split_coverage(*tests, groups, plan.coverage)["groups"]["all"]
     say(
         f"sets: calibrated on the run's {kept.sum():,} test images, {own} of "
         f"{len(plan.classes)} classes by themselves; these images are no independent "
-        f"measure of coverage any more (from one half of them to the other: "
-        f"{100 * measured['coverage']:.1f} % covered, {measured['size']:.2f} labels in "
-        "a set)"
+        "measure of coverage any more"
     )
+    if conformal.measurable(tests[0].shape, plan.coverage):
+        measured = conformal.split_coverage(*tests, groups, plan.coverage)
+        of_all = measured["groups"]["all"]
+        say(
+            f"from one half of them to the other: {100 * of_all['coverage']:.1f} % "
+            f"covered, {of_all['size']:.2f} labels in a set"
+        )
     return np.where(never, -np.inf, found.score)
 
 

@@ -12,7 +12,6 @@ from ltjax.posterior.predictive import mean_log_probs
 
 # Bounds the memory of logits and distances; the figures do not depend on it.
 _BATCH = 1000
-_AT_ONCE = 10**8  # probabilities in double precision
 
 _tally = jax.jit(tally)  # compiled once for all rows
 
@@ -63,8 +62,7 @@ def set_coverage(log_probs, features, labels, counts, coverage=0.9):
     The arguments are those of `score`. None where half of the images are too few to
     calibrate with, or all probabilities too many to be held at once.
     """
-    images = features.shape[1]
-    if images // 2 < conformal.needed(coverage) or images * len(counts) > _AT_ONCE:
+    if not conformal.measurable((features.shape[1], len(counts)), coverage):
         return None
     every = np.concatenate(list(_of_batches(log_probs, features)))
     by_group = longtail.groups(counts)

@@ -134,7 +134,10 @@ def newest(out, stage):
         raise Mistake(f"{folder} has nothing; finish the run first")
     wrong = checkpoint.damage(places[0])
     if wrong:
-        raise Mistake(f"{places[0]} cannot be used: {wrong}; run its command again")
+        raise Mistake(
+            f"{places[0]} cannot be used: {wrong}; delete {out / 'results.json'}, and "
+            "its command makes it again"
+        )
     return places[0]
 
 

@@ -114,7 +114,7 @@ def test_it_sees_images_again_as_it_did(experts):
 
 
 def test_it_does_not_leave_as_tensors(experts):
-    message = "model.head is 'cosine'; safetensors and npz hold networks of one linear"
+    message = "model.head is 'cosine'; safetensors and npz hold networks of stages"
     with pytest.raises(Mistake, match=message):
         tensors.check_network(experts.config.model)
     tensors.check_network(Model())

@@ -121,7 +121,8 @@ def test_an_earlier_export_is_replaced_only_when_asked(place, exported, tmp_path
     words = [str(copy), "--to", "npz", "--classifier", "sgd/la"]
     before = {file.name: file.read_bytes() for file in (copy / "export").iterdir()}
     assert export.main(words) == 2
-    assert before == {file.name: file.read_bytes() for file in exported.iterdir()}
+    kept = {file.name: file.read_bytes() for file in (copy / "export").iterdir()}
+    assert kept == before
     assert export.main([*words, "--overwrite"]) == 0
     names = {file.name for file in (copy / "export").iterdir()}
     assert names == {"README.md", "export.json", "model.npz"}

@@ -38,7 +38,7 @@ def desk(place, tmp_path, monkeypatch):
 
 @pytest.fixture
 def labels(place):
-    with np.load(place.path / "test.npz") as file:
+    with np.load(place.path / "test.npz", allow_pickle=False) as file:
         return file["label"]
 
 
@@ -93,7 +93,7 @@ def test_the_runs_own_test_images_give_its_table(desk, place, labels, capsys, na
 
 def test_pictures_of_the_same_images(desk, plain, capsys):
     """In colour, in folders, with something at both sides; with two that are none."""
-    with np.load("test.npz") as file:
+    with np.load("test.npz", allow_pickle=False) as file:
         for at, image in enumerate(file["image"]):
             folder = Path("photos") / f"of {at // 10}"
             folder.mkdir(parents=True, exist_ok=True)
@@ -232,7 +232,7 @@ def test_stopped_by_its_user(desk, place, monkeypatch, capsys):
 def test_as_functions(desk, place, labels):
     """From arrays to arrays; and what a report makes of coverage."""
     row = predictor.of_row(place.out, Row("swa", "srepr"), samples=2)
-    with np.load("test.npz") as file:
+    with np.load("test.npz", allow_pickle=False) as file:
         seen = predictor.on_images(row)(file["image"])
     log_probs, known = predictor.on_tests(row)
     np.testing.assert_array_equal(known, labels)

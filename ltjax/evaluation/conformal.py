@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_AT_ONCE = 10**8  # numbers in double precision, copied for every split
+
 
 class Thresholds(NamedTuple):
     """The highest score of a label that is in the set, for each class."""
@@ -33,6 +35,14 @@ def needed(coverage):
     1 / (1 - coverage) - 1, rounded up: 9 for 0.9, 99 for 0.99.
     """
     return math.ceil(1 / (1 - _exact(coverage))) - 1
+
+
+def measurable(shape, coverage):
+    """Whether `split_coverage` can tell something of log_probs of a shape (N, C).
+
+    Half of the images have to be `needed` ones, and all numbers to be held at once.
+    """
+    return shape[0] // 2 >= needed(coverage) and math.prod(shape) <= _AT_ONCE
 
 
 def threshold(scores, coverage):

@@ -231,7 +231,14 @@ def _posterior(path, run):
 def _put(part, out):
     """Moves the folder `part` to `out`; an earlier one is there until then."""
     before = Path(f"{part}.before")
-    if out.exists():
+    shutil.rmtree(before, ignore_errors=True)  # that a kill left
+    there = out.exists()
+    if there:
         os.replace(out, before)
-    os.replace(part, out)
+    try:
+        os.replace(part, out)
+    except OSError:
+        if there:
+            os.replace(before, out)
+        raise
     shutil.rmtree(before, ignore_errors=True)

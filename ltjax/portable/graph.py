@@ -8,6 +8,7 @@ import warnings
 import jax
 import jax.numpy as jnp
 
+from ltjax import finished
 from ltjax.mistake import Mistake
 from ltjax.portable import tensors
 
@@ -25,7 +26,7 @@ def check():
 def forward(run, row_logits, params):
     """Builds `apply(images uint8 [N, H, W, ch]) -> logits, probabilities`, [N, C]."""
     variables = {
-        "params": tensors.point(run)["features"],
+        "params": finished.point(run)["features"],
         "batch_stats": tensors.statistics(run),
     }
 

@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from ltjax import backbone
+from ltjax import backbone, finished
 from ltjax.data import augment
 from ltjax.mistake import Mistake
 from ltjax.models import weights
@@ -29,11 +29,16 @@ def check_network(model):
 
     Its features have to go into the linear layer as they are.
     """
-    for name, value in (("head", model.head), ("experts.count", model.experts.count)):
-        if value not in ("linear", None):
+    settings = {
+        "head": (model.head, "linear"),
+        "experts.count": (model.experts.count, None),
+        "shortcut": (model.shortcut, "A"),  # B has no names that others know
+    }
+    for name, (value, known) in settings.items():
+        if value != known:
             raise Mistake(
-                f"model.{name} is {value!r}; safetensors and npz hold networks of one "
-                "linear layer after the features, --to onnx holds it as it is"
+                f"model.{name} is {value!r}; safetensors and npz hold networks of "
+                "stages in a row and one linear layer, --to onnx holds it as it is"
             )
 
 
@@ -49,11 +54,6 @@ def affine(logits, params, dim):
     return {"kernel": kernel, "bias": bias[0]}
 
 
-def point(run):
-    """The parameters of a run's single network: the mean, or the last of SGD."""
-    return run.weights.mean if run.backbone == "swa" else run.weights
-
-
 def statistics(run):
     """The batch-norm statistics of those parameters."""
     return jax.tree.map(lambda leaf: leaf[0], run.batch_stats)
@@ -61,7 +61,8 @@ def statistics(run):
 
 def variables(run, head):
     """The variables of the whole network under a linear `head`, frozen stages too."""
-    features = {"params": point(run)["features"], "batch_stats": statistics(run)}
+    params = finished.point(run)["features"]
+    features = {"params": params, "batch_stats": statistics(run)}
     whole = {
         kind: {"features": {**run.frozen.get(kind, {}), **tree}}
         for kind, tree in features.items()
@@ -72,7 +73,7 @@ def variables(run, head):
 
 def write(path, run, row_logits, params, metadata):
     """Writes a row whose classifier is affine to a new .safetensors or .npz file."""
-    dim = point(run)["head"]["kernel"].shape[0]
+    dim = finished.point(run)["head"]["kernel"].shape[0]
     head = affine(row_logits, params, dim)
     weights.write(path, weights.to_tensors(variables(run, head)), metadata)
 

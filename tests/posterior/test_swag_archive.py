@@ -124,7 +124,7 @@ def test_the_numpy_draw_has_the_mean_and_covariance(tmp_path, snapshots, rank):
     def flat(weights):
         return np.concatenate([weights[name].ravel() for name in ("a/w", "b")])
 
-    with np.load(tmp_path / "p.npz") as file:
+    with np.load(tmp_path / "p.npz", allow_pickle=False) as file:
         center = flat(NUMPY["draw"](Unit(-1), file))
         # A draw is the mean plus a matrix times noise; here is each of its columns.
         columns = [
@@ -197,7 +197,7 @@ def test_the_shipped_posterior_knows_the_digits(digits):
         return accuracy(params, jax.tree.map(lambda leaf: leaf[0], fresh))
 
     draws = [swag.sample(jax.random.key(3), state)]
-    with np.load(DIGITS) as file:
+    with np.load(DIGITS, allow_pickle=False) as file:
         arrays = NUMPY["draw"](np.random.default_rng(3), file)
     nested = jax.tree.map_with_path(
         lambda path, _: arrays["/".join(key.key for key in path)], state.mean
