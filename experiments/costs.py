@@ -67,7 +67,7 @@ def loops():
     rows = jnp.arange(STEPS * BATCH).reshape(STEPS, BATCH)
     data = jax.device_put({"image": image, "label": label})
     keys = tuple(jax.random.split(jax.random.key(1)))
-    gradient = step.make_gradient(net.apply, losses.cross_entropy)
+    gradient = step.make_gradient(net.apply, step.per_example(losses.cross_entropy))
 
     def unchecked(state, row):
         batch = {"image": normalise(data["image"][row]), "label": data["label"][row]}

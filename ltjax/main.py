@@ -72,7 +72,7 @@ class Command:
     """Save and stop after so many minutes, with exit code 75."""
     accept_changes: bool = False
     """Go on in a folder of another config, data or versions, and say so in the
-    results; what it has trained is kept."""
+    results. Its trained backbones are kept, all else is made again."""
     stage_one: Path | None = None
     """Folder of a run that has trained the same backbones; they are taken over."""
     hosts: Hosts = Hosts()

@@ -12,6 +12,7 @@ import time
 from typing import NamedTuple
 
 from ltjax.mistake import Mistake
+from ltjax.stopped import PARENT
 
 
 def environments(count, parallel):
@@ -119,7 +120,7 @@ def run(commands, environments, stopping, errors_only=False):
 def _begun(words, environment, seed, errors_only):
     process = subprocess.Popen(
         words,
-        env={**os.environ, **environment},
+        env={**os.environ, **environment, PARENT: str(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL if errors_only else subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -8,6 +8,8 @@ import time
 
 # The exit code after --stop-after-minutes: that of sysexits.h for "try again".
 TRY_AGAIN = 75
+# Holds the process that begins several seeds: what it began ends with it.
+PARENT = "LTJAX_PARENT"
 
 
 class Stopped(Exception):
@@ -27,9 +29,10 @@ def asked_to_stop(minutes):
     """A context of `stopping()`: the exit code to stop with, or None.
 
     SIGTERM and SIGINT ask for it, the second one ends the process at once; so does the
-    time, after so many minutes.
+    time, after so many minutes, and in a process that was begun by another, named in
+    `PARENT` of its environment, the end of that one.
     """
-    asked, begin = [], time.monotonic()
+    asked, begin, parent = [], time.monotonic(), os.environ.get(PARENT)
 
     def note(number, frame):
         for each, handler in before.items():
@@ -42,6 +45,8 @@ def asked_to_stop(minutes):
         os.write(2, ("\n" * os.isatty(2) + line).encode())
 
     def stopping():
+        if parent and os.getppid() != int(parent):
+            return 128 + signal.SIGTERM
         late = minutes is not None and time.monotonic() - begin >= 60 * minutes
         return asked[0] if asked else TRY_AGAIN if late else None
 

@@ -82,15 +82,22 @@ def test_another_config_is_refused_by_its_first_difference(run):
 
 def test_accepted_changes_are_recorded_and_older_results_kept(run):
     (run / "results.json").write_text("{}")
+    made = ("sgd/4", "features/sgd/5", "heads/sgd/2")
+    for name in made:
+        (run / "checkpoints" / name).mkdir(parents=True)
     found = json.loads((run / "config.json").read_text())
     assert found["versions"].keys() == {"checkpoint format", "ltjax", "jax"}
     claim(run, Config(seed=3, optim=Optim(lr=0.2)), accept=True)
     (change,) = folder.changes(run)
     assert change["differences"] == ["optim.lr was 0.1, now 0.2", "seed was 0, now 3"]
     assert {file.name for file in run.iterdir()} == {
+        "checkpoints",
         "config.json",
         "results-before-1.json",
     }
+    # What was made of the backbones is made again.
+    left = [name for name in made if (run / "checkpoints" / name).exists()]
+    assert left == ["sgd/4"]
     # From now on it is the changed run.
     claim(run, Config(seed=3, optim=Optim(lr=0.2)))
     assert "seed was 3, now 0" in refused(run, Config(optim=Optim(lr=0.2)))

@@ -46,7 +46,7 @@ KNOWS = {
     "lock": {"mistake"},
     "stopped": set(),
     "flags": set(),
-    "parallel": {"mistake"},
+    "parallel": {"mistake", "stopped"},
     "divergence": {"mistake", "report"},
     "config_file": {"config", "limits", "mistake"},
     "main": {

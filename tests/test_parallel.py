@@ -8,6 +8,7 @@ import pytest
 
 from ltjax import parallel
 from ltjax.mistake import Mistake
+from ltjax.stopped import PARENT, asked_to_stop
 
 
 def script(text):
@@ -160,3 +161,18 @@ def test_an_error_here_leaves_no_process_behind(tmp_path):
         parallel.run(commands, [{}], stopping)
     with pytest.raises(ProcessLookupError):
         os.kill(int(path.read_text()), 0)
+
+
+def test_a_process_whose_parent_is_gone_is_asked_to_stop(monkeypatch):
+    monkeypatch.setenv(PARENT, str(os.getppid()))
+    with asked_to_stop(None) as stopping:
+        assert stopping() is None
+    monkeypatch.setenv(PARENT, "1234567")  # of which this one is no child
+    with asked_to_stop(None) as stopping:
+        assert stopping() == 143
+
+
+def test_what_begins_a_process_is_named_to_it(capfd):
+    told = script(f"import os; print(os.environ['{PARENT}'] == str(os.getppid()))")
+    assert parallel.run({0: told}, [{}], never) == {0: 0}
+    assert capfd.readouterr().out == "0: True\n"

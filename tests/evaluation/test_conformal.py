@@ -173,3 +173,11 @@ def test_a_group_without_images_is_none():
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match=r"should be \[N, C\] and \[N\]"):
         conformal.thresholds(np.zeros((3, 2)), np.zeros(2, int), {}, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "measurable"),
+    [((18, 3), True), ((17, 3), False), ((10**6, 100), True), ((10**6, 101), False)],
+)
+def test_what_can_be_measured_at_all(shape, measurable):
+    assert conformal.measurable(shape, 0.9) == measurable
