@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 CLASSES, BATCH, STEPS = 100, 128, 10
 MEAN, STD = (0.5, 0.49, 0.44), (0.27, 0.26, 0.28)
 FLAGS = (
-    *("--optim.epochs", "3", "--optim.warmup-epochs", "1", "--swa.start", "1"),
+    *("--optim.epochs", "3", "--optim.warmup-epochs", "0", "--swa.start", "1"),
     *("--posterior.samples", "2", "--classifier.views", "1"),
     *("--classifier.methods", "la", "srepr"),
 )
