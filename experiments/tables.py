@@ -26,7 +26,6 @@ SWEEPS = {
 BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
-COSTS = "costs_cpu.json"
 DOCUMENTS = (
     "README.md",
     *(
@@ -237,27 +236,12 @@ def of_scaling(figures):
     return _markdown((*heads, "s per step"), rows)
 
 
-def of_saving(digits, costs):
-    """What saving took of a run of the digits, and of one of CIFAR-100-LT's size."""
-    runs = {
-        "the digits": json.loads(digits.read_text()),
-        "CIFAR-100-LT's size, 3 epochs": json.loads(costs.read_text())["saving"],
-    }
-    rows = []
-    for name, run in runs.items():
-        total, saving = sum(run["seconds"].values()), run["seconds"]["saving"]
-        share = f"{100 * saving / total:.1f} %"
-        rows.append((name, f"{total:.1f}", f"{saving:.1f}", share))
-    return _markdown(("run", "all stages, s", "saving, s", "share"), rows)
-
-
-def of_checks(figures):
-    """What the checks of every step cost."""
-    checks = figures["checks"]
-    low, high = checks["quartiles"]
-    turns = len(checks["seconds"]["plain"])
-    row = f"{checks['ratio']:.3f}", f"{low:.3f} to {high:.3f}", turns
-    return _markdown(("time with over without", "quartiles", "turns"), [row])
+def of_saving(figures):
+    """What saving took of a run."""
+    seconds = figures["seconds"]
+    total, saving = sum(seconds.values()), seconds["saving"]
+    row = f"{total:.1f}", f"{saving:.1f}", f"{100 * saving / total:.1f} %"
+    return _markdown(("all stages, s", "saving, s", "share"), [row])
 
 
 def of_faults(figures):
@@ -309,8 +293,7 @@ def tables():
         "digits_runs": figures(of_digits, BENCH),
         "scaling": figures(of_scaling, SCALING),
         "pipeline": figures(of_pipeline, PIPELINE),
-        "saving": partial(of_saving, RESULTS / RUNS["digits"], RESULTS / COSTS),
-        "checks": figures(of_checks, COSTS),
+        "saving": figures(of_saving, RUNS["digits"]),
         "faults": figures(of_faults, FAULTS),
     }
 
