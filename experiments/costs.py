@@ -147,10 +147,12 @@ def main(options):
             "quartiles": statistics.quantiles(ratios, n=4)[::2],
             "seconds": times,
         },
-        "saving": {"flags": list(FLAGS), "seconds": saving()},
+        "saving": None,
     }
     write_json(options.out, figures)
-    print(f"checks: {figures['checks']['ratio']:.3f}")
+    print(f"checks: {figures['checks']['ratio']:.3f}", flush=True)
+    figures["saving"] = {"flags": list(FLAGS), "seconds": saving()}
+    write_json(options.out, figures)
     print(f"seconds of a run: {figures['saving']['seconds']}")
 
 
