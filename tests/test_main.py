@@ -149,7 +149,7 @@ def test_help(desk, capsys, more):
     places = [re.search(rf"(?m)^\W*--{name} ", text).start() for name in names]
     assert places == sorted(places)
     # No line of a help ends before there is need.
-    assert "versions, and say so in the results; what it" in text
+    assert "or versions, and say so in the results. Its" in text
     groups = ("data", "model", "optim", "swa", "posterior", "classifier", "checkpoint")
     places = [re.search(rf"(?m)^\W*{group} options", text).start() for group in groups]
     assert places == sorted(places)
