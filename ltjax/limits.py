@@ -9,7 +9,6 @@ import math
 import types
 import typing
 
-from ltjax import config as configs
 from ltjax import relations
 from ltjax.mistake import Mistake
 
@@ -158,30 +157,8 @@ _LIMITS = (
     ),
 )
 
-# The sources of encoded images.
-_FILES = ("folder", "csv", "tfds")
-
-# What is told to these sources only; to the others it would mean nothing.
-_PLACES = {
-    "train": ("npz",),
-    "test": ("npz",),
-    "path": ("folder", "csv"),
-    "size": _FILES,
-    "stream": _FILES,
-    "workers": _FILES,
-    "crop_area": _FILES,
-    "jitter": _FILES,
-    "strict": ("folder", "csv"),
-    "test_per_class": ("folder", "csv", "npz"),
-    "directory": ("tfds",),
-    "download": ("tfds",),
-}
-
-
 # `int | None` is one kind of union, `Literal["a"] | None` the other.
 _UNIONS = (types.UnionType, typing.Union)
-
-_PATHS = {"folder": "folder of images", "csv": ".csv file"}
 
 
 def check(config):
@@ -192,86 +169,7 @@ def check(config):
             value = functools.reduce(getattr, name.split("."), config)
             if value is not None and not right(value):
                 raise Mistake(f"{name} is {value!r}; it must be {words}")
-    start, optim = configs.swa_start(config), config.optim
-    if not optim.warmup_epochs < start < optim.epochs:
-        raise Mistake(
-            f"swa.start is {start}; it must lie between optim.warmup_epochs "
-            f"({optim.warmup_epochs}) and optim.epochs ({optim.epochs})"
-        )
-    _check_data(config.data)
-    _check_model(config.model)
     relations.check(config)
-
-
-def _check_data(data):
-    kind = "tfds" if data.source.startswith("tfds:") else data.source
-    known = ("digits", "folder", "csv", "npz", "tfds")
-    if kind not in known or data.source in ("tfds", "tfds:"):
-        raise Mistake(
-            f"data.source is {data.source!r}; it must be digits, folder, csv, npz or "
-            "tfds:NAME"
-        )
-    for place, owners in _PLACES.items():
-        value = getattr(data, place)
-        if value and kind not in owners:
-            raise Mistake(
-                f"data.{place} is {value!r}, which only --data.source "
-                f"{' or '.join(owners)} reads; data.source is {data.source}"
-            )
-    _check_stream(kind, data)
-    if kind in ("folder", "csv") and not data.path:
-        raise Mistake(f"data.path is {data.path!r}; it must name a {_PATHS[kind]}")
-    if kind == "npz":
-        for place in ("train", "test"):
-            # A file without a test file may be split, if it is asked for.
-            splits = place == "test" and data.test is None and data.test_per_class
-            if not getattr(data, place) and not splits:
-                value = getattr(data, place)
-                raise Mistake(f"data.{place} is {value!r}; it must name an npz file")
-    if data.largest is not None and data.imbalance_factor is None:
-        raise Mistake(
-            f"data.largest is {data.largest} without data.imbalance_factor; "
-            "the profile needs both"
-        )
-
-
-def _check_stream(kind, data):
-    streamed = (
-        "workers",
-        "crop_area",
-        "jitter",
-        *(("size",) if kind == "tfds" else ()),
-    )
-    for name in streamed:
-        value = getattr(data, name)
-        if value and data.stream is False:
-            raise Mistake(
-                f"data.{name} is {value!r}, which only a streamed set reads; "
-                "data.stream is False"
-            )
-    if data.pad and data.crop_area:
-        raise Mistake(
-            f"data.pad is {data.pad} and data.crop_area is {data.crop_area}; images "
-            "are cropped in one of these ways"
-        )
-
-
-def _check_model(model):
-    small = model.name == "cifar_resnet"
-    only_small = "depth", "width", "shortcut", "init"
-    for field in ("pretrained", "frozen") if small else only_small:
-        value = getattr(model, field)
-        if value != getattr(configs.Model, field):
-            readers = "no CIFAR ResNet reads" if small else "only a CIFAR ResNet reads"
-            raise Mistake(
-                f"model.{field} is {value!r}, which {readers}; "
-                f"model.name is {model.name}"
-            )
-    if model.frozen and model.pretrained is None:
-        raise Mistake(
-            f"model.frozen is {model.frozen} without model.pretrained; only weights "
-            "that were trained before can be frozen"
-        )
 
 
 def check_types(record, path=""):
