@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import jax
-import numpy as np
 from rich.console import Console
 
 from ltjax import (
@@ -39,7 +38,6 @@ from ltjax import config as configs
 from ltjax.data import augment, order, pictures
 from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
-from ltjax.posterior import dispersion
 from ltjax.report import page
 from ltjax.report.table import table
 from ltjax.report.writer import Writer, write_arrays, write_json, write_text
@@ -234,7 +232,12 @@ def stages(session):
     per_class = {
         "counts": session.index.counts.tolist(),
         "accuracy": accuracy,
-        "dispersion": dispersion_per_class(head, seen.test[1:], session.data),
+        "dispersion": scoring.dispersion_per_class(
+            partial(recipes.none(head).logits, head),
+            seen.test[1:],
+            session.data.test.label,
+            session.data.classes,
+        ),
     }
     predicted = {
         recipes.label(name, classifier, ""): predictions.Predicted(
@@ -280,25 +283,3 @@ def check_steps(config, images):
             "steps; a posterior needs 2: lower swa.start or swa.every_steps"
         )
     return steps
-
-
-def dispersion_per_class(head, features, data):
-    """How far the draws disagree, as the mean over each class's test images.
-
-    `features` [M, N, D], or [M, N, E, D] of experts; probabilities are those of the raw
-    logits of the stage-one `head`. Three lists [C], None for a class without test
-    images.
-    """
-    probs = jax.nn.softmax(recipes.none(head).logits(head, features))
-    per_image = {
-        "representation": dispersion.representation(features),
-        "relative": dispersion.relative(features),
-        "probability": dispersion.probability(probs),
-    }
-    counts = np.bincount(data.test.label, minlength=data.classes)
-
-    def per_class(values):
-        sums = np.bincount(data.test.label, np.asarray(values), data.classes)
-        return [float(s / n) if n else None for s, n in zip(sums, counts)]
-
-    return {name: per_class(values) for name, values in per_image.items()}

@@ -8,6 +8,7 @@ from ltjax.data import longtail
 from ltjax.evaluation import conformal, groups
 from ltjax.evaluation.tally import empty, tally
 from ltjax.mistake import Mistake
+from ltjax.posterior import dispersion
 from ltjax.posterior.predictive import mean_log_probs
 
 # Bounds the memory of logits and distances; the figures do not depend on it.
@@ -67,6 +68,26 @@ def set_coverage(log_probs, features, labels, counts, coverage=0.9):
     every = np.concatenate(list(_of_batches(log_probs, features)))
     by_group = longtail.groups(counts)
     return conformal.split_coverage(every, np.asarray(labels), by_group, coverage)
+
+
+def dispersion_per_class(logits, features, labels, classes):
+    """How far the draws disagree, as the mean over each class's test images.
+
+    `features` [M, N, D], or [M, N, E, D] of experts; `logits(features)` are those whose
+    softmax is taken, `labels` [N]. Three lists [C], None for classes without images.
+    """
+    per_image = {
+        "representation": dispersion.representation(features),
+        "relative": dispersion.relative(features),
+        "probability": dispersion.probability(jax.nn.softmax(logits(features))),
+    }
+    counts = np.bincount(labels, minlength=classes)
+
+    def per_class(values):
+        sums = np.bincount(labels, np.asarray(values), classes)
+        return [float(s / n) if n else None for s, n in zip(sums, counts)]
+
+    return {name: per_class(values) for name, values in per_image.items()}
 
 
 def _of_batches(log_probs, features):
