@@ -4,10 +4,10 @@ r"""MDCS on CIFAR-100-LT at imbalance factor 100, 16 epochs per backbone, for a 
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 
 configs/cifar100_lt_mdcs.py, shortened to about an hour on two cores that do nothing
-else (a step of 64 images, 128 views, takes 0.51 s there): 16 of its 400 epochs, half a
-cosine to zero instead of steps, the distillation at its full weight from the second
-epoch on. An epoch costs as much as two of RIDE's, as images are seen in two views. The
-files are those of configs/cifar100_lt_cpu.py.
+else: 16 of its 400 epochs, half a cosine to zero instead of steps, the distillation at
+its full weight from the second epoch on. An epoch costs as much as two of RIDE's, as
+images are seen in two views. The files are those of configs/cifar100_lt_cpu.py. Under
+RIDE's augmentation in both views: `--data.policy None --data.cutout 0`.
 """
 
 from dataclasses import replace
