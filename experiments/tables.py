@@ -26,6 +26,7 @@ SWEEPS = {
 BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
+CHECKS = "checks_cpu.json"
 DOCUMENTS = (
     "README.md",
     *(
@@ -244,6 +245,14 @@ def of_saving(figures):
     return _markdown(("all stages, s", "saving, s", "share"), [row])
 
 
+def of_checks(figures):
+    """What `checks.py` measured."""
+    low, high = figures["quartiles"]
+    turns = len(figures["seconds"]["plain"])
+    row = f"{figures['ratio']:.3f}", f"{low:.3f} to {high:.3f}", turns
+    return _markdown(("time with over without", "quartiles", "turns"), [row])
+
+
 def of_faults(figures):
     """What `fault_injection.py` did, and what it found."""
     done = {
@@ -294,6 +303,7 @@ def tables():
         "scaling": figures(of_scaling, SCALING),
         "pipeline": figures(of_pipeline, PIPELINE),
         "saving": figures(of_saving, RUNS["digits"]),
+        "checks": figures(of_checks, CHECKS),
         "faults": figures(of_faults, FAULTS),
     }
 
