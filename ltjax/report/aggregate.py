@@ -1,5 +1,7 @@
 """What several runs of the same rows come to: mean and standard deviation."""
 
+from itertools import zip_longest
+
 import numpy as np
 
 from ltjax.mistake import Mistake
@@ -11,9 +13,9 @@ NAMES = ("backbone", "classifier", "variant")
 def aggregate(results):
     """The rows of a list of `results.json`, in the order of the first.
 
-    Every figure of a row becomes `{"mean", "std"}`, also those within `acc`: the mean
-    over runs, and the standard deviation of a sample (squares over runs − 1), None of
-    one run. Both are None where a run has None, or nothing.
+    Every figure of a row becomes `{"mean", "std"}`, also those within `acc` and of each
+    of `experts`: the mean over runs, and the standard deviation of a sample (squares
+    over runs − 1), None of one run. Both are None where a run has None, or nothing.
 
     Raises `Mistake` where runs have other rows, or one has a row twice.
     """
@@ -60,12 +62,15 @@ def _by_name(rows, number):
 
 
 def _figures(dicts):
-    """The moments of the numbers in dicts, and of those in dicts within them."""
+    """The moments of the numbers in dicts, in dicts within them and in their lists."""
     found = {}
     for name in dict.fromkeys(name for each in dicts for name in each):
         values = [each.get(name) for each in dicts]
         if any(isinstance(value, dict) for value in values):
             found[name] = _figures([value or {} for value in values])
+        elif any(isinstance(value, list) for value in values):
+            parts = zip_longest(*(value or [] for value in values), fillvalue={})
+            found[name] = [_figures(part) for part in parts]
         elif all(isinstance(value, int | float | None) for value in values):
             found[name] = moments(values)
     return found

@@ -67,6 +67,22 @@ def test_a_figure_that_one_run_lacks_is_none(runs):
     assert found[0]["acc"]["all"]["std"] > 0
 
 
+def test_each_expert_has_its_moments(runs):
+    values = [[0.5, 2.0], [1.5, 4.0], [2.5, 9.0], [3.5, 1.0]]
+    for run, nlls in zip(runs, values):
+        run["rows"][0]["experts"] = [{"nll": x, "acc": {"all": -x}} for x in nlls]
+    first, _, other = aggregate(runs)
+    assert "experts" not in other
+    for at, expert in enumerate(first["experts"]):
+        of_runs = [row[at] for row in values]
+        mean, std = statistics.mean(of_runs), statistics.stdev(of_runs)
+        assert expert["nll"] == {"mean": mean, "std": pytest.approx(std, rel=1e-12)}
+        assert expert["acc"]["all"]["mean"] == -mean
+    del runs[3]["rows"][0]["experts"]
+    missing = aggregate(runs)[0]["experts"]
+    assert [expert["nll"] for expert in missing] == [{"mean": None, "std": None}] * 2
+
+
 def test_what_is_no_number_is_left_out(runs):
     for run in runs:
         run["rows"][0]["remark"] = "x"
