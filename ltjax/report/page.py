@@ -22,6 +22,7 @@ def of_run(run):
         words.summary(run),
         {
             "rows": ("All rows", rows(run.results)),
+            "experts": ("Each expert alone", _experts(run.results)),
             "classes": ("Accuracy by class", _classes(run)),
             "calibration": ("Does it know when it is right?", closeup.calibration(run)),
             "coverage": (
@@ -60,6 +61,29 @@ def rows(results):
 def _cell(column, figure, best):
     text = table.text(column, *figure)
     return markup.Bold(text) if best else text
+
+
+def _experts(results):
+    told = [row for row in results["rows"] if "experts" in row]
+    if told:
+        yield markup.table(
+            "Each expert alone",
+            ("row", *table.COLUMNS),
+            [
+                [
+                    *(
+                        (f"{table.label(row)}, expert {number}", *_figures(single))
+                        for number, single in enumerate(row["experts"], 1)
+                    ),
+                    (f"{table.label(row)}, mean of their logits", *_figures(row)),
+                ]
+                for row in told
+            ],
+        )
+
+
+def _figures(row):
+    return (table.text(name, *table.figure(row, name)) for name in table.COLUMNS)
 
 
 def accuracies(run):

@@ -135,6 +135,22 @@ def test_what_is_missing_leaves_a_sensible_page(tmp_path, changes, missing):
     assert sections(text) == [each for each in SECTIONS if each not in missing]
 
 
+def test_each_expert_has_its_figures_beside_their_mean(run):
+    alone = [
+        {"acc": {**row["acc"], "all": 12.25 + at}, "nll": 7.5, "ece": 0.5, "brier": 1.5}
+        for at, row in enumerate(run.results["rows"][:2])
+    ]
+    first = {**run.results["rows"][0], "experts": alone}
+    results = {**run.results, "rows": [first, *run.results["rows"][1:]]}
+    text = page.of_run(run._replace(results=results))
+    assert sections(text)[:2] == ["rows", "experts"]
+    seen = check(text).text
+    at = seen.index("SGD, expert 2")
+    assert seen[at + 1 : seen.index("SGD, mean of their logits")].count("13.25") == 1
+    mean = seen[seen.index("SGD, mean of their logits") :]
+    assert f"{first['acc']['all']:.2f}" in mean[: len(page.table.COLUMNS) * 2]
+
+
 def test_a_run_without_rows_has_a_page(run):
     bare = run._replace(
         results={**run.results, "rows": [], "seconds": {}},
