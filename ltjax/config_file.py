@@ -1,22 +1,19 @@
 """The Python file that holds a run's config."""
 
-import difflib
 import os
 import runpy
 import traceback
 
 from ltjax import limits
 from ltjax.config import Config
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, nearest
 
 
 def read(path):
     """The `config` that a Python file assigns. Raises `Mistake` where there is none."""
     if not os.path.isfile(path):  # `Path` raises on a name that is too long
         names = [str(other) for other in path.parent.glob("*.py")]
-        near = difflib.get_close_matches(str(path), names, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise Mistake(f"--config {path} is not a file{hint}")
+        raise Mistake(f"--config {path} is not a file{nearest(str(path), names)}")
     try:
         names = runpy.run_path(str(path))
     except (Exception, SystemExit) as error:  # whatever it raises is for its author

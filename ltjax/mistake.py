@@ -1,5 +1,6 @@
 """The one exception that means: the user can put this right."""
 
+import difflib
 import sys
 
 
@@ -9,6 +10,15 @@ class Mistake(ValueError):
     The message names the thing, what was found and what would be right. The command
     line prints it and exits with 2; every other exception is our own failure.
     """
+
+
+def nearest(wanted, known, told=str):
+    """What a `Mistake` adds for the known name nearest to the wanted one, if any is.
+
+    `told(name)` is how it is written.
+    """
+    near = difflib.get_close_matches(wanted, known, n=1)
+    return f"; did you mean {told(near[0])}?" if near else ""
 
 
 def exit_code(work, name="ltjax"):

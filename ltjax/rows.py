@@ -1,10 +1,9 @@
 """Rows of a run's table, as a command names them."""
 
-import difflib
 from typing import NamedTuple
 
 from ltjax.data.listing import shown
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, nearest
 
 # The default is the first of the SWA backbone that a run has; every run has the last.
 # Not that of the best figures, which are of the test images: nothing is chosen there.
@@ -44,10 +43,8 @@ def choose(run, results, wanted=None):
         preferred = (f"{HEADLINE.backbone}/{classifier}" for classifier in _PREFERRED)
         return known[next(name for name in preferred if name in known)]
     if wanted not in known:
-        near = difflib.get_close_matches(wanted, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
         raise Mistake(
             f"--classifier {shown(wanted)} is no row of {shown(run)}, which has "
-            f"{', '.join(known)}{hint}"
+            f"{', '.join(known)}{nearest(wanted, known)}"
         )
     return known[wanted]

@@ -7,7 +7,6 @@ An image folder is `train/CLASS/...` with `test/` or `val/` beside it, or plainl
 import collections
 import csv
 import dataclasses
-import difflib
 import functools
 import os
 import posixpath
@@ -16,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ltjax.data.picture import SUFFIXES
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, nearest
 
 SPLITS = {
     "train": "train",
@@ -63,8 +62,7 @@ def found(path):
     if not os.path.isdir(path.parent):
         raise Mistake(f"{shown(path)} does not exist, nor does its folder")
     names = [other.name for other in path.parent.iterdir()]
-    near = difflib.get_close_matches(path.name, names, n=1)
-    hint = f"; did you mean {shown(path.with_name(near[0]))}?" if near else ""
+    hint = nearest(path.name, names, lambda name: shown(path.with_name(name)))
     raise Mistake(f"{shown(path)} does not exist{hint}")
 
 
@@ -255,8 +253,7 @@ def _check_known(file, rows, lines):
     known = {label for _, label, split in rows if split in ("train", "")}
     for place, label, _ in rows:
         if label not in known:
-            near = difflib.get_close_matches(label, known, n=1)
-            hint = f"; did you mean {shown(near[0])!r}?" if near else ""
+            hint = nearest(label, known, lambda name: repr(shown(name)))
             raise Mistake(
                 f"{shown(file)}, line {lines[place]}: the label {shown(label)!r} is in "
                 f"no training row{hint}"

@@ -3,7 +3,6 @@
 Every source returns a checked `Dataset`.
 """
 
-import difflib
 import importlib.util
 import lzma
 import os
@@ -16,7 +15,7 @@ import numpy as np
 from ltjax.data import partition
 from ltjax.data.dataset import Dataset, Split, checked, checked_rank, paired
 from ltjax.data.longtail import class_counts, taken
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, nearest
 
 
 def digits(test_per_class=50):
@@ -136,7 +135,7 @@ def _read_npz(path):
     if os.path.isdir(path):
         raise Mistake(f"{path} is a folder, wanted an .npz file")
     if not os.path.exists(path):
-        raise Mistake(f"{path} does not exist{_nearest(path)}")
+        raise Mistake(f"{path} does not exist{_neighbour(path)}")
     # What NumPy raises on damaged files is not one family; a member is read on access.
     damage = (
         OSError,
@@ -182,8 +181,7 @@ def _tfds_builder(tensorflow_datasets, name, data_dir, download):
         builder = tensorflow_datasets.builder(name, data_dir=data_dir)
     except tensorflow_datasets.core.registered.DatasetNotFoundError as error:
         known = tensorflow_datasets.core.registered.list_imported_builders()
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = nearest(name, known, repr)
         raise Mistake(f"TFDS knows no data set {name!r}{hint}") from error
     except (ValueError, AssertionError) as error:  # its own words for config, version
         raise Mistake(f"TFDS {name!r}: {_first_line(error)}") from error
@@ -241,12 +239,11 @@ def _read_tfds(path, builder, split):
     return image[order], label[order]
 
 
-def _nearest(path):
+def _neighbour(path):
     if not os.path.isdir(path.parent):
         return f", nor does the folder {path.parent}"
     names = [other.name for other in path.parent.glob("*.npz")]
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return nearest(path.name, names)
 
 
 def _listed(names):

@@ -9,7 +9,6 @@ are [out, in / groups, H, W] there and [H, W, in / groups, out] here, linear lay
 array in both.
 """
 
-import difflib
 import os
 import zipfile
 import zlib
@@ -18,7 +17,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, nearest
 
 _LEAVES = {
     "kernel": "weight",
@@ -203,5 +202,4 @@ def _neighbour(path):
     if not os.path.isdir(path.parent):
         return f", nor is {path.parent} a folder"
     names = [other.name for other in path.parent.iterdir()]
-    near = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return nearest(path.name, names)
