@@ -2,8 +2,9 @@
 
     python -m ltjax.main --config configs/cifar100_lt_ride.py
 
-Wang et al., ICLR 2021 (arXiv:2010.01809), without its router and its distillation; data
-as for configs/cifar100_lt.py. The row SGD is the published system: reduced experts,
+Wang et al., ICLR 2021 (arXiv:2010.01809), without its distillation; its router is
+trained on the finished run, by `python -m ltjax.route`. Data as for
+configs/cifar100_lt.py. The row SGD is the published system: reduced experts,
 cosine heads, margins, diversity, class weights after epoch 160, the rate times 0.01 at
 160 and 180. SWA averages the weights of epochs 161 to 200 under a rate of its own.
 What re-training adds is in configs/cifar100_lt_ride_srepr.py.

@@ -170,6 +170,15 @@ def head(run, name, variant=""):
 
     Raises `Mistake` for a row that the run does not have.
     """
+    made, params = recipe(run, name, variant)
+    return made.logits, params
+
+
+def recipe(run, name, variant=""):
+    """The `recipes.Recipe` of a row's classifier, and the parameters it was trained to.
+
+    Raises `Mistake` for a row that the run does not have.
+    """
     rows = {
         (row["classifier"], row["variant"])
         for row in run.results["rows"]
@@ -192,7 +201,7 @@ def head(run, name, variant=""):
         run.counts,
         has_draws=run.backbone == "swa",
     )
-    return made[name, kept].logits, _params(run, name, kept)
+    return made[name, kept], _params(run, name, kept)
 
 
 def _params(run, name, variant):

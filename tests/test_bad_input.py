@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax import backbone, export, folder, identity, inspect, main, predict
+from ltjax import backbone, export, folder, identity, inspect, main, predict, route
 from ltjax.config import Srepr
 from ltjax.loading import load
 from ltjax.report import __main__ as report
@@ -39,6 +39,7 @@ config = Config(
 LONG = "x" * 300  # longer than any file system's names
 CONFIG = "from ltjax.config import *\n"
 PREDICT = "predict r train.npz --out o.csv"
+ROUTE = "route r --out o.json"
 EMPTY = "e has no images, wanted CLASS/*.jpg or train/CLASS/*.jpg in it"
 
 
@@ -1137,6 +1138,51 @@ ROWS = (
     Row("page: a folder", (ended("r"), folders("d")), "report r --out d", "d is not a"),
     Row("page: no folder", ended("r"), "report r --out no/x.html", "no/x.html is not"),
     Row("page: long name", ended("r"), f"report r --out {LONG}", "name too long"),
+    # Routes
+    Row("route: no run", (), ROUTE, "r holds no run; give the folder of one"),
+    Row("route: unfinished", unfinished, ROUTE, "r holds a run that is not finished"),
+    Row("route: one network", finished(), ROUTE, "r has 1 expert; a router chooses be"),
+    Row(
+        "route: a row", finished(), f"{ROUTE} --classifier sgd/la", "sgd/la is no row "
+    ),
+    Row("route: no epochs", (), f"{ROUTE} --epochs 0", "--epochs is 0; it must be at "),
+    Row(
+        "route: empty batches",
+        (),
+        f"{ROUTE} --batch-size 0",
+        "--batch-size is 0; it must be at least 1",
+    ),
+    Row(
+        "route: nothing at once", (), f"{ROUTE} --at-once 0", "--at-once is 0; it must"
+    ),
+    Row(
+        "route: no logits", (), f"{ROUTE} --top 0", "--top is 0; it must be at least 1"
+    ),
+    Row("route: no rate", (), f"{ROUTE} --lr nan", "--lr is nan; it must be positive"),
+    Row("route: no weight", (), f"{ROUTE} --weight 0", "--weight is 0.0; it must be p"),
+    Row(
+        "route: no probability",
+        (),
+        f"{ROUTE} --threshold 1.1",
+        "--threshold is 1.1; it must be in 0..1",
+    ),
+    Row(
+        "route: a suffix", (), "route r --out o.csv", "--out o.csv is no .json; wanted"
+    ),
+    Row("route: in no folder", (), "route r --out no/o.json", "the folder no does not"),
+    Row("route: a folder", folders("o.json"), ROUTE, "--out o.json is a folder"),
+    Row(
+        "route: over a file",
+        text("o.json", "mine"),
+        ROUTE,
+        "--out o.json exists; give another name, or --overwrite",
+    ),
+    Row(
+        "route: over a router",
+        text("o.router.npz", "mine"),
+        ROUTE,
+        "--out o.router.npz exists; give another name, or --overwrite",
+    ),
     # Predictions
     Row("predict: no run", (), f"{PREDICT}", "r holds no run; give the folder of one"),
     Row("predict: long", (), f"predict {LONG} . --out o.csv", "holds no run; give the"),
@@ -1430,6 +1476,7 @@ def code_of(command, monkeypatch):
             "predict": predict,
             "report": report,
             "export": export,
+            "route": route,
         }
         if door in doors:
             return doors[door].main(arguments)
@@ -1511,6 +1558,9 @@ def test_bad_input_to_a_process(desk, command, name):
         ("predict r p", "--out"),
         ("predict r p --out o.csv --sample 2", "--samples"),
         ("predict r p --out o.csv --coverage high", "high"),
+        ("route", "RUN"),
+        ("route r", "--out"),
+        ("route r --out o.json --epoch 3", "--epochs"),
         ("export", "PATH"),
         ("export r --to torch", "safetensors"),
         ("export r --to npz --classifer swa/la", "--classifier"),

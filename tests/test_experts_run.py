@@ -1,19 +1,27 @@
-"""A run of several experts from images to a table, and opened again."""
+"""A run of several experts from images to a table, opened again, and routed."""
 
+import dataclasses
+import io
+import json
 import shutil
 
 import jax
 import numpy as np
 import pytest
-from tiny import Place, quiet
+from rich.console import Console
+from scipy.special import expit, log_softmax
+from tiny import Place, quiet, timeless
 
 from ltjax import (
     backbone,
+    cascade,
     checkpoint,
     divergence,
     finished,
     objective,
     replay,
+    route,
+    routed,
     scoring,
     trained,
 )
@@ -21,6 +29,7 @@ from ltjax.config import Classifier, Experts, Mdcs, Model, Optim
 from ltjax.loading import load
 from ltjax.mistake import Mistake
 from ltjax.portable import graph, tensors
+from ltjax.report import routes
 from ltjax.report.table import table
 from ltjax.representation import step
 from ltjax.run import run
@@ -184,3 +193,158 @@ def test_a_refused_step_can_be_replayed(experts, tmp_path, capsys):
 
 def test_the_finished_run_is_told_again(experts):
     assert run(experts.config, experts.out, quiet()) == experts.results
+
+
+# Routed
+
+FLAGS = "--epochs 8 --lr 0.3 --batch-size 16 --weight 2 --at-once 8"
+
+
+@pytest.fixture(scope="module")
+def told(experts, compiled_once, tmp_path_factory):
+    """The file of a routing of the row sgd/none."""
+    out = tmp_path_factory.mktemp("routed") / "r.json"
+    assert route.main([str(experts.out), "--out", str(out), *FLAGS.split()]) == 0
+    return out
+
+
+class InNumpy:
+    """Features, logits, running means and requests of the test images, in float64."""
+
+    def __init__(self, experts, told):
+        z = finished.test_features(finished.read(experts.out, "sgd"))[0]
+        head = trained.head(experts.out, "sgd", "sgd-none")
+        z, head = np.float64(z), jax.tree.map(np.float64, head)
+        self.labels = finished.test_labels(finished.read(experts.out, "sgd"))
+        self.logits = np.einsum("ned,edc->nec", z, head["kernel"]) + head["bias"]
+        self.means = self.logits.cumsum(1) / np.arange(1, 3)[:, None]
+        params = jax.tree.map(np.float64, routed.read(told.with_suffix(".router.npz")))
+        unit = z[:, 0] / np.sqrt((z[:, 0] ** 2).sum(1, keepdims=True))
+        hidden = unit @ params["hidden"]["kernel"][0] + params["hidden"]["bias"][0]
+        # Of four classes all logits are seen, though 30 were asked for.
+        seen = np.concatenate([-np.sort(-self.means[:, 0]), np.maximum(hidden, 0)], 1)
+        self.requests = (seen @ params["ask"]["kernel"] + params["ask"]["bias"])[:, 0]
+        self.params = params
+
+    def routed(self, limit):
+        """Logits, and how many experts each image used."""
+        used = 1 + (self.requests > limit)
+        return self.means[np.arange(len(used)), used - 1], used
+
+    def figures(self, logits):
+        log_probs = log_softmax(logits, axis=1)
+        right = (logits.argmax(1) == self.labels).mean()
+        return 100 * right, -log_probs[np.arange(len(logits)), self.labels].mean()
+
+
+def test_routing_tells_the_figures_of_the_experts_used(experts, told):
+    found, wanted = json.loads(told.read_text()), InNumpy(experts, told)
+    logits, used = wanted.routed(0)
+    with np.load(told.with_suffix(".router.npz"), allow_pickle=False) as file:
+        np.testing.assert_array_equal(file["used"], used)
+    assert set(used) == {1, 2}  # so that both are tested
+    every = [wanted.means[:, 0], wanted.means[:, 1], logits]
+    names = ["1 expert", "all 2 experts", "routed"]
+    for name, logits, row in zip(names, every, found["rows"], strict=True):
+        assert row["name"] == name
+        accuracy, nll = wanted.figures(logits)
+        np.testing.assert_allclose(row["acc"]["all"], accuracy, rtol=1e-6)
+        np.testing.assert_allclose(row["nll"], nll, rtol=1e-4)
+    share = (used == 2).mean()
+    np.testing.assert_allclose(found["stopped"], [1 - share, share])
+    # The run's own table has the same ensemble, and the same multiplications.
+    assert found["rows"][1]["acc"] == experts.results["rows"][0]["acc"]
+    first, both, mean = (row["macs"] for row in found["rows"])
+    assert both == experts.results["cost"]["macs"]
+    asking = 16 * 16 + (4 + 16)  # a hidden layer of 16, then logits and it to one
+    wanted = (1 - share) * first + share * both + asking
+    np.testing.assert_allclose(mean, wanted, rtol=1e-6)
+    # Whole batches of 8: three for 20 images, as many as needed for those that asked.
+    assert found["ran"] == [24, 8 * -(-(used == 2).sum() // 8)]
+
+
+def test_a_router_learns(told):
+    losses = json.loads(told.read_text())["losses"]
+    assert len(losses) == 8
+    assert losses[-1] < losses[0]
+
+
+def test_thresholds_in_the_limits(experts, told):
+    seen = InNumpy(experts, told)
+    run = finished.read(experts.out, "sgd")
+    images = load(experts.config.data).test.image
+    whole = cascade.of_run(run, "none")
+    program = cascade.make_routed(whole, 8)
+    middle = np.sort(seen.requests)[9:11].mean()
+    assert np.ptp(seen.requests) > 1e-2
+    for threshold, limit in ((0.0, -np.inf), (expit(middle), middle), (1.0, np.inf)):
+        found = program(whole.weights, seen.params, threshold, images)
+        logits, used = seen.routed(limit)
+        np.testing.assert_array_equal(found.used, used)
+        np.testing.assert_allclose(found.logits, logits, rtol=1e-4, atol=1e-4)
+    found = cascade.make_whole(whole, 8)(whole.weights, images)
+    np.testing.assert_allclose(found, seen.means[:, 1], rtol=1e-4, atol=1e-4)
+
+
+def test_any_row_of_a_classifier_per_expert_is_routed(experts):
+    run = finished.read(experts.out, "swa")
+    z = finished.test_features(run)[0]
+    for name in ("none", "la"):
+        made = cascade.of_run(run, name)
+        logits = made.logits(made.weights, z)
+        found = jax.nn.log_softmax(logits.mean(1))
+        wanted = finished.classifier(run, name)(z[None])
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_the_same_command_tells_the_same(experts, told, tmp_path, capsys, monkeypatch):
+    """In parts that the device takes one after the other, too."""
+    out = tmp_path / "r.json"
+    command = [str(experts.out), "--out", str(out), *FLAGS.split()]
+    assert route.main(command) == 0
+    printed = capsys.readouterr().out
+    first = json.loads(told.read_text())
+    found = json.loads(out.read_text())
+    assert timeless(found) == timeless(first)
+    shown = io.StringIO()
+    Console(file=shown, width=80).print(routes.table(found))
+    assert shown.getvalue() in printed
+    before = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
+    assert route.main(command) == 2
+    assert "r.json exists; give another name, or --overwrite" in capsys.readouterr().err
+    assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == before
+    monkeypatch.setattr(routed, "_PART", 64 * 10)
+    assert route.main([*command, "--overwrite"]) == 0
+    parts = json.loads(out.read_text())
+    assert parts["ran"][0] == 32  # two parts of 10 images, in batches of 8
+    assert parts["stopped"] == found["stopped"]
+    # Images come in other batches.
+    for row, wanted in zip(parts["rows"], found["rows"], strict=True):
+        np.testing.assert_allclose(row["nll"], wanted["nll"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ("--classifier swa/lda", "swa/lda is no row of "),
+        ("--classifier swag/la", "swag/la is the mean of many passes; give swa/la, wh"),
+        ("--lr 1e30", "training diverged in epoch 1; try a smaller --lr than 1e+30"),
+    ],
+)
+def test_routing_refuses(experts, tmp_path, capsys, flags, says):
+    command = [str(experts.out), "--out", str(tmp_path / "r.json"), *flags.split()]
+    assert route.main(command) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_tells_its_settings(told):
+    found = json.loads(told.read_text())
+    command = route.Command(
+        run=None, out=None, epochs=8, lr=0.3, batch_size=16, weight=2.0
+    )
+    fields = dataclasses.asdict(command)
+    assert found["router"] == {name: fields[name] for name in found["router"]}
+    assert found["router"].keys() >= {"top", "threshold"}

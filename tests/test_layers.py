@@ -55,6 +55,8 @@ KNOWS = {
     },
     "inspect": {"flags", "inspection", "mistake"},
     "predict": {"flags", "mistake", "prediction"},
+    "route": {"flags", "mistake", "routed"},
+    "cascade": {"classifier", "evaluation", "finished"},
     "deployment": {"data", "mistake"},
     "rows": {"data", "mistake"},
     "portable": {
@@ -64,7 +66,9 @@ KNOWS = {
     "export": {"flags", "mistake", "portable"},
 }
 # Run as `python -m ltjax.main`; only they read the command line.
-DOORS = {"main", "inspect", "predict", "replay", "report.__main__", "export"}
+DOORS = {
+    *("main", "inspect", "predict", "replay", "report.__main__", "export", "route"),
+}
 # Who may import, or read, what is another's.
 ONLY = {
     "flax.linen": {"models"},

@@ -11,7 +11,7 @@ import json
 import os
 
 from ltjax.mistake import Mistake
-from ltjax.report.writer import unfinished
+from ltjax.report.writer import check_new, unfinished
 
 _SUFFIXES = (".csv", ".parquet")
 _GROUP = 10_000  # rows that Parquet keeps together
@@ -26,13 +26,7 @@ def check(path, overwrite=False):
             f"--out {path} needs the package pyarrow (pip install 'ltjax[parquet]'); "
             "a .csv does not"
         )
-    # Of `os.path`, because `Path` raises on a name that is too long.
-    if not os.path.isdir(path.absolute().parent):
-        raise Mistake(f"--out {path}: the folder {path.parent} does not exist")
-    if os.path.isdir(path):
-        raise Mistake(f"--out {path} is a folder, wanted a file")
-    if os.path.exists(path) and not overwrite:
-        raise Mistake(f"--out {path} exists; give another name, or --overwrite")
+    check_new(path, overwrite)
 
 
 @contextlib.contextmanager

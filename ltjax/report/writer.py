@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+from ltjax.mistake import Mistake
+
 
 class Writer:
     """Appends events to a file, one JSON object a line, flushed when `write` returns.
@@ -35,6 +37,17 @@ class Writer:
         self._file.flush()
         if self._track:
             self._track(json.loads(line))
+
+
+def check_new(path, overwrite=False):
+    """Raises `Mistake` unless a command can write its file, `--out`, to this path."""
+    # Of `os.path`, because `Path` raises on a name that is too long.
+    if not os.path.isdir(path.absolute().parent):
+        raise Mistake(f"--out {path}: the folder {path.parent} does not exist")
+    if os.path.isdir(path):
+        raise Mistake(f"--out {path} is a folder, wanted a file")
+    if os.path.exists(path) and not overwrite:
+        raise Mistake(f"--out {path} exists; give another name, or --overwrite")
 
 
 def write_json(path, value):
