@@ -197,7 +197,7 @@ def test_the_finished_run_is_told_again(experts):
 
 # Routed
 
-FLAGS = "--epochs 8 --lr 0.3 --batch-size 16 --weight 2 --at-once 8"
+FLAGS = "--epochs 8 --batch-size 16 --weight 2 --at-once 8"
 
 
 @pytest.fixture(scope="module")
@@ -328,7 +328,7 @@ def test_the_same_command_tells_the_same(experts, told, tmp_path, capsys, monkey
     [
         ("--classifier swa/lda", "swa/lda is no row of "),
         ("--classifier swag/la", "swag/la is the mean of many passes; give swa/la, wh"),
-        ("--lr 1e30", "training diverged in epoch 1; try a smaller --lr than 1e+30"),
+        ("--lr 1e30", "; try a smaller --lr than 1e+30"),
     ],
 )
 def test_routing_refuses(experts, tmp_path, capsys, flags, says):
@@ -342,9 +342,7 @@ def test_routing_refuses(experts, tmp_path, capsys, flags, says):
 
 def test_a_command_tells_its_settings(told):
     found = json.loads(told.read_text())
-    command = route.Command(
-        run=None, out=None, epochs=8, lr=0.3, batch_size=16, weight=2.0
-    )
+    command = route.Command(run=None, out=None, epochs=8, batch_size=16, weight=2.0)
     fields = dataclasses.asdict(command)
     assert found["router"] == {name: fields[name] for name in found["router"]}
     assert found["router"].keys() >= {"top", "threshold"}
