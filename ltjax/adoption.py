@@ -6,17 +6,16 @@ from ltjax import checkpoint, folder, identity
 from ltjax.mistake import Mistake
 
 
-def check(other, config, data, names, pretrained=None):
+def check(other, run, names):
     """Refuses to take over the backbones `names` of the run in `other`.
 
-    `pretrained` is the digest of the weights that the config's run begins with. Raises
-    `Mistake` unless `other` has finished stage one on these data under the same
-    settings of it.
+    `run` is the `identity.of_run` of the one that takes them. Raises `Mistake` unless
+    `other` has finished stage one on its data under the same settings of it.
     """
-    difference = backbone_difference(other, config, data, pretrained)
+    difference = backbone_difference(other, run)
     if difference:
         raise Mistake(f"--stage-one {other} was trained otherwise: {difference}")
-    last = config.optim.epochs
+    last = run["config"]["optim"]["epochs"]
     for name in names:
         steps = checkpoint.steps(other / "checkpoints" / name)
         done = checkpoint.position(steps[0])[0] if steps else None
@@ -51,12 +50,11 @@ def adopt(path, other, config, names):
         _copy(other, path, f"checkpoints/{name}/{last}")
 
 
-def backbone_difference(path, config, data, pretrained=None):
-    """In what the backbones of the run in `path` differ from the config's, or None.
+def backbone_difference(path, run):
+    """In what the backbones of the run in `path` differ from those of `run`, or None.
 
-    Raises `Mistake` if `path` holds no run.
+    `run` is an `identity.of_run`. Raises `Mistake` if `path` holds no run.
     """
-    run = identity.of_run(config, data, pretrained)
     found = identity.recorded_differences(path / "config.json", run, identity.stage_one)
     if found is None:
         raise Mistake(f"{path} holds no run; give the folder of one")

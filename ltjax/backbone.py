@@ -169,9 +169,12 @@ def train(session, name):
     rate, tx, collect = rule(config, name, steps)
     loss = objective.of_config(config, session.index.counts, steps)
 
-    def prepare(frozen, key, images):
-        images = devices.spread(session.normalise(session.seen(key, images)))
-        return session.pretrained.trunk(frozen, images)
+    def prepare(frozen, key, batch):
+        trunk, teacher = frozen
+        seen = session.seen(key, batch["image"])
+        images = devices.spread(session.normalise(seen))
+        inputs = session.pretrained.trunk(trunk, images)
+        return {**batch, "image": inputs, **session.teacher.told(teacher, seen)}
 
     def begin(variables):
         state = step.init(variables, tx)
@@ -181,11 +184,12 @@ def train(session, name):
 
     # Not compiled as a whole: a generator takes a second to compile, and one by one
     # those of equal shape, and of the other backbone, are compiled once.
-    frozen = session.pretrained.frozen
+    trunk = session.pretrained.frozen
+    frozen = trunk, session.teacher.params
     shape = session.data.train.image.shape[1:]
     image = session.normalise(np.zeros((1, *shape), np.uint8))
     variables = net.init(
-        jax.random.clone(keys.init), session.pretrained.trunk(frozen, image)
+        jax.random.clone(keys.init), session.pretrained.trunk(trunk, image)
     )
     variables = pretrained.begin(variables, session.pretrained)
     shapes = jax.eval_shape(begin, variables)

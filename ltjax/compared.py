@@ -56,5 +56,6 @@ def _settings(run):
     settings = {
         "config": identity.completed(run.identity["config"]),
         "pretrained": run.identity.get("pretrained"),
+        "teacher": run.identity.get("teacher"),
     }
     return {**settings, "config": {**settings["config"], "seed": None, "name": None}}

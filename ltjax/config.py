@@ -138,6 +138,10 @@ class Ride:
     """How far the tail's temperature falls; 0.02 for ImageNet-LT."""
     reweight_epoch: int | None = 160
     """Epochs before class weights and temperatures; None: never."""
+    teacher: str | None = None
+    """Folder of a finished run of experts, whose SGD network is distilled too."""
+    repeated: bool = True
+    """Of a distilled loss: count it once for each expert, as released."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -41,16 +41,16 @@ class Step:
         )
 
 
-def refuse(out, found, state, inputs, batch):
+def refuse(out, found, state, batch):
     """Leaves a file that replays the step, and raises `Mistake`.
 
-    `state` is the one before it; `inputs()` the images as the network gets them.
+    `state` is the one before it; `batch()` its batch as the step got it.
     """
     advice = "try a smaller --optim.lr"
     # Of several processes each has a part of the batch only.
     if jax.process_count() == 1:
         try:
-            write(out / FILE, found, state, inputs(), batch["label"])
+            write(out / FILE, found, state, batch())
             advice = f"python -m ltjax.replay {out} takes it again; {advice}"
         except OSError as error:
             (out / unfinished(out / FILE)).unlink(missing_ok=True)
@@ -58,21 +58,18 @@ def refuse(out, found, state, inputs, batch):
     raise Mistake(f"{found.message()}; {advice}")
 
 
-def write(path, found, state, inputs, labels):
+def write(path, found, state, batch):
     """Writes the step, the state before it and its batch to an .npz file, in one step.
 
-    The state's arrays are named by their place in it: `state/params/head/bias`.
+    Their arrays are named by their places: `state/params/head/bias`, `batch/image`.
     """
-    arrays = {f"state/{name}": np.asarray(leaf) for name, leaf in _leaves(state)}
+    # The one that may be of a type that NumPy has not.
+    batch = {**batch, "image": np.asarray(batch["image"], np.float32)}
+    both = _leaves({"state": state, "batch": batch})
+    arrays = {name: np.asarray(leaf) for name, leaf in both}
     part = path.with_name(unfinished(path))
     with part.open("wb") as file:
-        np.savez(
-            file,
-            input=np.asarray(inputs, np.float32),
-            label=labels,
-            **dataclasses.asdict(found),
-            **arrays,
-        )
+        np.savez(file, **dataclasses.asdict(found), **arrays)
     part.replace(path)
 
 
@@ -98,6 +95,18 @@ def restored(arrays, like):
     except KeyError as error:
         raise Mistake(f"{FILE} is of another network: it has no {error}") from error
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def batch(arrays):
+    """The batch of a file's arrays."""
+    found = {
+        name.removeprefix("batch/"): array
+        for name, array in arrays.items()
+        if name.startswith("batch/")
+    }
+    if "image" not in found:
+        raise Mistake(f"{FILE} has no batch/image; an earlier version wrote it")
+    return found
 
 
 def not_finite(tree):

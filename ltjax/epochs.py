@@ -1,8 +1,9 @@
 """The two kinds of epochs of stage one: images on the device, or streamed to it.
 
 Each is built of the same parts: `rows(key, epoch)` says who is in which batch, `step`,
-`prepare(frozen, key, images)` and `collect` are those of `representation.epoch`,
-`placed` the shardings of the carry. The same rows, keys and steps either way.
+`prepare(frozen, key, batch)` and `collect` are those of `representation.epoch`,
+`frozen` are weights that do not change, `placed` the shardings of the carry. The same
+rows, keys and steps either way.
 """
 
 import functools

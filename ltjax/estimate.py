@@ -69,8 +69,9 @@ def _step(config, shape, classes):
         schedule.to_zero(optim.lr, 2, 1), optim.momentum, optim.weight_decay
     )
 
-    def prepare(key, images):
-        return augmentation(key, images).astype(jnp.float32) / 255
+    def prepare(key, batch):
+        images = augmentation(key, batch["image"])
+        return {**batch, "image": images.astype(jnp.float32) / 255}
 
     data = {
         "image": jnp.zeros((optim.batch_size, *shape), jnp.uint8),

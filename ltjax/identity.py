@@ -8,12 +8,19 @@ import numpy as np
 
 from ltjax.config import Config
 
+# Weights that a run takes from elsewhere, and how it is told that two runs took others.
+_WEIGHTS = {
+    "pretrained": "its pretrained weights were others",
+    "teacher": "its teacher was another, or none",
+}
+
 
 def of_config(config):
     """What decides a run's numbers besides its data, as JSON-ready data.
 
-    Left out are `checkpoint`, where the deviations lie, and where and how the data and
-    the pretrained weights are read: what they are is told by their own fingerprints.
+    Left out are `checkpoint`, where the deviations lie, and where and how the data, the
+    pretrained weights and the teacher are read: what they are is told by their own
+    fingerprints.
     """
     fields = json.loads(json.dumps(dataclasses.asdict(config)))
     del fields["checkpoint"], fields["swa"]["place"]
@@ -23,17 +30,19 @@ def of_config(config):
     fields["data"]["stream"] = bool(config.data.stream)
     # What the data are checked against does not change them.
     del fields["data"]["manifest"], fields["data"]["allow_mismatch"]
-    del fields["model"]["pretrained"]
+    del fields["model"]["pretrained"], fields["optim"]["ride"]["teacher"]
     return fields
 
 
-def of_run(config, data, pretrained=None):
-    """What decides a run's numbers, as JSON-ready data."""
-    return {
-        "config": of_config(config),
-        "data": fingerprint(data),
-        "pretrained": pretrained,
-    }
+def of_run(config, data, weights=None):
+    """What decides a run's numbers, as JSON-ready data.
+
+    `weights` are the digests of those that it takes from elsewhere, or None, by name:
+    "pretrained" and "teacher". A run that is only opened again takes none: they are not
+    compared.
+    """
+    found = {"config": of_config(config), "data": fingerprint(data)}
+    return {**found, **(weights or {})}
 
 
 def fingerprint(data):
@@ -94,11 +103,11 @@ def recorded_differences(record, run, part=lambda settings: settings):
         before = completed(found["config"])
         told = list(differences(part(before), part(run["config"])))
         same_data = found["data"] == run["data"]
-        same_weights = found.get("pretrained") == run["pretrained"]
+        taken = run.keys() & _WEIGHTS.keys()
+        others = [name for name in taken if found.get(name) != run[name]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if not same_weights:
-        told.append("its pretrained weights were others")
+    told += [_WEIGHTS[name] for name in sorted(others)]
     if not same_data:
         told.append("its images or labels were others")
     return told

@@ -13,6 +13,7 @@ from ltjax.representation import step
 def of_config(config, counts, steps):
     """The objective of a config for images per class `counts` [C], `steps` an epoch.
 
+    That of RIDE distils from `teacher`, logits [B, E', C], where the batch has them.
     That of MDCS takes logits [2 B, E, C]: of the weak views, then of the strong ones.
     """
     optim = config.optim
@@ -20,27 +21,32 @@ def of_config(config, counts, steps):
         return step.per_example(cross_entropy)
     match optim.loss:
         case "cross_entropy":
-            return _whole(lambda logits, labels, epoch: _summed(logits, labels))
+            return _whole(lambda logits, batch, epoch: _summed(logits, batch["label"]))
         case "ride":
             chosen = optim.ride
 
-            def ride(logits, labels, epoch):
-                return experts.ride(
+            def ride(logits, batch, epoch):
+                loss = experts.ride(
                     logits,
-                    labels,
+                    batch["label"],
                     counts,
                     epoch,
                     diversity=chosen.diversity,
                     reweight_factor=chosen.reweight_factor,
                     reweight_epoch=chosen.reweight_epoch,
                 )
+                if "teacher" not in batch:
+                    return loss
+                return experts.distilled(
+                    loss, logits, batch["teacher"], repeated=chosen.repeated
+                )
 
             return _whole(ride, steps)
         case "shike":
             detached = optim.shike.detached
             return _whole(
-                lambda logits, labels, epoch: experts.shike(
-                    logits, labels, detached=detached
+                lambda logits, batch, epoch: experts.shike(
+                    logits, batch["label"], detached=detached
                 )
             )
         case "mdcs":
@@ -49,21 +55,21 @@ def of_config(config, counts, steps):
 
 
 def _whole(loss, steps=1):
-    """The objective of `loss(logits, labels, epoch)`, epochs counted from 1."""
+    """The objective of `loss(logits, batch, epoch)`, epochs counted from 1."""
 
-    def objective(logits, labels, step):
-        return loss(logits, labels, step // steps + 1), logits.mean(1)
+    def objective(logits, batch, step):
+        return loss(logits, batch, step // steps + 1), logits.mean(1)
 
     return objective
 
 
 def _of_two_views(chosen, counts, steps):
-    def objective(logits, labels, step):
+    def objective(logits, batch, step):
         weak, strong = jnp.split(logits, 2)
         loss = experts.mdcs(
             weak,
             strong,
-            labels,
+            batch["label"],
             counts,
             step // steps + 1,
             scales=chosen.scales,

@@ -59,7 +59,7 @@ def read(path, whole, frozen=0, channels=3):
         features=parts(frozen, resnet.PARTS),
         frozen=parts(0, frozen) if frozen else {},
         trunk=whole.copy(last=frozen).apply if frozen else none().trunk,
-        digest=_digest(found),
+        digest=digest(found),
         moments=IMAGENET,
     )
 
@@ -74,7 +74,8 @@ def begin(variables, pretrained):
     }
 
 
-def _digest(variables):
+def digest(variables):
+    """A hash of all weights of a tree, with their names and shapes."""
     seen = hashlib.sha256()
     for path, leaf in jax.tree.leaves_with_path(variables):
         seen.update(f"{jax.tree_util.keystr(path)} {leaf.shape} ".encode())

@@ -181,6 +181,7 @@ def _experts(model):
 
 def _loss(config):
     loss, model = config.optim.loss, config.model
+    _teacher(loss, config.optim.ride)
     if loss == "cross_entropy":
         return
     count = model.experts.count
@@ -199,4 +200,17 @@ def _loss(config):
         raise Mistake(
             f"optim.mdcs.scales is {scales!r}; it must have one number for each of the "
             f"{count} experts of model.experts.count"
+        )
+
+
+def _teacher(loss, ride):
+    if ride.teacher is not None and loss != "ride":
+        raise Mistake(
+            f"optim.ride.teacher is {ride.teacher!r}, which only the loss 'ride' "
+            f"reads; optim.loss is {loss!r}"
+        )
+    if ride.teacher is None and not ride.repeated:
+        raise Mistake(
+            "optim.ride.repeated is False without optim.ride.teacher; only a distilled "
+            "loss is repeated"
         )

@@ -49,7 +49,8 @@ def replayed(out):
     net = backbone.network(config.model, len(found.counts))
     loss = objective.of_config(config, found.counts, found.steps)
     tx = backbone.rule(config, found.backbone, found.steps).tx
-    inputs, labels = arrays["input"], arrays["label"]
+    batch = divergence.batch(arrays)
+    inputs = batch["image"]
     variables = jax.eval_shape(net.init, jax.random.key(0), inputs[:1])
     like = jax.eval_shape(lambda variables: step.init(variables, tx), variables)
     state = divergence.restored(arrays, like)
@@ -66,7 +67,6 @@ def replayed(out):
             "weights": params,
         }
 
-    batch = {"image": inputs, "label": labels}
     metrics, after = take(keys(config.seed).step, state, batch)
 
     epoch, at = divmod(found.step, found.steps)

@@ -31,6 +31,7 @@ from ltjax import (
     recipes,
     retraining,
     scoring,
+    teacher,
     tracking,
     views,
 )
@@ -76,11 +77,13 @@ def run(
         steps = check_steps(config, len(data.train.label))
         shape = data.train.image.shape[1:]
         start = backbone.start(config.model, shape[-1])
+        taught_by = teacher.of_config(config, data)
         params = backbone.parameters(config.model, data.classes, start, shape)
         samples = config.posterior.samples
-        return data, start, memory.check(params, config.swa, samples, steps)
+        needed = memory.check(params, config.swa, samples, steps)
+        return data, start, taught_by, needed
 
-    data, start, needed = hosts.together(read)
+    data, start, taught_by, needed = hosts.together(read)
     streamed = isinstance(data.train.image, Pictures)
     # As it came out, so that a run does not go on in the other way.
     config = dataclasses.replace(
@@ -92,7 +95,8 @@ def run(
             f"{data.manifest['difference']}",
             soft_wrap=True,
         )
-    made_of = identity.of_run(config, data, start.digest)
+    weights = {"pretrained": start.digest, "teacher": taught_by.digest}
+    made_of = identity.of_run(config, data, weights)
     hosts.agree("config or data", lambda: json.dumps(made_of))
     changed = hosts.together(lambda: folder.check(out, made_of, accept_changes))
     wide = not console.is_terminal  # which would break within words
@@ -111,7 +115,7 @@ def run(
         def claim():
             if stage_one is not None:
                 other, names = Path(stage_one), backbone.NAMES
-                adoption.check(other, config, data, names, start.digest)
+                adoption.check(other, made_of, names)
             # Only now is anything written.
             stack.enter_context(lock.held(out))
             folder.claim(out, config, made_of, accept_changes)
@@ -123,10 +127,12 @@ def run(
         hosts.by_first(claim)
         say(needed)
         heard = tracking.guarded(track) if track and hosts.first() else None
-        return _stages(config, out, console, data, start, made_of, stopping, heard)
+        return _stages(
+            config, out, console, data, start, taught_by, made_of, stopping, heard
+        )
 
 
-def _stages(config, out, console, data, start, made_of, stopping, track):
+def _stages(config, out, console, data, start, taught_by, made_of, stopping, track):
     """The results of all stages, in a folder that is this run's alone."""
     index = order.class_index(data.train.label, data.classes)
     streamed = isinstance(data.train.image, Pictures)
@@ -148,6 +154,7 @@ def _stages(config, out, console, data, start, made_of, stopping, track):
             seen=views.of_training(config),
             normalise=lambda images: augment.normalise(images, mean, std),
             pretrained=start,
+            teacher=taught_by,
             writer=writer,
             console=console,
             made=folder.made(made_of),

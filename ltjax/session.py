@@ -15,6 +15,7 @@ from ltjax.models.network import Network
 from ltjax.pretrained import Pretrained
 from ltjax.report.writer import Writer
 from ltjax.streams import Keys
+from ltjax.teacher import Teacher
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class Session:
     seen: Callable  # the same in stage one, where there may be two views of each
     normalise: Callable  # images uint8 -> float32
     pretrained: Pretrained
+    teacher: Teacher
     writer: Writer
     console: Console
     made: dict  # what every checkpoint tells of its run

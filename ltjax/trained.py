@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ltjax import adoption, checkpoint, retraining, streams
+from ltjax import adoption, checkpoint, identity, retraining, streams
 from ltjax.config import Config
 from ltjax.data import order
 from ltjax.data.dataset import Dataset
@@ -37,7 +37,7 @@ def backbone(out, name, config, data):
 
     Raises `Mistake` for what is not there, or comes from another backbone.
     """
-    difference = adoption.backbone_difference(out, config, data)
+    difference = adoption.backbone_difference(out, identity.of_run(config, data))
     if difference:
         raise Mistake(f"{out} holds another run: {difference}")
     return Backbone(

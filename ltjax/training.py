@@ -23,7 +23,7 @@ class Parts:
     rate: Callable  # of the step
     epochs: Epochs
     store: OnDevice
-    prepare: Callable  # (key, images) -> as the network gets them
+    prepare: Callable  # (key, batch) -> the batch as a step gets it
 
 
 @dataclasses.dataclass
@@ -132,6 +132,4 @@ def _refuse(session, parts, number, piece):
     # Each step has its own key, and so has what is recomputed of it.
     key = jax.random.fold_in(session.keys.prepare, state.step)
     prepare = jax.jit(parts.prepare)
-    divergence.refuse(
-        session.out, found, state, lambda: prepare(key, batch["image"]), batch
-    )
+    divergence.refuse(session.out, found, state, lambda: prepare(key, batch))

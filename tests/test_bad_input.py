@@ -154,8 +154,9 @@ def link(path, to):
     return lambda: Path(path).symlink_to(to)
 
 
-def finished(name="r", image=(8, 8, 3), **changes):
+def finished(name="r", image=(8, 8, 3), record=None, **changes):
     """What a finished run tells of itself; its weights are not there."""
+    record = record or {"config": {}, "run": {"pretrained": None}}
     kept = [("sgd", "none"), ("swa", "none"), ("swa", "la"), ("swa", "ncm")]
     results = {
         "dataset": {
@@ -174,10 +175,21 @@ def finished(name="r", image=(8, 8, 3), **changes):
 
     def make():
         Path(name).mkdir()
-        (Path(name) / "config.json").write_text(
-            '{"config": {}, "run": {"pretrained": null}}'
-        )
+        (Path(name) / "config.json").write_text(json.dumps(record))
         (Path(name) / "results.json").write_text(json.dumps(results))
+
+    return make
+
+
+def experts(image=(8, 8, 3), data=None):
+    """The same of a run of experts, which learned from the data of `mine.py`."""
+
+    def make():
+        config, *_ = main.read(["--config", "mine.py"])
+        digest = data or identity.fingerprint(load(config.data))
+        run = {"data": digest, "pretrained": None}
+        model = {"experts": {"count": 2}}
+        finished(image=image, record={"config": {"model": model}, "run": run})()
 
     return make
 
@@ -812,6 +824,47 @@ EXPORTS = (
         "cannot be written: File name too long",
     ),
 )
+RIDE = (
+    "main --config mine.py --model.head cosine --model.experts.count 2 --optim.loss "
+    "ride --optim.ride.teacher"
+)
+TEACHERS = (
+    ("none", (), "r", "optim.ride.teacher: r holds no run; give the folder of one"),
+    ("a file", (), "mine.py", "mine.py holds no run; give the folder of one"),
+    ("unfinished", unfinished, "r", "r holds a run that is not finished; run its"),
+    ("no experts", finished(), "r", "r is of an ordinary network; it must be one of"),
+    (
+        "other classes",
+        experts(),
+        "r --data.classes 4",
+        "r has dataset.classes 3; it must be 4, as here",
+    ),
+    (
+        "other pixels",
+        experts(image=(9, 8, 3)),
+        "r",
+        "r has dataset.image [9, 8, 3]; it must be [8, 8, 3], as here",
+    ),
+    (
+        "other data",
+        experts(data="x"),
+        "r",
+        "r has other images or labels; it must be a run on these",
+    ),
+    ("no weights", experts(), "r", "r/checkpoints/sgd has nothing; finish the run fir"),
+    (
+        "another loss",
+        (),
+        "r --optim.loss shike",
+        "optim.ride.teacher is 'r', which only the loss 'ride' reads; optim.loss is",
+    ),
+    (
+        "no distillation",
+        (),
+        "None --optim.ride.repeated False",
+        "optim.ride.repeated is False without optim.ride.teacher",
+    ),
+)
 ROWS = (
     *(Row(n, (), f"main --config mine.py {flags}", says) for n, flags, says in FLAGS),
     *(
@@ -877,6 +930,7 @@ ROWS = (
         )
         for n, made, says in WEIGHTS
     ),
+    *(Row(f"teacher: {n}", made, f"{RIDE} {c}", says) for n, made, c, says in TEACHERS),
     Row(
         "weights: frozen without any",
         (),

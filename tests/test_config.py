@@ -7,7 +7,17 @@ import pytest
 
 from ltjax import config as configs
 from ltjax import identity
-from ltjax.config import Checkpoint, Classifier, Config, Data, Model, Optim, Srepr, Swa
+from ltjax.config import (
+    Checkpoint,
+    Classifier,
+    Config,
+    Data,
+    Model,
+    Optim,
+    Ride,
+    Srepr,
+    Swa,
+)
 
 
 def difference_of(old, new):
@@ -32,6 +42,7 @@ def changed(**more):
         Config(data=Data(workers=4, stream=False)),
         Config(data=Data(manifest="cifar100_lt", allow_mismatch=True)),
         Config(model=Model(pretrained="a.npz")),
+        Config(optim=Optim(ride=Ride(teacher="elsewhere"))),
     ],
 )
 def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):
@@ -55,6 +66,10 @@ def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):
         (
             Config(classifier=Classifier(views=None)),
             "classifier.views was 4, now None",
+        ),
+        (
+            Config(optim=Optim(ride=Ride(repeated=False))),
+            "optim.ride.repeated was True, now False",
         ),
         (Config(data=Data(stream=True)), "data.stream was False, now True"),
         # Two differ: the first in the order of names is told.

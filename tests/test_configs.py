@@ -51,6 +51,7 @@ def read(name):
     ("name", "parameters", "mega"),
     [
         ("ride", 783_856, 100.36),
+        ("ride_teacher", 1_543_888, 176.68),
         # The release has a second head for each of the three experts, of 64 x 100.
         ("shike", 1_277_008 - 3 * 6400, 120.13),
         ("mdcs", 783_856, 100.36),

@@ -46,7 +46,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path, capsys):
         "smaller --optim.lr"
     )
     assert not (out / "results.json").exists()
-    assert arrays["input"].shape == (16, 8, 8, 1)
+    assert arrays["batch/image"].shape == (16, 8, 8, 1)
     assert arrays["state/step"] == 1
     assert all(np.isfinite(a).all() for n, a in arrays.items() if "params" in n)
     # The newest checkpoint is of the step before, and the same command ends likewise.
@@ -88,6 +88,8 @@ def test_without_a_file_there_is_nothing_to_replay(tmp_path, capsys):
     assert replay.main([str(tmp_path)]) == 2
     wanted = f"ltjax: {tmp_path / divergence.FILE} is not there; no step of the run "
     assert capsys.readouterr().err == f"{wanted}diverged\n"
+    with pytest.raises(Mistake, match="has no batch/image; an earlier version wrote"):
+        divergence.batch({"input": 0, "label": 0})
     for content in (b"", b"PK\x03\x04", np.array([1, None]).dumps()):
         (tmp_path / divergence.FILE).write_bytes(content)
         assert replay.main([str(tmp_path)]) == 2

@@ -13,20 +13,28 @@ from scipy.special import expit, log_softmax
 from tiny import Place, quiet, timeless
 
 from ltjax import (
+    adoption,
     backbone,
     cascade,
     checkpoint,
     divergence,
     finished,
+    folder,
+    identity,
     objective,
     replay,
     route,
     routed,
     scoring,
+    streams,
+    teacher,
     trained,
+    views,
 )
-from ltjax.config import Classifier, Experts, Mdcs, Model, Optim
+from ltjax.config import Classifier, Experts, Mdcs, Model, Optim, Ride, Swa
+from ltjax.data import order
 from ltjax.loading import load
+from ltjax.losses import experts as losses
 from ltjax.mistake import Mistake
 from ltjax.portable import graph, tensors
 from ltjax.report import routes
@@ -55,6 +63,30 @@ def experts(tmp_path_factory, compiled_once):
             mdcs=Mdcs(scales=(0.0, 2.0)),
         ),
         classifier=CLASSIFIER,
+    )
+
+
+@pytest.fixture(scope="module")
+def student(experts):
+    """RIDE on the same images, taught by that run: (config, out, results).
+
+    An epoch is one step, of all 48 images.
+    """
+    optim = Optim(epochs=3, warmup_epochs=0, batch_size=48, loss="ride")
+    config = dataclasses.replace(
+        experts.config,
+        optim=optim,
+        swa=Swa(start=1, rank=2),
+        classifier=Classifier(methods=()),
+    )
+    config, out = taught_by(experts.out, config), experts.path / "student"
+    return config, out, run(config, out, quiet())
+
+
+def taught_by(place, config):
+    ride = Ride(reweight_epoch=1, teacher=place and str(place))
+    return dataclasses.replace(
+        config, optim=dataclasses.replace(config.optim, ride=ride)
     )
 
 
@@ -156,12 +188,16 @@ def test_the_spread_of_draws_is_told_of_all_experts(experts):
     np.testing.assert_allclose(found["representation"], wanted, rtol=1e-4)
 
 
-def test_a_refused_step_can_be_replayed(experts, tmp_path, capsys):
-    """Its loss, of both views, is worked out from what the file has."""
-    config, counts = experts.config, np.array([24, 13, 7, 4])
-    net = finished.read(experts.out).net
-    images = np.random.default_rng(0).normal(size=(8, 8, 8, 1)).astype(np.float32)
-    labels = np.arange(4)
+@pytest.mark.parametrize("taught", [False, True])
+def test_a_refused_step_can_be_replayed(experts, student, tmp_path, capsys, taught):
+    """Its loss, of both views, or with a teacher, is worked out from the file alone."""
+    config, out = student[:2] if taught else (experts.config, experts.out)
+    counts, net = np.array([24, 13, 7, 4]), finished.read(out).net
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(4 if taught else 8, 8, 8, 1)).astype(np.float32)
+    batch = {"image": images, "label": np.arange(4)}
+    if taught:
+        batch["teacher"] = rng.normal(size=(4, 3, 4)).astype(np.float32)
     variables = jax.jit(net.init)(jax.random.key(0), images)
     state = step.init(variables, backbone.rule(config, "sgd", 3).tx)
     found = divergence.Step(
@@ -173,15 +209,15 @@ def test_a_refused_step_can_be_replayed(experts, tmp_path, capsys):
         rows=np.arange(4),
         counts=counts,
     )
-    divergence.write(tmp_path / divergence.FILE, found, state, images, labels)
-    shutil.copy(experts.out / "config.json", tmp_path)
+    divergence.write(tmp_path / divergence.FILE, found, state, batch)
+    shutil.copy(out / "config.json", tmp_path)
     assert replay.main([str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
 
     @jax.jit
     def loss(variables):
         logits, _ = net.apply(variables, images, train=True, mutable=["batch_stats"])
-        return objective.of_config(config, counts, 3)(logits, labels, 0)[0]
+        return objective.of_config(config, counts, 3)(logits, batch, 0)[0]
 
     (line,) = (line for line in lines if line.startswith("loss"))
     assert line.endswith(", was 7")
@@ -345,3 +381,98 @@ def test_a_command_tells_its_settings(told):
     fields = dataclasses.asdict(command)
     assert found["router"] == {name: fields[name] for name in found["router"]}
     assert found["router"].keys() >= {"top", "threshold"}
+
+
+# Taught by another run
+
+
+def test_a_student_learns_from_what_its_teacher_tells_of_the_batch(experts, student):
+    """Its first loss; the teacher's batch norm has the statistics of that batch."""
+    config, out, results = student
+    keys, train = streams.keys(config.seed), load(config.data).train
+    rows = order.instance_balanced(jax.random.fold_in(keys.order, 0), 48, 48)[0]
+    seen = views.of_training(config)(
+        jax.random.fold_in(keys.prepare, 0), train.image[np.asarray(rows)]
+    )
+    mean, std = (np.array(results["dataset"][name]) for name in ("mean", "std"))
+    images = ((np.asarray(seen) / 255 - mean) / std).astype(np.float32)
+
+    def logits(run, variables, train):
+        told = jax.jit(
+            lambda variables: run.net.apply(
+                variables, images, train=train, mutable=["batch_stats"]
+            )[0]
+        )
+        return np.float64(told(variables))
+
+    pupil, taught = finished.read(out, "sgd"), finished.read(experts.out, "sgd")
+    state, _ = checkpoint.load_as_saved(trained.newest(experts.out, "sgd"))
+    kept = {name: state[name] for name in ("params", "batch_stats")}
+    z = logits(pupil, jax.jit(pupil.net.init)(keys.init, images[:1]), True)
+    labels, counts = train.label[np.asarray(rows)], np.array([24, 13, 7, 4])
+    loss = float(losses.ride(z, labels, counts, 1, reweight_epoch=1))
+
+    def distilled(told):
+        log_p, log_q = (
+            x - np.log(np.exp(x).sum(-1, keepdims=True))
+            for x in (told.mean(1) / 1.5, z.mean(1) / 1.5)
+        )
+        apart = (np.exp(log_p) * (log_p - log_q)).sum(-1).mean()
+        return 2 * (loss + 1.5**2 * apart)
+
+    (found,) = (
+        event["loss"]
+        for event in folder.events(out)
+        if (event.get("backbone"), event.get("epoch")) == ("sgd", 1)
+    )
+    np.testing.assert_allclose(found, distilled(logits(taught, kept, True)), rtol=1e-5)
+    assert abs(found / distilled(logits(taught, kept, False)) - 1) > 1e-3
+
+
+def test_a_student_goes_on_where_it_stopped_though_its_teacher_moved(
+    experts, student, tmp_path
+):
+    config, out, results = student
+    shutil.copytree(experts.out, tmp_path / "moved")
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    (copy / "results.json").unlink()
+    for what in ("features", "heads", "swa/3"):
+        shutil.rmtree(copy / "checkpoints" / what)
+    (newest, *_) = checkpoint.steps(copy / "checkpoints" / "swa")
+    assert checkpoint.position(newest) == (2, 0)
+    config = taught_by(tmp_path / "moved", config)
+    assert timeless(run(config, copy, quiet())) == timeless(results)
+    found, wanted = (
+        checkpoint.load_as_saved(place / "checkpoints" / "swa" / "3")
+        for place in (copy, out)
+    )
+    jax.tree.map(np.testing.assert_array_equal, found, wanted)
+
+
+def test_another_teacher_is_another_run(experts, student):
+    """Here the student itself, and none."""
+    config, out, _ = student
+    for other in (out, None):
+        with pytest.raises(
+            Mistake, match="run: its teacher was another, or none; give"
+        ):
+            run(taught_by(other, config), out, quiet())
+
+
+def test_backbones_are_taken_over_under_the_same_teacher(student):
+    config, out, _ = student
+    data = load(config.data)
+    digest = teacher.of_config(config, data).digest
+    made_of = identity.of_run(config, data, {"pretrained": None, "teacher": digest})
+    adoption.check(out, made_of, backbone.NAMES)
+    with pytest.raises(Mistake, match="otherwise: its teacher was another, or none"):
+        adoption.check(out, {**made_of, "teacher": None}, backbone.NAMES)
+
+
+def test_a_finished_student_needs_its_teacher_no_more(student, monkeypatch):
+    config, out, _ = student
+    monkeypatch.delattr(teacher, "of_config")
+    seen = finished.test_features(finished.read(out, "sgd"))
+    stored = trained.backbone(out, "sgd", config, load(config.data))
+    np.testing.assert_array_equal(stored.test, seen)

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 from tiny import timeless
 
-from ltjax import backbone, checkpoint, pretrained
+from ltjax import backbone, checkpoint, pretrained, trained
 from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
+from ltjax.loading import load
 from ltjax.mistake import Mistake
 from ltjax.models import resnet, weights
 from ltjax.run import run
@@ -162,6 +163,12 @@ def test_it_goes_on_where_it_stopped(done, tmp_path):
     shutil.rmtree(copy / "checkpoints" / "features")
     shutil.rmtree(copy / "checkpoints" / "swa" / "3")
     assert timeless(run(config, copy, Console(quiet=True))) == timeless(results)
+
+
+def test_it_is_opened_again_without_its_file(done):
+    config, out, _, _ = done
+    stored = trained.backbone(out, "sgd", config, load(config.data))
+    assert len(stored.plain) == len(stored.data.train.label)
 
 
 def test_other_weights_are_another_run(done, tmp_path):

@@ -18,6 +18,11 @@ COSINE = Model(head="cosine", experts=Experts(count=3))
         Config(model=Model(shortcut="B", experts=Experts(count=2, width=4))),
         Config(model=Model(name="resnet50", experts=Experts(count=2, branch=4))),
         Config(model=COSINE, optim=Optim(loss="ride", ride=Ride(reweight_epoch=None))),
+        Config(model=COSINE, optim=Optim(loss="ride", ride=Ride(teacher="x"))),
+        Config(
+            model=COSINE,
+            optim=Optim(loss="ride", ride=Ride(teacher="x", repeated=False)),
+        ),
         Config(model=COSINE, optim=Optim(loss="mdcs")),
         Config(model=Model(experts=Experts(count=3)), optim=Optim(loss="mdcs")),
         Config(optim=Optim(schedule="steps", milestones=(5, 199))),
@@ -94,6 +99,21 @@ def test_settings_that_go_together(config):
         (
             Config(optim=Optim(mdcs=Mdcs(scales=()))),
             "optim.mdcs.scales is (); it must be some finite numbers",
+        ),
+        (
+            Config(model=COSINE, optim=Optim(loss="shike", ride=Ride(teacher="x"))),
+            "optim.ride.teacher is 'x', which only the loss 'ride' reads; optim.loss "
+            "is 'shike'",
+        ),
+        (
+            Config(optim=Optim(ride=Ride(teacher="x"))),
+            "optim.ride.teacher is 'x', which only the loss 'ride' reads; optim.loss "
+            "is 'cross_entropy'",
+        ),
+        (
+            Config(model=COSINE, optim=Optim(loss="ride", ride=Ride(repeated=False))),
+            "optim.ride.repeated is False without optim.ride.teacher; only a distilled "
+            "loss is repeated",
         ),
         (
             Config(optim=Optim(milestones=(160,))),

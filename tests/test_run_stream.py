@@ -124,7 +124,7 @@ def test_a_streamed_step_that_is_not_finite_stops_the_run(zoo, tmp_path, monkeyp
         run(config, tmp_path / "x", quiet())
     found, arrays = divergence.read(tmp_path / "x" / divergence.FILE)
     labels = loading.load(config.data, quiet()).train.label
-    np.testing.assert_array_equal(arrays["label"], labels[found.rows])
+    np.testing.assert_array_equal(arrays["batch/label"], labels[found.rows])
     lines = list(replay.replayed(tmp_path / "x"))
     assert "weights: 23 of 23 tensors are not finite" in lines
 

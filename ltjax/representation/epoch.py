@@ -13,17 +13,17 @@ def make_turn(step, prepare, collect):
     `keys` is the pair (key of `prepare`, key of `step`); every step folds its own
     number into both, so a resumed run draws what an unbroken one draws. `carry` is the
     pair (state, posterior). `batch` holds images and labels as they are stored.
-    `prepare(key, images)` augments and normalises a batch, `collect(posterior, state)`
-    folds the state into the posterior where a snapshot is due. The metrics of `step`
-    have `finite`, as those of `step.make_step`.
+    `prepare(key, batch)` makes of it the batch that `step` takes: its images augmented
+    and normalised. `collect(posterior, state)` folds the state into the posterior where
+    a snapshot is due. The metrics of `step` have `finite`, as those of
+    `step.make_step`.
     """
 
     def turn(keys, carry, batch):
         prepare_key, step_key = keys
         state, posterior = carry
         key = jax.random.fold_in(prepare_key, state.step)
-        batch = {**batch, "image": prepare(key, batch["image"])}
-        state, metrics = step(step_key, state, batch)
+        state, metrics = step(step_key, state, prepare(key, batch))
         # After a step that was not taken the state is that of a snapshot taken before.
         posterior = jax.lax.cond(
             metrics["finite"],

@@ -30,7 +30,7 @@ def init(variables, tx):
 
 def per_example(loss):
     """The objective of a `loss(logits, labels)` that gives one number per example."""
-    return lambda logits, labels, step: (loss(logits, labels).mean(), logits)
+    return lambda logits, batch, step: (loss(logits, batch["label"]).mean(), logits)
 
 
 def make_gradient(apply, objective, axis_name=None):
@@ -38,9 +38,10 @@ def make_gradient(apply, objective, axis_name=None):
 
     `apply(variables, image, train=True, rngs=..., mutable=["batch_stats"])` returns
     logits and the updated statistics, as a Linen module's `apply` does.
-    `objective(logits, labels, step)` returns the loss of the batch, a scalar, and the
-    logits [B, C] that are judged; `step` counts the steps before it. Metrics are
-    scalars of the weights as they are: `loss` and `accuracy` (fraction).
+    `objective(logits, batch, step)` returns the loss of the batch, a scalar, and the
+    logits [B, C] that are judged; `step` counts the steps before it. `batch` has
+    `image`, `label` and whatever else the objective reads. Metrics are scalars of the
+    weights as they are: `loss` and `accuracy` (fraction).
 
     Under `pmap` or `shard_map`, `axis_name` averages gradients, statistics and metrics
     over that axis; for the same result as one large batch the model's batch norm has to
@@ -59,7 +60,7 @@ def make_gradient(apply, objective, axis_name=None):
             rngs={"dropout": key},
             mutable=["batch_stats"],
         )
-        value, judged = objective(logits, batch["label"], step)
+        value, judged = objective(logits, batch, step)
         accuracy = (judged.argmax(-1) == batch["label"]).mean()
         # Averaged before the gradient is taken too: `shard_map` sums the gradients of
         # weights that all devices share, and the average of a sum is that sum.

@@ -28,8 +28,9 @@ def noisy(variables, image, train, rngs, mutable):
     return (image + 0.1 * noise) @ variables["params"]["kernel"], {}
 
 
-def prepare(key, images):
-    return images / 255 + 0.1 * jax.random.normal(key, images.shape)
+def prepare(key, batch):
+    noise = jax.random.normal(key, batch["image"].shape)
+    return {**batch, "image": batch["image"] / 255 + 0.1 * noise}
 
 
 def begin(posterior):
@@ -48,11 +49,8 @@ def test_an_epoch_equals_a_loop_over_its_steps():
     history, snapshots = [], []
     for rows in ROWS[:2].reshape(-1, 5):
         key = jax.random.fold_in(KEYS[0], len(history))
-        batch = {
-            "image": prepare(key, DATA["image"][rows]),
-            "label": DATA["label"][rows],
-        }
-        state, metrics = jitted(KEYS[1], state, batch)
+        batch = {name: array[rows] for name, array in DATA.items()}
+        state, metrics = jitted(KEYS[1], state, prepare(key, batch))
         history.append(metrics)
         if int(state.step) == 5:
             snapshots.append(state.params)

@@ -164,16 +164,16 @@ def test_a_step_that_is_not_finite_is_not_taken(what):
     chex.assert_trees_all_equal(after, state)
 
 
-def test_an_objective_sees_the_step_and_says_which_logits_are_judged():
-    """Here the step is the loss, and what is judged is always right."""
-    labels = BATCHES[0]["label"]
+def test_an_objective_sees_step_and_batch_and_says_which_logits_are_judged():
+    """Here step and batch are the loss, and what is judged is always right."""
 
-    def objective(logits, labels, step):
-        return step + 0 * logits.sum(), jax.nn.one_hot(labels, 3)
+    def objective(logits, batch, step):
+        judged = jax.nn.one_hot(batch["label"], 3)
+        return batch["more"] + step + 0 * logits.sum(), judged
 
     tx = optax.sgd(0.1)
     advance = jax.jit(step.of_gradient(step.make_gradient(perceptron, objective), tx))
     state = step.init({"params": PARAMS}, tx)
     for number in range(3):
-        state, metrics = advance(KEY, state, {**BATCHES[0], "label": labels})
-        assert (metrics["loss"], metrics["accuracy"]) == (number, 1)
+        state, metrics = advance(KEY, state, {**BATCHES[0], "more": 10.0})
+        assert (metrics["loss"], metrics["accuracy"]) == (10 + number, 1)
