@@ -64,7 +64,7 @@ def loops():
     checked = jax.jit(
         epoch.make_epoch(
             step.make_step(net.apply, losses.cross_entropy, tx),
-            lambda _, batch: {**batch, "image": normalise(batch["image"])},
+            epoch.of_images(lambda _, images: normalise(images)),
             lambda posterior, state: posterior,
         )
     )

@@ -159,7 +159,7 @@ def _train_step(depth):
     tx = schedule.sgd(0.01, 0.9, 5e-4)
     run = epoch.make_epoch(
         step.make_step(net.apply, losses.cross_entropy, tx),
-        lambda key, images: _normalise(images),
+        epoch.of_images(lambda key, images: _normalise(images)),
         lambda posterior, state: (),
     )
     keys = tuple(jax.random.split(jax.random.key(1)))

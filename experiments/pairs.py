@@ -129,7 +129,7 @@ def stage_one(net, variables, rows, collect, posterior=()):
     run = jax.jit(
         epoch.make_epoch(
             step.make_step(net.apply, losses.cross_entropy, tx),
-            lambda _, images: normalise(images),
+            epoch.of_images(lambda _, images: normalise(images)),
             collect,
         ),
         donate_argnums=1,

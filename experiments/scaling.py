@@ -110,7 +110,7 @@ def work(flags):
     run_epoch = jax.jit(
         epoch.make_epoch(
             told,
-            lambda key, images: normalise(augment.flip(key, images)),
+            epoch.of_images(lambda key, images: normalise(augment.flip(key, images))),
             lambda nothing, state: nothing,
         ),
         out_shardings=everywhere,

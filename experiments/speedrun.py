@@ -139,13 +139,9 @@ def speedrun(config, seeds, at_once, clock):
     rate = schedule.to_constant(optim.lr, swa.lr, start, optim.warmup_epochs * steps)
     tx = schedule.sgd(rate, optim.momentum, optim.weight_decay)
     snapshot = epoch.every(swag.update, start, steps)
-
-    def prepare(key, batch):
-        return {**batch, "image": normalise(augmented(key, batch["image"]))}
-
     run_epoch = epoch.make_epoch(
         step.make_step(net.apply, cross_entropy, tx),
-        prepare,
+        epoch.of_images(lambda key, images: normalise(augmented(key, images))),
         collect=lambda nothing, state: nothing,
     )
 

@@ -69,9 +69,8 @@ def _step(config, shape, classes):
         schedule.to_zero(optim.lr, 2, 1), optim.momentum, optim.weight_decay
     )
 
-    def prepare(key, batch):
-        images = augmentation(key, batch["image"])
-        return {**batch, "image": images.astype(jnp.float32) / 255}
+    def seen(key, images):
+        return augmentation(key, images).astype(jnp.float32) / 255
 
     data = {
         "image": jnp.zeros((optim.batch_size, *shape), jnp.uint8),
@@ -82,7 +81,9 @@ def _step(config, shape, classes):
     keys = tuple(jax.random.split(jax.random.key(1)))
     rows = jnp.zeros((_STEPS, optim.batch_size), jnp.int32)
     run_epoch = epoch.make_epoch(
-        step.make_step(net.apply, cross_entropy, tx), prepare, lambda old, state: old
+        step.make_step(net.apply, cross_entropy, tx),
+        epoch.of_images(seen),
+        lambda old, state: old,
     )
     begin = _Clocks.now()
     compiled = jax.jit(run_epoch).lower(keys, carry, data, rows).compile()

@@ -7,14 +7,19 @@ import jax
 import jax.numpy as jnp
 
 
+def of_images(seen):
+    """The `prepare` of a `seen(key, images)` that augments and normalises images."""
+    return lambda key, batch: {**batch, "image": seen(key, batch["image"])}
+
+
 def make_turn(step, prepare, collect):
     """Builds a pure `turn(keys, carry, batch) -> (carry, metrics)`: one step of all.
 
     `keys` is the pair (key of `prepare`, key of `step`); every step folds its own
     number into both, so a resumed run draws what an unbroken one draws. `carry` is the
     pair (state, posterior). `batch` holds images and labels as they are stored.
-    `prepare(key, batch)` makes of it the batch that `step` takes: its images augmented
-    and normalised. `collect(posterior, state)` folds the state into the posterior where
+    `prepare(key, batch)` makes of it the batch that `step` takes, see `of_images`.
+    `collect(posterior, state)` folds the state into the posterior where
     a snapshot is due. The metrics of `step` have `finite`, as those of
     `step.make_step`.
     """

@@ -28,9 +28,9 @@ def noisy(variables, image, train, rngs, mutable):
     return (image + 0.1 * noise) @ variables["params"]["kernel"], {}
 
 
-def prepare(key, batch):
-    noise = jax.random.normal(key, batch["image"].shape)
-    return {**batch, "image": batch["image"] / 255 + 0.1 * noise}
+@epoch.of_images
+def prepare(key, images):
+    return images / 255 + 0.1 * jax.random.normal(key, images.shape)
 
 
 def begin(posterior):
