@@ -96,14 +96,18 @@ def command(make, description, validation=False):
             if seed in seeds_done(options, ours):
                 print(f"{options.out} has seed {seed}")
                 continue
-            text = "".join(json.dumps(line) + "\n" for line in make(options, seed))
-            before = options.out.read_text() if options.out.exists() else ""
-            # Whole or not at all: a seed that is there has all its lines.
-            part = options.out.with_name(options.out.name + ".part")
-            part.write_text(before + text, encoding="utf-8")
-            part.replace(options.out)
+            append(options.out, make(options, seed))
 
     return exit_code(work)
+
+
+def append(path, lines):
+    """Appends JSON lines whole or not at all: a seed that is there has all of its."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    part = path.with_name(path.name + ".part")
+    part.write_text(before + text, encoding="utf-8")
+    part.replace(path)
 
 
 def seeds_done(options, ours):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import claims
+import expert_tables
 import matplotlib
 import row_tables
 import spread
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments" / "results"
 PAGE = ROOT / "docs" / "results.md"
 FIGURES = ROOT / "docs" / "figures"
+EXPERTS = RESULTS / "experts_cpu.jsonl"
 
 
 class Section(NamedTuple):
@@ -125,14 +127,9 @@ def of_rows(by_seed):
         for seed in by_seed:
             if seed not in of_seeds:
                 raise Mistake(f"row {_label(row)} lacks seed {seed}")
-    rows = {row: list(of_seeds.values()) for row, of_seeds in rows.items()}
-    headline = [line["nll"] for line in rows.get(("swa", "srepr", ""), [])]
-    return {
-        row: lines
-        for row, lines in rows.items()
-        # The headline row under the name of its form.
-        if not (row[2].startswith("c-") and [a["nll"] for a in lines] == headline)
-    }
+    return row_tables.distinct(
+        {row: list(of_seeds.values()) for row, of_seeds in rows.items()}
+    )
 
 
 def _label(row):
@@ -262,7 +259,8 @@ def _seeds(by_seed):
 
 def page():
     """The whole text of docs/results.md."""
-    return "\n".join([INTRODUCTION, *(section(about) + "\n" for about in SECTIONS)])
+    sections = (*map(section, SECTIONS), expert_tables.section(EXPERTS))
+    return "\n".join([INTRODUCTION, *(text + "\n" for text in sections)])
 
 
 def figure_name(about):

@@ -40,6 +40,16 @@ SCALED = (
 VARIANTS = {"stage_one": "head of stage one"}
 
 
+def distinct(rows):
+    """The rows but the headline's repetition under the name of its form."""
+    headline = [line["nll"] for line in rows.get(("swa", "srepr", ""), [])]
+    return {
+        row: lines
+        for row, lines in rows.items()
+        if not (row[2].startswith("c-") and [a["nll"] for a in lines] == headline)
+    }
+
+
 def title(row):
     """A row's name as a reader knows it."""
     backbone, classifier, variant = row

@@ -26,7 +26,7 @@ SWEEPS = {
 BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
-CHECKS = "checks_cpu.json"
+CHECKS, EXPERTS = "checks_cpu.json", "experts_cpu.jsonl"
 DOCUMENTS = (
     "README.md",
     *(
@@ -237,12 +237,18 @@ def of_scaling(figures):
     return _markdown((*heads, "s per step"), rows)
 
 
-def of_saving(figures):
-    """What saving took of a run."""
-    seconds = figures["seconds"]
-    total, saving = sum(seconds.values()), seconds["saving"]
-    row = f"{total:.1f}", f"{saving:.1f}", f"{100 * saving / total:.1f} %"
-    return _markdown(("all stages, s", "saving, s", "share"), [row])
+def of_saving(digits, experts):
+    """What saving took of a run of the digits, and of those of several experts."""
+    runs = {"the digits": json.loads(digits.read_text())["seconds"]}
+    for line in map(json.loads, experts.read_text().splitlines()):
+        name = f"CIFAR-100-LT, {line['system'].upper()}, {line['protocol']} views"
+        runs[name] = line["stages"]
+    rows = []
+    for name, seconds in runs.items():
+        total, saving = sum(seconds.values()), seconds["saving"]
+        share = f"{100 * saving / total:.1f} %"
+        rows.append((name, f"{total:,.0f}", f"{saving:.1f}", share))
+    return _markdown(("run", "all stages, s", "saving, s", "share"), rows)
 
 
 def of_checks(figures):
@@ -302,7 +308,7 @@ def tables():
         "digits_runs": figures(of_digits, BENCH),
         "scaling": figures(of_scaling, SCALING),
         "pipeline": figures(of_pipeline, PIPELINE),
-        "saving": figures(of_saving, RUNS["digits"]),
+        "saving": partial(of_saving, RESULTS / RUNS["digits"], RESULTS / EXPERTS),
         "checks": figures(of_checks, CHECKS),
         "faults": figures(of_faults, FAULTS),
     }

@@ -165,6 +165,60 @@ def test_temperatures_of_some_seeds_are_told_as_theirs(page):
     assert page.scaled(by_seed) == ()
 
 
+def expert_line(system, row, seed=0, **changes):
+    one = line(seed, row, system=system, protocol="common", epochs=16)
+    one |= {"cost": {"parameters": 1234567, "macs": 45_600_000}, "epochs": 16}
+    one["experts"] = [
+        {name: one[name] for name in ("acc", "nll", "ece", "brier")},
+        {"acc": dict.fromkeys(one["acc"], 1.0), "nll": 9.0, "ece": 0.5, "brier": 1.0},
+    ]
+    return {**one, **changes}
+
+
+def test_what_re_training_adds_to_experts_is_judged_by_the_figures(page, tmp_path):
+    base = {"acc": dict.fromkeys(("many", "medium", "few", "all"), 30.0)}
+    lines = [
+        expert_line("ride", row, **base, nll=2.0, ece=0.2)
+        for row in ROWS
+        if row[0] != "swag"
+    ]
+    (ours,) = (
+        one
+        for one in lines
+        if (one["backbone"], one["classifier"], one["variant"]) == ("swa", "srepr", "")
+    )
+    ours |= {"nll": 1.9, "ece": 0.1}
+    file = tmp_path / "x.jsonl"
+
+    def verdicts():
+        file.write_text("".join(json.dumps(one) + "\n" for one in lines))
+        text = page.expert_tables.section(file)
+        return text, [
+            [cell.strip() for cell in row.split("|")[1:-1]]
+            for row in text.splitlines()
+            if row.startswith("| RIDE: ")
+        ]
+
+    text, gains = verdicts()
+    assert [row[0] for row in gains] == [
+        "RIDE: SGD (published)",
+        "RIDE: SGD + LA",
+        "RIDE: SWA",
+        "RIDE: SWA + LA",
+    ]
+    assert all(row[1:] == ["+0.00", "-0.100", "-0.100", "yes"] for row in gains)
+    assert "| RIDE | 1,234,567 | 45.6 |" in text
+    assert text.count(": expert 2 | 1.00 | 1.00 | 1.00 | 1.00 | 9.000 | 0.500 |") == 2
+    ours["acc"] = {**ours["acc"], "all": 29.99}
+    assert {row[4] for row in verdicts()[1]} == {"no"}
+    lines[0]["settings"] = "other"
+    with pytest.raises(page.Mistake, match="mixes settings of ride, common"):
+        verdicts()
+    lines[0]["data"] = "d1"
+    with pytest.raises(page.Mistake, match="mixes data: d0, d1"):
+        verdicts()
+
+
 def spread_line(seed, counts, per_class):
     spaces = ("representation", "relative", "probability")
     return {
