@@ -59,8 +59,8 @@ def read(path):
     }
 
 
-def section(path):
-    """The text about all systems under every protocol of a file."""
+def section(path, route):
+    """The text about all systems under every protocol of a file, and a routing's."""
     found = read(path)
     parts = [
         "## RIDE, SHIKE and MDCS on CIFAR-100-LT, imbalance factor 100, CPU recipe",
@@ -100,6 +100,7 @@ def section(path):
             alone(systems),
         ]
     parts += ["### What an image costs", cost(found)]
+    parts += ["### RIDE's router", routed(route)]
     return "\n\n".join(parts)
 
 
@@ -158,6 +159,32 @@ def cost(found):
     ]
     heads = ["system", "parameters", "million multiplications an image"]
     return row_tables.markdown(heads, body)
+
+
+def routed(path):
+    """What `python -m ltjax.route` wrote of a run, as a text."""
+    found = json.loads(path.read_text())
+    shares = ", ".join(f"{100 * share:.1f} %" for share in found["stopped"])
+    text = (
+        f"`python -m ltjax.route` on the row {found['row']} of RIDE's run under the "
+        f"one protocol, with the released recipe: 1, 2, ... experts saw {shares} of "
+        "the test images. The multiplications of what is routed have the router's in "
+        "them."
+    )
+    columns = (*row_tables.MAIN[:6], ("million multiplications", 1, _mega, None))
+    body = [
+        [
+            row["name"],
+            *(f"{figure(row):.{places}f}" for _, places, figure, _ in columns),
+        ]
+        for row in found["rows"]
+    ]
+    heads = [heading for heading, *_ in columns]
+    return f"{text}\n\n{row_tables.markdown(['experts', *heads], body)}"
+
+
+def _mega(row):
+    return row["macs"] / 1e6
 
 
 def _figures(lines):

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments" / "results"
 PAGE = ROOT / "docs" / "results.md"
 FIGURES = ROOT / "docs" / "figures"
-EXPERTS = RESULTS / "experts_cpu.jsonl"
+EXPERTS, ROUTE = RESULTS / "experts_cpu.jsonl", RESULTS / "route_ride_cpu.json"
 
 
 class Section(NamedTuple):
@@ -259,7 +259,7 @@ def _seeds(by_seed):
 
 def page():
     """The whole text of docs/results.md."""
-    sections = (*map(section, SECTIONS), expert_tables.section(EXPERTS))
+    sections = (*map(section, SECTIONS), expert_tables.section(EXPERTS, ROUTE))
     return "\n".join([INTRODUCTION, *(text + "\n" for text in sections)])
 
 

@@ -192,7 +192,7 @@ def test_what_re_training_adds_to_experts_is_judged_by_the_figures(page, tmp_pat
 
     def verdicts():
         file.write_text("".join(json.dumps(one) + "\n" for one in lines))
-        text = page.expert_tables.section(file)
+        text = page.expert_tables.section(file, page.ROUTE)
         return text, [
             [cell.strip() for cell in row.split("|")[1:-1]]
             for row in text.splitlines()
