@@ -2,124 +2,127 @@
 
 import json
 
+import result_lines
 import row_tables
 
 from ltjax.mistake import Mistake
 
-TITLES = {"ride": "RIDE", "shike": "SHIKE", "mdcs": "MDCS"}
+SYSTEMS = {"ride": "RIDE", "shike": "SHIKE", "mdcs": "MDCS"}
 PUBLISHED = {  # the row that is the published system
     "ride": ("sgd", "none", ""),
     "shike": ("sgd", "la", ""),
     "mdcs": ("sgd", "none", ""),
 }
 COMBINED = "swa", "srepr", ""
-AGAINST = {"SGD": ("sgd", "none", ""), "SGD + LA": ("sgd", "la", "")} | {
+AGAINST = {
+    "SGD": ("sgd", "none", ""),
+    "SGD + LA": ("sgd", "la", ""),
     "SWA": ("swa", "none", ""),
     "SWA + LA": ("swa", "la", ""),
 }
-PROTOCOLS = {
-    "common": (
-        "One protocol",
-        "The same images, {epochs} epochs a backbone, and for all three the views that "
-        "RIDE has: crops, flips and rotations by up to 15 degrees (MDCS has two of "
-        "them). What is a system's own is its network, its loss, its batch and its "
-        "rate.",
-    ),
-    "own": (
-        "Each with its own views",
-        "The same images and {epochs} epochs a backbone; SHIKE and the strong views of "
-        "MDCS have AutoAugment and Cutout. RIDE's own views are those of the one "
-        "protocol.",
-    ),
+FILES = {  # of the one protocol, that have been made, and their seeds
+    "ride": ("experts_ride_common_cpu.jsonl", (0,)),
+    "shike": ("experts_shike_common_cpu.jsonl", (0,)),
 }
+ROUTE = "route_ride_cpu.json"
+_COMPARED = ("all", "NLL", "ECE")
 
 
-def read(path):
-    """{protocol: {system: {row: lines}}} of a file; refuses what would mix."""
-    try:
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        data = sorted({line["data"] for line in lines})
-        found, kinds = {}, {}
-        for line in lines:
-            place = line["protocol"], line["system"]
-            kinds.setdefault(place, set()).add(line["settings"])
-            row = line["backbone"], line["classifier"], line["variant"]
-            rows = found.setdefault(place[0], {}).setdefault(place[1], {})
-            rows.setdefault(row, []).append(line)
-    except (ValueError, KeyError, TypeError) as error:
-        raise Mistake(f"{path.name} is cut or damaged: {error!r}") from error
-    if len(data) > 1:
-        raise Mistake(f"{path.name} mixes data: {', '.join(data)}; a table has one set")
-    for (protocol, system), settings in kinds.items():
-        if len(settings) > 1:
-            raise Mistake(f"{path.name} mixes settings of {system}, {protocol}")
-    return {
-        protocol: {name: row_tables.distinct(rows) for name, rows in systems.items()}
-        for protocol, systems in found.items()
-    }
+def read():
+    """{system: {row: lines}} of the files; refuses what is not of one protocol."""
+    found, kinds = {}, set()
+    for system, (file, seeds) in FILES.items():
+        rows = result_lines.of_rows(result_lines.lines_of(file, seeds))
+        for row in {PUBLISHED[system], COMBINED} - rows.keys():
+            raise Mistake(f"{file} has no row {row_tables.title(row)}")
+        found[system] = rows
+        for line in (line for lines in rows.values() for line in lines):
+            views = json.dumps(line["views"], sort_keys=True)
+            kinds.add((line["data"], line["epochs"], views))
+    if len(kinds) > 1:
+        raise Mistake(f"{', '.join(found)} were not trained alike: {sorted(kinds)}")
+    return found
 
 
-def section(path, route):
-    """The text about all systems under every protocol of a file, and a routing's."""
-    found = read(path)
+def section():
+    """The text about all systems, and a routing's."""
+    systems = read()
+    names = [SYSTEMS[system] for system in systems]
+    lines = [line for rows in systems.values() for ls in rows.values() for line in ls]
     parts = [
-        "## RIDE, SHIKE and MDCS on CIFAR-100-LT, imbalance factor 100, CPU recipe",
+        f"## {_listed(names)} on CIFAR-100-LT, imbalance factor 100, CPU recipe",
         "Three experts each, a ResNet-32 that branches, trained for a fraction of the "
         "published 200 to 400 epochs: the level is far below the published 48 to 56 %, "
-        "and the order of the three may change with longer training. SGD is the "
-        "published RIDE and MDCS, SGD + LA the published SHIKE, after its second "
-        "stage. All rows are the mean of the experts' logits. SRepr's settings are "
-        "those chosen for one network (`docs/decisions.md`), not for these. "
-        "`experiments/experts.py` makes the figures.",
-        "A re-trained expert is calibrated alone; the mean of several logits is less "
-        "sure than each, while it is more often right, so that the ensemble of them is "
-        "less sure than it is right, and the more so the softer its teachers: SRepr "
-        "without distillation, (b), has the lower NLL and ECE here. What SRepr mends "
-        "in one network, too much confidence, averaging mends too. The best of such "
-        "choices for experts is left to a validation run of theirs.",
+        "and the order may change with longer training. SGD is the published RIDE and "
+        "MDCS, SGD + LA the published SHIKE, after its second stage. All rows are the "
+        "mean of the experts' logits. SRepr's settings are those chosen for one "
+        "network (`docs/decisions.md`), not for these. `experiments/experts.py` makes "
+        "the figures.",
+        _missing(systems),
+        f"One protocol: the same images, {lines[0]['epochs']} epochs a backbone, and "
+        f"the same views ({_views(lines[0]['views'])}; MDCS has two of them). What is "
+        "a system's own is its network, its loss, its batch and its rate. RIDE has "
+        f"these views in its own recipe, too. {result_lines.provenance({0: lines})}",
+        "What SWA + SRepr on the experts changes against a row without it:",
+        gains(systems),
+        *(
+            part
+            for system, rows in systems.items()
+            for part in (
+                f"### {SYSTEMS[system]}, all rows",
+                row_tables.table(rows, row_tables.MAIN),
+            )
+        ),
+        "### Each expert alone",
+        "Means of the accuracies of a group's classes, and over all images; the mean "
+        "is that of their logits. A re-trained expert is calibrated alone. The mean of "
+        "several logits is less sure than each, and more often right.",
+        alone(systems),
+        "### What an image costs",
+        cost(systems),
+        "### RIDE's router",
+        routed(result_lines.RESULTS / ROUTE),
     ]
-    for protocol, systems in found.items():
-        title, about = PROTOCOLS[protocol]
-        epochs = {ls[0]["epochs"] for rows in systems.values() for ls in rows.values()}
-        parts += [
-            f"### {title}",
-            about.format(epochs=" or ".join(map(str, sorted(epochs))))
-            + f" {_provenance(systems)}",
-            "What SWA + SRepr on the experts changes against a row without it:",
-            gains(systems),
-            *(
-                part
-                for system, rows in systems.items()
-                for part in (
-                    f"{TITLES[system]}, all rows:",
-                    row_tables.table(rows, row_tables.MAIN),
-                )
-            ),
-            "Each expert alone (means of the accuracies of a group's classes, and over "
-            "all images), and the mean of their logits:",
-            alone(systems),
-        ]
-    parts += ["### What an image costs", cost(found)]
-    parts += ["### RIDE's router", routed(route)]
-    return "\n\n".join(parts)
+    return "\n\n".join(filter(None, parts))
+
+
+def _missing(systems):
+    absent = [name for system, name in SYSTEMS.items() if system not in systems]
+    return f"Not run yet: {_listed(absent)}." if absent else ""
+
+
+def _views(views):
+    told = [
+        f"crops of {views['pad']} more pixels a side",
+        "flips" if views["flip"] else "",
+        f"rotations by up to {views['rotate']:g} degrees" if views["rotate"] else "",
+        views["policy"] or "",
+        f"cutout of {views['cutout']} pixels" if views["cutout"] else "",
+    ]
+    return _listed(list(filter(None, told)))
+
+
+def _listed(words):
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def gains(systems):
     """A table of SWA + SRepr less other rows of the same system."""
     body = []
+    compared = [figure for name, _, figure, _ in row_tables.MAIN if name in _COMPARED]
     for system, rows in systems.items():
         for name, row in AGAINST.items():
             if row not in rows:
                 continue
             all_, nll, ece = (
                 _mean(rows[COMBINED], figure) - _mean(rows[row], figure)
-                for figure in (_all, _nll, _ece)
+                for figure in compared
             )
             better = nll < 0 and ece < 0 and all_ >= 0
             published = " (published)" if row == PUBLISHED[system] else ""
             body.append(
                 [
-                    f"{TITLES[system]}: {name}{published}",
+                    f"{SYSTEMS[system]}: {name}{published}",
                     f"{all_:+.2f}",
                     f"{nll:+.3f}",
                     f"{ece:+.3f}",
@@ -136,7 +139,7 @@ def alone(systems):
     for system, rows in systems.items():
         for row in (PUBLISHED[system], COMBINED):
             lines = rows[row]
-            name = f"{TITLES[system]}, {row_tables.title(row)}"
+            name = f"{SYSTEMS[system]}, {row_tables.title(row)}"
             count = len(lines[0]["experts"])
             for number in range(count):
                 single = [line["experts"][number] for line in lines]
@@ -146,17 +149,13 @@ def alone(systems):
     return row_tables.markdown(["row", *heads], body)
 
 
-def cost(found):
-    """A table of parameters and multiplications, which no protocol changes."""
-    costs = {
-        TITLES[system]: rows[COMBINED][0]["cost"]
-        for systems in found.values()
-        for system, rows in systems.items()
-    }
-    body = [
-        [name, f"{cost['parameters']:,}", f"{cost['macs'] / 1e6:.1f}"]
-        for name, cost in costs.items()
-    ]
+def cost(systems):
+    """A table of parameters and multiplications."""
+    body = []
+    for system, rows in systems.items():
+        cost = rows[COMBINED][0]["cost"]
+        figures = f"{cost['parameters']:,}", f"{cost['macs'] / 1e6:.1f}"
+        body.append([SYSTEMS[system], *figures])
     heads = ["system", "parameters", "million multiplications an image"]
     return row_tables.markdown(heads, body)
 
@@ -197,27 +196,3 @@ def _figures(lines):
 
 def _mean(lines, figure):
     return sum(map(figure, lines)) / len(lines)
-
-
-def _all(line):
-    return line["acc"]["all"]
-
-
-def _nll(line):
-    return line["nll"]
-
-
-def _ece(line):
-    return line["ece"]
-
-
-def _provenance(systems):
-    lines = [line for rows in systems.values() for ls in rows.values() for line in ls]
-    seeds = sorted({line["seed"] for line in lines})
-    commits = sorted({str(line["commit"])[:7] for line in lines})
-    devices = sorted({line["device"] for line in lines})
-    word = "Seed" if len(seeds) == 1 else "Seeds"
-    return (
-        f"{word} {', '.join(map(str, seeds))}; device {', '.join(devices)}; "
-        f"commit {', '.join(commits)}."
-    )

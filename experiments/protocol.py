@@ -37,7 +37,7 @@ class Options:
     rest: list  # flags of the run, as of `ltjax.main`
 
 
-def read(description, args):
+def read(description, args, holdout=50):
     """The options of a command line; what is not named here is the run's."""
     parser = argparse.ArgumentParser(
         description=description,
@@ -59,7 +59,7 @@ def read(description, args):
     add(
         "--holdout",
         type=int,
-        default=50,
+        default=holdout,
         help="images a class held out in the validation runs; 0: no validation runs, "
         "and nothing fitted",
     )
@@ -76,15 +76,15 @@ def read(description, args):
     return Options(**vars(own), rest=rest)
 
 
-def command(make, description, validation=False):
+def command(make, description, validation=False, holdout=50):
     """Runs `make(options, seed)` for each seed not in the file yet; the exit code.
 
     `make` returns the lines of the seed, which are appended together. They tell of test
-    runs or, for `validation`, of validation runs.
+    runs or, for `validation`, of validation runs. `holdout` is the default of its flag.
     """
 
     def work():
-        options = read(description, sys.argv[1:])
+        options = read(description, sys.argv[1:], holdout)
         if not options.out.absolute().parent.is_dir() or options.out.is_dir():
             raise Mistake(f"--out {options.out} is not a file in an existing folder")
         if validation and not options.holdout:
@@ -96,18 +96,14 @@ def command(make, description, validation=False):
             if seed in seeds_done(options, ours):
                 print(f"{options.out} has seed {seed}")
                 continue
-            append(options.out, make(options, seed))
+            text = "".join(json.dumps(line) + "\n" for line in make(options, seed))
+            before = options.out.read_text() if options.out.exists() else ""
+            # Whole or not at all: a seed that is there has all its lines.
+            part = options.out.with_name(options.out.name + ".part")
+            part.write_text(before + text, encoding="utf-8")
+            part.replace(options.out)
 
     return exit_code(work)
-
-
-def append(path, lines):
-    """Appends JSON lines whole or not at all: a seed that is there has all of its."""
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    part = path.with_name(path.name + ".part")
-    part.write_text(before + text, encoding="utf-8")
-    part.replace(path)
 
 
 def seeds_done(options, ours):
@@ -146,6 +142,15 @@ def config_of(options, seed, holdout=0):
     """The config of one of a seed's runs."""
     args = ["--config", str(options.config), "--seed", str(seed), *options.rest]
     config, *_ = main.read(args)
+    for name, value in (
+        ("model.pretrained", config.model.pretrained),
+        ("optim.ride.teacher", config.optim.ride.teacher),
+    ):
+        if value is not None:
+            raise Mistake(
+                f"{name} is {value!r}; the lines of a table do not tell such runs "
+                "from others: leave it out"
+            )
     data = config.data
     if holdout:
         largest = options.holdout_largest

@@ -3,8 +3,6 @@
 python experiments/results_page.py
 """
 
-import json
-import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -12,16 +10,15 @@ from typing import NamedTuple
 import claims
 import expert_tables
 import matplotlib
+import result_lines
 import row_tables
 import spread
 
 from ltjax.mistake import Mistake, exit_code
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "experiments" / "results"
 PAGE = ROOT / "docs" / "results.md"
 FIGURES = ROOT / "docs" / "figures"
-EXPERTS, ROUTE = RESULTS / "experts_cpu.jsonl", RESULTS / "route_ride_cpu.json"
 
 
 class Section(NamedTuple):
@@ -84,76 +81,10 @@ rows of the paper's table.
 """
 
 
-def lines_of(file, seeds):
-    """The lines of a result file by seed; refuses what would mix or miss something."""
-    path = RESULTS / file
-    if not path.exists():
-        raise Mistake(f"{path.name} does not exist in {RESULTS}; make it first")
-    try:
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        kinds = sorted({(line["config"], line["settings"]) for line in lines})
-        data = sorted({line["data"] for line in lines})
-    except (ValueError, KeyError, TypeError) as error:
-        raise Mistake(f"{path.name} is cut or damaged: {error!r}") from error
-    if len(kinds) > 1:
-        names = ", ".join(f"{config} ({digest})" for config, digest in kinds)
-        raise Mistake(f"{path.name} mixes configs: {names}; a table has one")
-    if len(data) > 1:
-        raise Mistake(f"{path.name} mixes data: {', '.join(data)}; a table has one set")
-    found = {}
-    for line in lines:
-        found.setdefault(line["seed"], []).append(line)
-    more = sorted(found.keys() - set(seeds))
-    if more:
-        raise Mistake(f"{path.name} has seed {more[0]}, which the page leaves out")
-    missing = [seed for seed in seeds if seed not in found]
-    if missing:
-        listed = ", ".join(map(str, missing))
-        raise Mistake(f"{path.name} lacks seed {listed} of the {len(seeds)} asked for")
-    return {seed: found[seed] for seed in seeds}
-
-
-def of_rows(by_seed):
-    """{row: [its line of each seed]}, in the order of the file."""
-    rows = {}
-    for seed, lines in by_seed.items():
-        for line in lines:
-            row = line["backbone"], line["classifier"], line["variant"]
-            of_seeds = rows.setdefault(row, {})
-            if seed in of_seeds:
-                raise Mistake(f"row {_label(row)} stands twice in seed {seed}")
-            of_seeds[seed] = line
-    for row, of_seeds in rows.items():
-        for seed in by_seed:
-            if seed not in of_seeds:
-                raise Mistake(f"row {_label(row)} lacks seed {seed}")
-    return row_tables.distinct(
-        {row: list(of_seeds.values()) for row, of_seeds in rows.items()}
-    )
-
-
-def _label(row):
-    return "-".join(filter(None, row))
-
-
-def provenance(by_seed):
-    """Which commits and devices made the lines."""
-    lines = [line for lines in by_seed.values() for line in lines]
-    # A dirty tree is told, too.
-    commits = sorted(
-        {re.sub(r"(\w{7})\w*", r"\1", str(line["commit"])) for line in lines}
-    )
-    devices = sorted({line["device"] for line in lines})
-    return (
-        f"{_seeds(by_seed).capitalize()}; device {', '.join(devices)}; "
-        f"commit {', '.join(commits)}."
-    )
-
-
 def files(about):
     """The lines by seed of a section's three files, which must be of the same runs."""
     found = [
-        lines_of(f"{kind}_{about.name}.jsonl", about.seeds)
+        result_lines.lines_of(f"{kind}_{about.name}.jsonl", about.seeds)
         for kind in ("table1", "table2", "figure3")
     ]
     kinds = {
@@ -170,10 +101,10 @@ def files(about):
 def section(about):
     """The text of one data set."""
     table1, table2, figure3 = files(about)
-    rows, steps = of_rows(table2), of_rows(table1)
+    rows, steps = result_lines.of_rows(table2), result_lines.of_rows(table1)
     parts = [
         f"## {about.title}",
-        f"{about.recipe} {provenance(table2)}",
+        f"{about.recipe} {result_lines.provenance(table2)}",
         "### Does the paper's pattern show?",
         "The paper's figures are those of ImageNet-LT. *Wanted* is the bound that ours "
         "are held against, *further* a stricter one.",
@@ -241,25 +172,20 @@ def scaled(by_seed):
     some = ""
     if len(fitted) < len(by_seed):
         some = (
-            f" Of {_seeds(fitted)} only: the others have no validation run. NLL and "
-            "ECE as they are, are those of the same seeds here."
+            f" Of {result_lines.seeds_in_words(fitted)} only: the others have no "
+            "validation run. NLL and ECE as they are, are those of the same seeds here."
         )
     return (
         "### After temperature scaling",
         "NLL and ECE of the logits over a temperature T that was fitted on the "
         f"validation run of the same seed.{some}",
-        row_tables.table(of_rows(fitted), row_tables.SCALED),
+        row_tables.table(result_lines.of_rows(fitted), row_tables.SCALED),
     )
-
-
-def _seeds(by_seed):
-    word = "seed" if len(by_seed) == 1 else "seeds"
-    return f"{word} {', '.join(map(str, by_seed))}"
 
 
 def page():
     """The whole text of docs/results.md."""
-    sections = (*map(section, SECTIONS), expert_tables.section(EXPERTS, ROUTE))
+    sections = (*map(section, SECTIONS), expert_tables.section())
     return "\n".join([INTRODUCTION, *(text + "\n" for text in sections)])
 
 

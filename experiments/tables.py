@@ -26,7 +26,11 @@ SWEEPS = {
 BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
-CHECKS, EXPERTS = "checks_cpu.json", "experts_cpu.jsonl"
+CHECKS = "checks_cpu.json"
+EXPERTS = {
+    "RIDE": "experts_ride_common_cpu.jsonl",
+    "SHIKE": "experts_shike_common_cpu.jsonl",
+}
 DOCUMENTS = (
     "README.md",
     *(
@@ -240,9 +244,9 @@ def of_scaling(figures):
 def of_saving(digits, experts):
     """What saving took of a run of the digits, and of those of several experts."""
     runs = {"the digits": json.loads(digits.read_text())["seconds"]}
-    for line in map(json.loads, experts.read_text().splitlines()):
-        name = f"CIFAR-100-LT, {line['system'].upper()}, {line['protocol']} views"
-        runs[name] = line["stages"]
+    for name, path in experts.items():
+        for line in map(json.loads, path.read_text().splitlines()):
+            runs[f"CIFAR-100-LT, {name}, seed {line['seed']}"] = line["stages"]
     rows = []
     for name, seconds in runs.items():
         total, saving = sum(seconds.values()), seconds["saving"]
@@ -308,7 +312,11 @@ def tables():
         "digits_runs": figures(of_digits, BENCH),
         "scaling": figures(of_scaling, SCALING),
         "pipeline": figures(of_pipeline, PIPELINE),
-        "saving": partial(of_saving, RESULTS / RUNS["digits"], RESULTS / EXPERTS),
+        "saving": partial(
+            of_saving,
+            RESULTS / RUNS["digits"],
+            {name: RESULTS / file for name, file in EXPERTS.items()},
+        ),
         "checks": figures(of_checks, CHECKS),
         "faults": figures(of_faults, FAULTS),
     }

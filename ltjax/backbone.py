@@ -185,7 +185,7 @@ def train(session, name):
     # Not compiled as a whole: a generator takes a second to compile, and one by one
     # those of equal shape, and of the other backbone, are compiled once.
     trunk = session.pretrained.frozen
-    frozen = trunk, session.teacher.params
+    frozen = devices.whole((trunk, session.teacher.params))
     shape = session.data.train.image.shape[1:]
     image = session.normalise(np.zeros((1, *shape), np.uint8))
     variables = net.init(

@@ -14,6 +14,7 @@ from ltjax import (
     folder,
     loading,
     retraining,
+    revision,
     rows,
     scoring,
     trained,
@@ -66,6 +67,7 @@ def route(command, console=None):
         "ran": seen.ran.tolist(),
         "at_once": min(command.at_once, images),
         "device": jax.devices()[0].device_kind,
+        "commit": revision.commit(),
         "seconds": seconds,
     }
     with folder.writable(command.out):
@@ -142,7 +144,10 @@ def _trained(command, stored, experts, advance):
     init_key, order_key = jax.random.split(
         jax.random.fold_in(stored.keys.head, _STREAM)
     )
-    dim, classes = stored.plain.shape[-1], stored.data.classes
+    dim = stored.plain.shape[-1]
+    # Of a class without training images rows have a logit far below all others, which
+    # would drown what the router learns; of the largest it is never one.
+    present = int((stored.index.counts > 0).sum())
     view = trained.views(stored)
     batches = jax.jit(retraining.batches_of("class", command, stored.index))
     steps = len(jax.eval_shape(batches, order_key, 0))
@@ -165,7 +170,7 @@ def _trained(command, stored, experts, advance):
         advance(f"loss {means[-1]:.3f}")
 
     params = train.fit(
-        router.init(init_key, experts.experts, dim, classes, command.top),
+        router.init(init_key, experts.experts, dim, present, command.top),
         loss,
         schedule.sgd(rate, _MOMENTUM, _WEIGHT_DECAY),
         lambda epoch: view(epoch, False),

@@ -470,7 +470,7 @@ def test_backbones_are_taken_over_under_the_same_teacher(student):
         adoption.check(out, {**made_of, "teacher": None}, backbone.NAMES)
 
 
-def test_a_finished_student_needs_its_teacher_no_more(student, monkeypatch):
+def test_a_student_is_opened_without_its_teacher(student, monkeypatch):
     config, out, _ = student
     monkeypatch.delattr(teacher, "of_config")
     seen = finished.test_features(finished.read(out, "sgd"))

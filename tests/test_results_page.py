@@ -65,7 +65,7 @@ def line(seed, row, **changes):
 
 
 def write(page, monkeypatch, tmp_path, lines, kind="table2"):
-    monkeypatch.setattr(page, "RESULTS", tmp_path)
+    monkeypatch.setattr(page.result_lines, "RESULTS", tmp_path)
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / f"{kind}_x.jsonl").write_text(text)
 
@@ -76,7 +76,9 @@ def test_means_deviations_and_the_best_of_one_pass(page, monkeypatch, tmp_path):
         if one["backbone"] == "swag":
             one["nll"] = 0.0  # the best, but of many passes
     write(page, monkeypatch, tmp_path, lines)
-    rows = page.of_rows(page.lines_of("table2_x.jsonl", (0, 1, 2)))
+    rows = page.result_lines.of_rows(
+        page.result_lines.lines_of("table2_x.jsonl", (0, 1, 2))
+    )
     text = page.row_tables.table(rows, page.row_tables.MAIN)
     cells = [
         [cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines()[2:]
@@ -103,7 +105,9 @@ def test_means_deviations_and_the_best_of_one_pass(page, monkeypatch, tmp_path):
 def test_srepr_is_compared_by_a_paired_test(page, monkeypatch, tmp_path):
     lines = [line(seed, row) for seed in (0, 1, 2) for row in ROWS]
     write(page, monkeypatch, tmp_path, lines)
-    rows = page.of_rows(page.lines_of("table2_x.jsonl", (0, 1, 2)))
+    rows = page.result_lines.of_rows(
+        page.result_lines.lines_of("table2_x.jsonl", (0, 1, 2))
+    )
     ours, la = (
         [one["nll"] for one in rows[row]] for row in (("swa", "srepr", ""), ROWS[3])
     )
@@ -165,41 +169,53 @@ def test_temperatures_of_some_seeds_are_told_as_theirs(page):
     assert page.scaled(by_seed) == ()
 
 
-def expert_line(system, row, seed=0, **changes):
-    one = line(seed, row, system=system, protocol="common", epochs=16)
-    one |= {"cost": {"parameters": 1234567, "macs": 45_600_000}, "epochs": 16}
-    one["experts"] = [
-        {name: one[name] for name in ("acc", "nll", "ece", "brier")},
-        {"acc": dict.fromkeys(one["acc"], 1.0), "nll": 9.0, "ece": 0.5, "brier": 1.0},
-    ]
-    return {**one, **changes}
+def expert_line(row, **changes):
+    one = line(0, row)
+    alone = {"acc": dict.fromkeys(one["acc"], 1.0), "nll": 9.0, "ece": 0.5}
+    return {
+        **one,
+        "epochs": 16,
+        "views": {"pad": 4, "flip": True, "rotate": 15.0, "policy": None, "cutout": 0},
+        "cost": {"parameters": 1234567, "macs": 45_600_000},
+        "experts": [one, {**alone, "brier": 1.0}],
+        **changes,
+    }
 
 
-def test_what_re_training_adds_to_experts_is_judged_by_the_figures(page, tmp_path):
-    base = {"acc": dict.fromkeys(("many", "medium", "few", "all"), 30.0)}
-    lines = [
-        expert_line("ride", row, **base, nll=2.0, ece=0.2)
-        for row in ROWS
-        if row[0] != "swag"
-    ]
-    (ours,) = (
-        one
-        for one in lines
-        if (one["backbone"], one["classifier"], one["variant"]) == ("swa", "srepr", "")
-    )
-    ours |= {"nll": 1.9, "ece": 0.1}
-    file = tmp_path / "x.jsonl"
+@pytest.fixture
+def experts(page, monkeypatch, tmp_path):
+    """Lines by file, and what writes them and tells the section and its gains."""
+    table = page.expert_tables
+    found = {
+        file: [expert_line(row) for row in ROWS if row[0] != "swag"]
+        for file, _ in table.FILES.values()
+    }
+    route = (page.result_lines.RESULTS / table.ROUTE).read_text()
+    (tmp_path / table.ROUTE).write_text(route)
+    monkeypatch.setattr(page.result_lines, "RESULTS", tmp_path)
 
-    def verdicts():
-        file.write_text("".join(json.dumps(one) + "\n" for one in lines))
-        text = page.expert_tables.section(file, page.ROUTE)
+    def told():
+        for file, lines in found.items():
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            (tmp_path / file).write_text(text)
+        text = table.section()
         return text, [
             [cell.strip() for cell in row.split("|")[1:-1]]
             for row in text.splitlines()
             if row.startswith("| RIDE: ")
         ]
 
-    text, gains = verdicts()
+    return found, told
+
+
+def test_what_re_training_adds_to_experts_is_judged_by_the_figures(experts):
+    found, told = experts
+    lines = found["experts_ride_common_cpu.jsonl"]
+    for one in lines:
+        one |= {"acc": dict.fromkeys(one["acc"], 30.0), "nll": 2.0, "ece": 0.2}
+    ours = lines[ROWS.index(("swa", "srepr", ""))]
+    ours |= {"nll": 1.9, "ece": 0.1}
+    text, gains = told()
     assert [row[0] for row in gains] == [
         "RIDE: SGD (published)",
         "RIDE: SGD + LA",
@@ -208,15 +224,27 @@ def test_what_re_training_adds_to_experts_is_judged_by_the_figures(page, tmp_pat
     ]
     assert all(row[1:] == ["+0.00", "-0.100", "-0.100", "yes"] for row in gains)
     assert "| RIDE | 1,234,567 | 45.6 |" in text
-    assert text.count(": expert 2 | 1.00 | 1.00 | 1.00 | 1.00 | 9.000 | 0.500 |") == 2
+    assert "crops of 4 more pixels a side, flips and rotations by up to 15 deg" in text
+    assert ": expert 2 | 1.00 | 1.00 | 1.00 | 1.00 | 9.000 | 0.500 | 1.000 |" in text
     ours["acc"] = {**ours["acc"], "all": 29.99}
-    assert {row[4] for row in verdicts()[1]} == {"no"}
-    lines[0]["settings"] = "other"
-    with pytest.raises(page.Mistake, match="mixes settings of ride, common"):
-        verdicts()
-    lines[0]["data"] = "d1"
-    with pytest.raises(page.Mistake, match="mixes data: d0, d1"):
-        verdicts()
+    assert {row[4] for row in told()[1]} == {"no"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda ls: ls[0].update(settings="x"), "mixes configs: tiny"),
+        (lambda ls: [one.update(data="d1") for one in ls], "were not trained alike"),
+        (lambda ls: [one.update(epochs=8) for one in ls], "were not trained alike"),
+        (lambda ls: ls[0].update(backbone="swag"), r"ride_.* has no row SGD$"),
+        (lambda ls: ls.append(ls[0]), "row sgd-none stands twice in seed 0"),
+    ],
+)
+def test_runs_of_experts_that_differ_are_refused(page, experts, change, words):
+    found, told = experts
+    change(found["experts_ride_common_cpu.jsonl"])
+    with pytest.raises(page.Mistake, match=words):
+        told()
 
 
 def spread_line(seed, counts, per_class):
@@ -277,27 +305,27 @@ def test_the_spread_is_told_per_group_and_drawn(page, tmp_path):
 def test_what_would_mix_or_miss_is_refused(
     page, monkeypatch, tmp_path, lines, seeds, words
 ):
-    monkeypatch.setattr(page, "RESULTS", tmp_path)
+    monkeypatch.setattr(page.result_lines, "RESULTS", tmp_path)
     if lines:
         write(page, monkeypatch, tmp_path, lines)
     with pytest.raises(page.Mistake) as caught:
-        page.lines_of("table2_x.jsonl", seeds)
+        page.result_lines.lines_of("table2_x.jsonl", seeds)
     assert words in str(caught.value)
 
 
 def test_rows_that_are_not_once_in_every_seed_are_refused(page):
     la, none = ROWS[3], ROWS[0]
     with pytest.raises(page.Mistake, match="row swa-la lacks seed 1"):
-        page.of_rows({0: [line(0, la), line(0, none)], 1: [line(1, none)]})
+        page.result_lines.of_rows({0: [line(0, la), line(0, none)], 1: [line(1, none)]})
     # As many lines as seeds, yet not one of each.
     with pytest.raises(page.Mistake, match="row swa-la stands twice in seed 0"):
-        page.of_rows({0: [line(0, la), line(0, la)], 1: []})
+        page.result_lines.of_rows({0: [line(0, la), line(0, la)], 1: []})
 
 
 def test_a_section_without_its_files_is_refused(page, monkeypatch, tmp_path):
     about = page.Section("Title", "x", (0,), "How.")
     for kind in ("table1", "table2", "figure3"):
-        monkeypatch.setattr(page, "RESULTS", tmp_path)
+        monkeypatch.setattr(page.result_lines, "RESULTS", tmp_path)
         with pytest.raises(page.Mistake, match=f"{kind}_x.jsonl does not exist in"):
             page.section(about)
         write(page, monkeypatch, tmp_path, [line(0, ROWS[0])], kind)

@@ -68,7 +68,7 @@ def _figures(dicts):
         values = [each.get(name) for each in dicts]
         if any(isinstance(value, dict) for value in values):
             found[name] = _figures([value or {} for value in values])
-        elif any(isinstance(value, list) for value in values):
+        elif name == "experts":
             parts = zip_longest(*(value or [] for value in values), fillvalue={})
             found[name] = [_figures(part) for part in parts]
         elif all(isinstance(value, int | float | None) for value in values):
