@@ -23,6 +23,7 @@ AGAINST = {
 FILES = {  # of the one protocol, that have been made, and their seeds
     "ride": ("experts_ride_common_cpu.jsonl", (0,)),
     "shike": ("experts_shike_common_cpu.jsonl", (0,)),
+    "mdcs": ("experts_mdcs_common_cpu.jsonl", (0,)),
 }
 ROUTE = "route_ride_cpu.json"
 _COMPARED = ("all", "NLL", "ECE")
@@ -75,8 +76,7 @@ def section():
         ),
         "### Each expert alone",
         "Means of the accuracies of a group's classes, and over all images; the mean "
-        "is that of their logits. A re-trained expert is calibrated alone. The mean of "
-        "several logits is less sure than each, and more often right.",
+        "is that of their logits.",
         alone(systems),
         "### What an image costs",
         cost(systems),
