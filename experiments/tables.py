@@ -9,6 +9,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+import expert_tables
 from rich.console import Console
 
 from ltjax.classifier import TITLES
@@ -27,10 +28,6 @@ BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
 CHECKS = "checks_cpu.json"
-EXPERTS = {
-    "RIDE": "experts_ride_common_cpu.jsonl",
-    "SHIKE": "experts_shike_common_cpu.jsonl",
-}
 DOCUMENTS = (
     "README.md",
     *(
@@ -315,7 +312,10 @@ def tables():
         "saving": partial(
             of_saving,
             RESULTS / RUNS["digits"],
-            {name: RESULTS / file for name, file in EXPERTS.items()},
+            {
+                expert_tables.SYSTEMS[system]: RESULTS / file
+                for system, (file, _) in expert_tables.FILES.items()
+            },
         ),
         "checks": figures(of_checks, CHECKS),
         "faults": figures(of_faults, FAULTS),

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import tyro
 
-from ltjax.flags import documented
+from ltjax.flags import parsed
 from ltjax.mistake import Mistake, exit_code
 
 _KINDS = Literal["safetensors", "npz", "onnx", "posterior"]
@@ -42,12 +42,7 @@ class Command:
 
 def main(args):
     """Runs one command line; returns the exit code."""
-    command = tyro.cli(
-        documented(Command),
-        prog="python -m ltjax.export",
-        args=args,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    command = parsed(Command, "export", args)
 
     def work():
         if not command.to:

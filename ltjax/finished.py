@@ -17,7 +17,6 @@ from ltjax import (
     folder,
     pretrained,
     recipes,
-    scoring,
     streams,
     trained,
 )
@@ -149,20 +148,6 @@ def test_labels(run):
     """The labels [N] of the test images."""
     with np.load(run.out / "labels.npz", allow_pickle=False) as file:
         return file["test"]
-
-
-def classifier(run, name, variant=""):
-    """`log_probs(features [K, B, D]) -> [B, C]` of a row's classifier.
-
-    It reads the mean's features, the first. Raises `Mistake` for a row that the run
-    does not have.
-    """
-    return scoring.one_pass(*head(run, name, variant))
-
-
-def averaged(run, name, variant=""):
-    """The same of the row's mean over K draws, SWAG's, for features of draws only."""
-    return scoring.every_draw(*head(run, name, variant))
 
 
 def head(run, name, variant=""):

@@ -1,4 +1,4 @@
-"""Field docstrings of dataclasses as help texts of flags."""
+"""Command lines of dataclasses, whose field docstrings are the help texts."""
 
 import ast
 import dataclasses
@@ -6,6 +6,18 @@ import inspect
 import itertools
 import textwrap
 import types
+
+import tyro
+
+
+def parsed(kind, door, args):
+    """The `kind` of command that the words after `python -m ltjax.DOOR` are."""
+    return tyro.cli(
+        documented(kind),
+        prog=f"python -m ltjax.{door}",
+        args=args,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
 
 
 def documented(kind):

@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from ltjax.flags import documented
+from ltjax.flags import parsed
 from ltjax.inspection import inspect
 from ltjax.mistake import exit_code
 
@@ -41,7 +41,7 @@ class Command:
 
 def main(args):
     """Runs one command line; returns the exit code."""
-    command = tyro.cli(documented(Command), prog="python -m ltjax.inspect", args=args)
+    command = parsed(Command, "inspect", args)
     return exit_code(lambda: inspect(command, Console()))
 
 

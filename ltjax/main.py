@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import errno
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from ltjax import config_file, seeds
+from ltjax import cache, config_file, seeds
 from ltjax.config import Config
 from ltjax.flags import documented
 from ltjax.mistake import Mistake
@@ -266,10 +265,5 @@ def _without(args, flags):
 
 
 if __name__ == "__main__":
-    # Compiled programs are kept for the next run: half of a small run is compilation,
-    # of many programs that take less than the second from which JAX would keep them.
-    os.environ.setdefault(
-        "JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "ltjax")
-    )
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    cache.keep()
     sys.exit(main(sys.argv[1:]))

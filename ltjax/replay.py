@@ -15,7 +15,7 @@ import tyro
 
 from ltjax import backbone, divergence, folder, objective
 from ltjax import config as configs
-from ltjax.flags import documented
+from ltjax.flags import parsed
 from ltjax.mistake import Mistake, exit_code
 from ltjax.representation import step
 from ltjax.streams import keys
@@ -87,7 +87,7 @@ def replayed(out):
 
 def main(args):
     """Replays the run of one command line; returns the exit code."""
-    command = tyro.cli(documented(Command), prog="python -m ltjax.replay", args=args)
+    command = parsed(Command, "replay", args)
 
     def tell():
         for line in replayed(command.out):

@@ -1,14 +1,14 @@
 """Experts only where they are asked for: `python -m ltjax.route RUN --out FILE`."""
 
 import dataclasses
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from ltjax.flags import documented
+from ltjax import cache
+from ltjax.flags import parsed
 from ltjax.mistake import exit_code
 
 
@@ -52,12 +52,7 @@ class Command:
 
 def main(args):
     """Runs one command line; returns the exit code."""
-    command = tyro.cli(
-        documented(Command),
-        prog="python -m ltjax.route",
-        args=args,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    command = parsed(Command, "route", args)
 
     def work():
         # Late: --help and a typo need no JAX.
@@ -69,9 +64,5 @@ def main(args):
 
 
 if __name__ == "__main__":
-    # Programs that a run has compiled need not be compiled again.
-    os.environ.setdefault(
-        "JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "ltjax")
-    )
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    cache.keep()
     sys.exit(main(sys.argv[1:]))

@@ -66,4 +66,7 @@ def _check(path, data):
     # Of the test images too: what one run tests on, the other may have learned from.
     run = folder.read_json(Path(path) / "config.json")["run"]
     if run["data"] != identity.fingerprint(data):
-        raise Mistake(f"{path} has other images or labels; it must be a run on these")
+        raise Mistake(
+            f"{path} has other images or labels, or streamed them unlike this run; it "
+            "must be a run on these"
+        )

@@ -849,7 +849,7 @@ TEACHERS = (
         "other data",
         experts(data="x"),
         "r",
-        "r has other images or labels; it must be a run on these",
+        "r has other images or labels, or streamed them unlike this run; it must be a",
     ),
     ("no weights", experts(), "r", "r/checkpoints/sgd has nothing; finish the run fir"),
     (

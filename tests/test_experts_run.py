@@ -147,7 +147,7 @@ def test_it_sees_images_again_as_it_did(experts):
     stats = jax.tree.map(lambda leaf: leaf[0], run.batch_stats)
     variables = {"params": run.weights.mean, "batch_stats": {"features": stats}}
     wanted = jax.jit(run.net.apply)(variables, run.prepare(images)).mean(1)
-    found = finished.classifier(run, "none")(seen)
+    found = scoring.one_pass(*finished.head(run, "none"))(seen)
     np.testing.assert_allclose(found, jax.nn.log_softmax(wanted), atol=1e-4)
     # So has what is exported as a graph.
     forward = graph.forward(run, *finished.head(run, "none", ""))
@@ -328,7 +328,7 @@ def test_any_row_of_a_classifier_per_expert_is_routed(experts):
         made = cascade.of_run(run, name)
         logits = made.logits(made.weights, z)
         found = jax.nn.log_softmax(logits.mean(1))
-        wanted = finished.classifier(run, name)(z[None])
+        wanted = scoring.one_pass(*finished.head(run, name))(z[None])
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 

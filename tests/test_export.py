@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ltjax import export, finished
+from ltjax import export, finished, scoring
 from ltjax.loading import load
 from ltjax.mistake import Mistake
 from ltjax.models import weights
@@ -58,7 +58,8 @@ def test_a_folder_of_files_and_what_they_are(place, exported):
 def test_the_files_see_the_test_images_as_the_run_does(place, exported):
     run = finished.read(place.out)
     images = load(place.config.data).test.image
-    log_probs = finished.classifier(run, "srepr")(finished.test_features(run))
+    z = finished.test_features(run)
+    log_probs = scoring.one_pass(*finished.head(run, "srepr"))(z)
     found = jax.nn.log_softmax(tensors.logits(exported / "model.npz", run, images))
     np.testing.assert_allclose(found, log_probs, rtol=1e-4, atol=1e-4)
     state, stats = archive.load(exported / "posterior.npz")
@@ -74,7 +75,8 @@ def test_pytorch_sees_them_so_too(place, exported):
     with torch.no_grad():
         model = runpy.run_path(str(LOADER))["load"](exported)
         found = model(torch.from_numpy(images)).log_softmax(-1)
-    log_probs = finished.classifier(run, "srepr")(finished.test_features(run))
+    z = finished.test_features(run)
+    log_probs = scoring.one_pass(*finished.head(run, "srepr"))(z)
     np.testing.assert_allclose(found, log_probs, rtol=1e-4, atol=1e-4)
 
 
@@ -99,7 +101,7 @@ def test_onnx_runtime_gives_the_probabilities_of_a_row(place, tmp_path):
     run = finished.read(place.out)
     images = load(place.config.data).test.image
     z = finished.test_features(run)
-    log_probs = np.asarray(finished.classifier(run, "ncm")(z))
+    log_probs = np.asarray(scoring.one_pass(*finished.head(run, "ncm"))(z))
     for count in (1, 7, len(images)):
         logits, probabilities = session.run(None, {"images": images[:count]})
         np.testing.assert_allclose(

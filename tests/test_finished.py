@@ -47,11 +47,11 @@ def test_every_row_comes_out_again(place):
         run = runs["sgd" if row["backbone"] == "sgd" else "swa"]
         z = finished.test_features(run)
         z, how = (
-            (z[1:], finished.averaged)
+            (z[1:], scoring.every_draw)
             if row["backbone"] == "swag"
-            else (z[:1], finished.classifier)
+            else (z[:1], scoring.one_pass)
         )
-        log_probs = how(run, row["classifier"], row["variant"])
+        log_probs = how(*finished.head(run, row["classifier"], row["variant"]))
         figures, _ = scoring.score(log_probs, z, labels, run.counts)
         assert figures == {name: row[name] for name in figures}
         total = np.exp(log_probs(z)).sum(-1)
@@ -61,7 +61,7 @@ def test_every_row_comes_out_again(place):
 def test_what_is_not_there_is_named(place, tmp_path):
     run = finished.read(place.out)
     with pytest.raises(Mistake, match="no classifier lda of swa; it has crt, disalign"):
-        finished.classifier(run, "lda")
+        finished.head(run, "lda")
     with pytest.raises(Mistake, match="holds no run"):
         finished.read(tmp_path)
     copy = tmp_path / "run"
@@ -95,7 +95,7 @@ def test_predictions_are_those_of_the_classifiers(place):
     np.testing.assert_array_equal(kept.labels, finished.test_labels(seen))
     z = finished.test_features(seen)[:1]
     for name, predicted in kept.predicted.items():
-        log_probs = finished.classifier(seen, name.removeprefix("swa-"))(z)
+        log_probs = scoring.one_pass(*finished.head(seen, name.removeprefix("swa-")))(z)
         np.testing.assert_array_equal(predicted.label, log_probs.argmax(-1))
         probability = np.exp(log_probs.max(-1))
         np.testing.assert_allclose(predicted.confidence, probability, rtol=1e-6)

@@ -7,7 +7,6 @@ weights is a grouped one, with which a training step of RIDE's three experts too
 times as long on two CPU cores.
 """
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
@@ -117,25 +116,6 @@ def branched(whole, branch, widths, fused=False):
         for i in range(len(widths))
     )
     return Experts(trunk, branches, shallow)
-
-
-def shared(network, variables, images):
-    """What all experts of a `Network` take: images [B, ...] to a tuple of maps."""
-    return network.apply(
-        variables, images, method=lambda net, images: net.features.shared(images)
-    )
-
-
-def single(network, variables, index, maps):
-    """What one expert makes of the shared maps: features [B, D] and logits [B, C]."""
-    features = network.apply(
-        variables, maps, method=lambda net, maps: net.features.expert(index, maps)
-    )
-    head = jax.tree.map(
-        lambda leaf: leaf[index : index + 1], variables["params"]["head"]
-    )
-    logits = network.head.apply({"params": head}, features[:, None])
-    return features, logits[:, 0]
 
 
 def copied(tree, experts):

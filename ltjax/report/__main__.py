@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from ltjax import compared, outcome
-from ltjax.flags import documented
+from ltjax.flags import parsed
 from ltjax.mistake import Mistake, exit_code
 from ltjax.report import comparison, markup, page
 from ltjax.report.writer import write_text
@@ -69,7 +69,7 @@ def _check(file):
 
 def main(args):
     """Makes the page of one command line; returns the exit code."""
-    command = tyro.cli(documented(Command), prog="python -m ltjax.report", args=args)
+    command = parsed(Command, "report", args)
     return exit_code(lambda: print(made(command.runs, command.out)))
 
 

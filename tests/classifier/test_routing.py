@@ -70,6 +70,24 @@ def test_it_equals_all_experts_masked(count, experts, batch_size, who):
         assert len(set(used)) == experts
 
 
+def shared(network, variables, images):
+    return network.apply(
+        variables, images, method=lambda net, images: net.features.shared(images)
+    )
+
+
+def single(network, variables, index, maps):
+    """The features [B, D] and logits [B, C] of one expert."""
+    features = network.apply(
+        variables, maps, method=lambda net, maps: net.features.expert(index, maps)
+    )
+    head = jax.tree.map(
+        lambda leaf: leaf[index : index + 1], variables["params"]["head"]
+    )
+    logits = network.head.apply({"params": head}, features[:, None])
+    return features, logits[:, 0]
+
+
 def test_a_network_routed_is_the_network_masked():
     images = RNG.normal(size=(21, 8, 8, 1)).astype(np.float32)
     features = experts.branched(CifarResNet(8, 4), 2, (3, 3, 3))
@@ -84,8 +102,8 @@ def test_a_network_routed_is_the_network_masked():
             return router.request(params, index, features, mean_logits) > shift
 
         return routing.run(
-            partial(experts.shared, network, variables),
-            partial(experts.single, network, variables),
+            partial(shared, network, variables),
+            partial(single, network, variables),
             ask,
             3,
             images,
