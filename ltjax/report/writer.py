@@ -42,8 +42,11 @@ class Writer:
 def check_new(path, overwrite=False):
     """Raises `Mistake` unless a command can write its file, `--out`, to this path."""
     # Of `os.path`, because `Path` raises on a name that is too long.
-    if not os.path.isdir(path.absolute().parent):
+    above = path.absolute().parent
+    if not os.path.isdir(above):
         raise Mistake(f"--out {path}: the folder {path.parent} does not exist")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise Mistake(f"--out {path} cannot be written: {above.name} takes no files")
     if os.path.isdir(path):
         raise Mistake(f"--out {path} is a folder, wanted a file")
     if os.path.exists(path) and not overwrite:

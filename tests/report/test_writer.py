@@ -1,8 +1,10 @@
 import json
+import os
 
 import pytest
 
-from ltjax.report.writer import Writer, write_json
+from ltjax.mistake import Mistake
+from ltjax.report.writer import Writer, check_new, write_json
 
 
 def lines(path):
@@ -73,3 +75,13 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(TypeError):
         write_json(path, {"new": object()})
     assert json.loads(path.read_text()) == {"old": 1}
+
+
+def test_a_folder_that_takes_no_files_is_told_before_any_work(tmp_path, monkeypatch):
+    path = tmp_path / "shut" / "out.json"
+    path.parent.mkdir()
+    check_new(path)
+    # By the question that is asked: to the user root no folder is shut.
+    monkeypatch.setattr(os, "access", lambda folder, mode: folder != path.parent)
+    with pytest.raises(Mistake, match="out.json cannot be written: shut takes no fi"):
+        check_new(path)
