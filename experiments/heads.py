@@ -7,8 +7,8 @@ import numpy as np
 
 from ltjax import checkpoint, folder, scoring, trained
 from ltjax.evaluation import ece, nll, temperature
-from ltjax.recipes import label
 from ltjax.report.writer import write_json
+from ltjax.rows import Row
 
 # LA from the head of stage one, where SRepr may start: a row that no run has.
 SAME_START = "la", "stage_one"
@@ -64,7 +64,7 @@ def params(stored, classifier, variant):
 
 
 def _beside(stored):
-    return stored.out / "checkpoints" / "beside" / label(stored.name, *SAME_START)
+    return stored.out / "checkpoints" / "beside" / Row(stored.name, *SAME_START).key
 
 
 def test_logits(stored):
@@ -93,7 +93,7 @@ def best_epochs(stored):
     for row, recipe in rows(stored).items():
         if recipe.loss is None:
             continue
-        kept = stored.out / "best_epochs" / f"{label(stored.name, *row)}.json"
+        kept = stored.out / "best_epochs" / f"{Row(stored.name, *row).key}.json"
         if not kept.exists():
             kept.parent.mkdir(exist_ok=True)
             write_json(kept, best_epoch(stored, recipe, view))

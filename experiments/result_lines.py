@@ -7,6 +7,7 @@ from pathlib import Path
 import row_tables
 
 from ltjax.mistake import Mistake
+from ltjax.rows import Row
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -45,22 +46,18 @@ def of_rows(by_seed):
     rows = {}
     for seed, lines in by_seed.items():
         for line in lines:
-            row = line["backbone"], line["classifier"], line["variant"]
+            row = Row.of(line)
             of_seeds = rows.setdefault(row, {})
             if seed in of_seeds:
-                raise Mistake(f"row {_label(row)} stands twice in seed {seed}")
+                raise Mistake(f"row {row.key} stands twice in seed {seed}")
             of_seeds[seed] = line
     for row, of_seeds in rows.items():
         for seed in by_seed:
             if seed not in of_seeds:
-                raise Mistake(f"row {_label(row)} lacks seed {seed}")
+                raise Mistake(f"row {row.key} lacks seed {seed}")
     return row_tables.distinct(
         {row: list(of_seeds.values()) for row, of_seeds in rows.items()}
     )
-
-
-def _label(row):
-    return "-".join(filter(None, row))
 
 
 def provenance(by_seed):

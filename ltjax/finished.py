@@ -27,6 +27,7 @@ from ltjax.extractor import Members
 from ltjax.mistake import Mistake
 from ltjax.models.network import Network
 from ltjax.posterior import swag
+from ltjax.rows import Row
 
 
 class Finished(NamedTuple):
@@ -190,5 +191,5 @@ def recipe(run, name, variant=""):
 
 
 def _params(run, name, variant):
-    row = recipes.label(run.backbone, name, variant)
+    row = Row(run.backbone, name, variant).key
     return trained.head(run.out, run.backbone, row)

@@ -204,8 +204,3 @@ def _srepr(settings, first, logits, counts):
         recipe(chosen.alpha, other, chosen.on, f"c-{other}"),
     )
     return {("srepr", recipe.variants[-1]): recipe for recipe in made}
-
-
-def label(backbone, classifier, variant):
-    """The name of a row: swa-srepr-b."""
-    return "-".join(filter(None, (backbone, classifier, variant)))

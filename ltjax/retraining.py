@@ -15,9 +15,9 @@ from ltjax import devices, recipes, scoring
 from ltjax.classifier import train
 from ltjax.data import sampling
 from ltjax.mistake import Mistake
-from ltjax.recipes import label
 from ltjax.report import progress
 from ltjax.representation import schedule
+from ltjax.rows import Row
 from ltjax.shelf import Shelf
 
 
@@ -47,7 +47,7 @@ def rows(session, name, head, looks):
 
     def add(backbone, classifier, variant, note):
         row = {"backbone": backbone, "classifier": classifier, "variant": variant}
-        accuracy[label(*row.values())] = note["accuracy"]
+        accuracy[Row.of(row).key] = note["accuracy"]
         row |= {**note["figures"], "seconds": note["seconds"]}
         if "experts" in note and not variant:
             row["experts"] = note["experts"]
@@ -56,7 +56,7 @@ def rows(session, name, head, looks):
     shelf = Shelf(session, f"heads/{name}")
     with progress.stage(session.console, f"classify {name}", len(made)) as done:
         for (classifier, variant), recipe in made.items():
-            row = label(name, classifier, variant)
+            row = Row(name, classifier, variant).key
             make = partial(_row, session, row, recipe, looks, batches)
             params, note = shelf.get(row, make, lambda like=recipe.params: like)
             params = devices.local(params)

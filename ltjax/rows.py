@@ -17,6 +17,16 @@ class Row(NamedTuple):
     classifier: str
     variant: str = ""
 
+    @classmethod
+    def of(cls, figures):
+        """The row of a record that has these three fields and others."""
+        return cls(*(figures[field] for field in cls._fields))
+
+    @property
+    def key(self):
+        """Its name in the files of a run, swa-srepr-b."""
+        return "-".join(filter(None, self))
+
     def __str__(self):
         return "/".join(filter(None, self))
 
@@ -26,10 +36,7 @@ HEADLINE = Row("swa", "srepr")
 
 def named(results):
     """Every row's figures in `results.json`, by the `Row`."""
-    return {
-        Row(row["backbone"], row["classifier"], row["variant"]): row
-        for row in results["rows"]
-    }
+    return {Row.of(row): row for row in results["rows"]}
 
 
 def choose(run, results, wanted=None):

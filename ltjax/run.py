@@ -42,6 +42,7 @@ from ltjax.mistake import Mistake
 from ltjax.report import page
 from ltjax.report.table import table
 from ltjax.report.writer import Writer, write_arrays, write_json, write_text
+from ltjax.rows import Row
 from ltjax.session import Session
 from ltjax.streams import keys
 
@@ -247,7 +248,7 @@ def stages(session):
         ),
     }
     predicted = {
-        recipes.label(name, classifier, ""): predictions.Predicted(
+        Row(name, classifier).key: predictions.Predicted(
             *scoring.top_labels(made[classifier], seen.test[:1])
         )
         for classifier in predictions.shown(made)

@@ -9,9 +9,8 @@ from rich.console import Console
 
 from ltjax import folder
 from ltjax.mistake import Mistake
-from ltjax.recipes import label
-from ltjax.report.aggregate import NAMES
 from ltjax.report.table import table
+from ltjax.rows import Row
 
 _FIGURES = ("nll", "ece", "brier")
 
@@ -76,7 +75,7 @@ class Board:
         from tensorboardX import summary
 
         for row in results["rows"]:
-            name = label(*(row[part] for part in NAMES))
+            name = Row.of(row).key
             figures = {**row["acc"], **{figure: row[figure] for figure in _FIGURES}}
             for figure, value in figures.items():
                 if value is not None:

@@ -14,7 +14,8 @@ from ltjax.data import order
 from ltjax.data.dataset import Dataset
 from ltjax.data.order import ClassIndex
 from ltjax.mistake import Mistake
-from ltjax.recipes import class_means, label, of_classifiers
+from ltjax.recipes import class_means, of_classifiers
+from ltjax.rows import Row
 from ltjax.streams import Keys
 
 
@@ -47,7 +48,7 @@ def backbone(out, name, config, data):
         data=data,
         index=order.class_index(data.train.label, data.classes),
         keys=streams.keys(config.seed),
-        head=head(out, name, label(name, "none", "")),
+        head=head(out, name, Row(name, "none").key),
         plain=features(out, name, "plain")[0],
         test=features(out, name, "test"),
     )
@@ -67,7 +68,7 @@ def recipes(stored, settings):
 
 def params(stored, classifier, variant):
     """The parameters of a row, as the run trained them."""
-    return head(stored.out, stored.name, label(stored.name, classifier, variant))
+    return head(stored.out, stored.name, Row(stored.name, classifier, variant).key)
 
 
 def fit(stored, recipe, settings, view, watch=lambda *_: None):

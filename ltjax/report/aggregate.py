@@ -5,9 +5,7 @@ from itertools import zip_longest
 import numpy as np
 
 from ltjax.mistake import Mistake
-
-# What a row is called by; the numbers in it are its figures.
-NAMES = ("backbone", "classifier", "variant")
+from ltjax.rows import Row
 
 
 def aggregate(results):
@@ -26,12 +24,12 @@ def aggregate(results):
             if name not in rows or name not in by_run[0]:
                 has, lacks = (number, 1) if name in rows else (1, number)
                 raise Mistake(
-                    f"run {lacks} has no row {_title(name)}, run {has} has; "
+                    f"run {lacks} has no row {name.key}, run {has} has; "
                     "only runs with the same rows have a mean"
                 )
     names = by_run[0] if by_run else ()
     return [
-        {**dict(zip(NAMES, name)), **_figures([rows[name] for rows in by_run])}
+        {**name._asdict(), **_figures([rows[name] for rows in by_run])}
         for name in names
     ]
 
@@ -47,16 +45,12 @@ def moments(values):
     return {"mean": float(np.mean(values)), "std": std}
 
 
-def _title(name):
-    return "-".join(filter(None, name))
-
-
 def _by_name(rows, number):
     found = {}
     for row in rows:
-        name = tuple(row[part] for part in NAMES)
+        name = Row.of(row)
         if name in found:
-            raise Mistake(f"run {number} has the row {_title(name)} twice")
+            raise Mistake(f"run {number} has the row {name.key} twice")
         found[name] = row
     return found
 

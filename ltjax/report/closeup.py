@@ -4,14 +4,15 @@ import numpy as np
 
 from ltjax.evaluation import confusion
 from ltjax.evaluation.reliability import reliability
-from ltjax.report import diagrams, markup, table, words
+from ltjax.report import diagrams, markup, table
+from ltjax.rows import Row
 
 _MOST_PAIRS = 12  # mistakes that are listed
 
 
 def names(run):
     """The rows of an `outcome.Outcome` looked at, as they are read, by their names."""
-    rows = {words.row_name(row): row for row in run.results["rows"]}
+    rows = {Row.of(row).key: row for row in run.results["rows"]}
     return {name: table.label(rows[name]) for name in run.shown}
 
 
@@ -31,7 +32,7 @@ def calibration(run):
     rows = _predicted(run)
     if not rows:
         return
-    figures = {words.row_name(row): row for row in run.results["rows"]}
+    figures = {Row.of(row).key: row for row in run.results["rows"]}
     # Without re-training it would be a third line that hides the two that matter.
     compared = dict(list(rows.items())[-2:])
     panels = []

@@ -6,6 +6,7 @@ from ltjax.report import closeup, diagrams, markup, table, words
 from ltjax.report.aggregate import aggregate, moments
 from ltjax.report.page import accuracies, rows
 from ltjax.report.settings import span
+from ltjax.rows import Row
 
 
 def of_settings(settings):
@@ -51,7 +52,7 @@ def _summary(setting, means):
     name = _last(setting)
     if name is None:
         return f"{told}."
-    row = next(row for row in means["rows"] if words.row_name(row) == name)
+    row = next(row for row in means["rows"] if Row.of(row).key == name)
     parts = [
         before + table.text(column, *table.figure(row, column)) + after
         for column, before, after in (
@@ -73,7 +74,7 @@ def _settings(settings, means):
     for setting in settings:
         name = _last(setting)
         for row in means[setting.name]["rows"]:
-            if words.row_name(row) == name:
+            if Row.of(row).key == name:
                 figures = (table.text(c, *table.figure(row, c)) for c in table.COLUMNS)
                 lines.append((f"{setting.name}: {table.label(row)}", *figures))
     yield markup.table(
@@ -128,7 +129,7 @@ def _less(name, pairs):
 
 
 def _row(run, name):
-    return next(row for row in run.results["rows"] if words.row_name(row) == name)
+    return next(row for row in run.results["rows"] if Row.of(row).key == name)
 
 
 def _classes(settings):

@@ -2,6 +2,7 @@
 
 from ltjax.evaluation.reliability import difference
 from ltjax.report.table import label
+from ltjax.rows import Row
 
 _MEANING = {
     "many": "more than 100",
@@ -15,7 +16,7 @@ _CLOSE = 0.01
 
 def summary(run):
     """A paragraph about an `outcome.Outcome`: what it gets right, and if it knows."""
-    rows = {row_name(row): row for row in run.results["rows"] if not row["variant"]}
+    rows = {Row.of(row).key: row for row in run.results["rows"] if not row["variant"]}
     shown = [rows[name] for name in run.shown]
     if not shown:
         return ""
@@ -23,17 +24,12 @@ def summary(run):
     sentences = [_right(last, run)]
     if others:
         sentences.append(_gain(last, others[0], run))
-    known = [row for row in shown[1:] if row_name(row) in run.predicted]
+    known = [row for row in shown[1:] if Row.of(row).key in run.predicted]
     if len(known) > 1:
         sentences.append(_against(*reversed(known), run))
     if known:
         sentences.append(_sureness(known[::-1], run))
     return " ".join([*sentences, _best(run.results)])
-
-
-def row_name(row):
-    """The name of a row in files: swa-srepr."""
-    return "-".join(filter(None, (row["backbone"], row["classifier"], row["variant"])))
 
 
 def signed(value, digits=1):
@@ -70,7 +66,7 @@ def _gain(row, before, run):
 
 def _against(row, other, run):
     """The difference of two rows, and whether so many images can tell it."""
-    right = [run.predicted[row_name(r)].label == run.labels for r in (row, other)]
+    right = [run.predicted[Row.of(r).key].label == run.labels for r in (row, other)]
     gap, error = (100 * value for value in difference(*right))
     spread = f"± {error:.1f} points"
     told = f"as often right as {label(other)}, {spread}"
@@ -85,7 +81,7 @@ def _sureness(rows, run):
     """Mean confidence against accuracy, and the ECE, of one row or two."""
     parts = []
     for row in rows:
-        predicted = run.predicted[row_name(row)]
+        predicted = run.predicted[Row.of(row).key]
         right = predicted.label == run.labels
         gap = float(predicted.confidence.mean() - right.mean())
         how = "about as sure as it is right"

@@ -3,6 +3,7 @@ import pytest
 import written
 
 from ltjax.report import words
+from ltjax.rows import Row
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_sureness_is_told_by_its_sign(run, confidence, said):
 
 
 def test_figures_are_those_of_the_results(run):
-    rows = {words.row_name(row): row for row in run.results["rows"]}
+    rows = {Row.of(row).key: row for row in run.results["rows"]}
     row, before = rows["swa-srepr"], rows["swa-none"]
     text = words.summary(run)
     start = (

@@ -83,5 +83,5 @@ def test_a_folder_that_takes_no_files_is_told_before_any_work(tmp_path, monkeypa
     check_new(path)
     # By the question that is asked: to the user root no folder is shut.
     monkeypatch.setattr(os, "access", lambda folder, mode: folder != path.parent)
-    with pytest.raises(Mistake, match="out.json cannot be written: shut takes no fi"):
+    with pytest.raises(Mistake, match=r"out\.json cannot be written: shut takes no"):
         check_new(path)
