@@ -4,10 +4,11 @@ r"""MDCS on CIFAR-100-LT at factor 100, and every re-training on top, for a CPU.
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 
 The recipe of configs/cifar100_lt_mdcs_cpu.py, and all its rows: MDCS itself is the row
-SGD. The other rows re-train a classifier for each expert and average their logits.
-After a run of that config, `--stage-one runs/cifar100_lt_mdcs_cpu-seed0` takes over its
-backbones. SRepr's alpha, temperature and start are those of configs/cifar100_lt.py, not
-chosen for experts.
+SGD. The other rows re-train a classifier for each expert, the linear ones together, and
+average their logits. After a run of that config, `--stage-one
+runs/cifar100_lt_mdcs_cpu-seed0` takes over its backbones. How experts learn, the rate,
+SRepr's alpha, temperature and start were chosen on held-out images of SHIKE
+(docs/decisions.md).
 """
 
 from dataclasses import replace
@@ -22,7 +23,9 @@ config = replace(
     classifier=Classifier(
         methods=("crt", "lws", "la_posthoc", "la", "srepr"),
         epochs=20,
+        lr=0.5,
         views=2,
-        srepr=Srepr(alpha=0.6, temperature=4.0, head="stage_one"),
+        experts="together",
+        srepr=Srepr(alpha=0.2, temperature=1.0, head="stage_one"),
     ),
 )

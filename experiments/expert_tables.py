@@ -8,87 +8,151 @@ import row_tables
 from ltjax.mistake import Mistake
 
 SYSTEMS = {"ride": "RIDE", "shike": "SHIKE", "mdcs": "MDCS"}
+_FIRST_STAGE = "sgd", "none", ""
+# SHIKE's, by its own config: each classifier learns alone.
+_SECOND_STAGE = "sgd", "la", "published"
 PUBLISHED = {  # the row that is the published system
-    "ride": ("sgd", "none", ""),
-    "shike": ("sgd", "la", ""),
-    "mdcs": ("sgd", "none", ""),
+    "ride": _FIRST_STAGE,
+    "shike": _SECOND_STAGE,
+    "mdcs": _FIRST_STAGE,
 }
 COMBINED = "swa", "srepr", ""
-AGAINST = {
-    "SGD": ("sgd", "none", ""),
-    "SGD + LA": ("sgd", "la", ""),
-    "SWA": ("swa", "none", ""),
-    "SWA + LA": ("swa", "la", ""),
+AGAINST = (
+    _FIRST_STAGE,
+    _SECOND_STAGE,
+    ("sgd", "la", ""),
+    ("swa", "none", ""),
+    ("swa", "la", ""),
+)
+SEEDS = (0,)
+# The one protocol. The first classifiers learned alone, with the settings of one
+# network; these files tell how long the backbones took, too.
+ALONE = {
+    "ride": "experts_ride_common_cpu.jsonl",
+    "shike": "experts_shike_common_cpu.jsonl",
+    "mdcs": "experts_mdcs_common_cpu.jsonl",
 }
-FILES = {  # of the one protocol, that have been made, and their seeds
-    "ride": ("experts_ride_common_cpu.jsonl", (0,)),
-    "shike": ("experts_shike_common_cpu.jsonl", (0,)),
-    "mdcs": ("experts_mdcs_common_cpu.jsonl", (0,)),
+COMMON = {
+    "ride": "experts_ride_together_cpu.jsonl",
+    "shike": "experts_shike_together_cpu.jsonl",
+    "mdcs": "experts_mdcs_together_cpu.jsonl",
+}
+OWN = {  # each system's own views; RIDE's are those of the one protocol
+    "shike": "experts_shike_own_cpu.jsonl",
+    "mdcs": "experts_mdcs_own_cpu.jsonl",
+}
+# The runs of SHIKE's own config on the same backbones.
+PUBLISHED_SHIKE = {
+    COMMON["shike"]: "shike_common_cpu.jsonl",
+    OWN["shike"]: "shike_own_cpu.jsonl",
 }
 ROUTE = "route_ride_cpu.json"
 _COMPARED = ("all", "NLL", "ECE")
 
 
-def read():
-    """{system: {row: lines}} of the files; refuses what is not of one protocol."""
-    found, kinds = {}, set()
-    for system, (file, seeds) in FILES.items():
-        rows = result_lines.of_rows(result_lines.lines_of(file, seeds))
-        for row in {PUBLISHED[system], COMBINED} - rows.keys():
+def read(files):
+    """{system: {row: lines}} of files by system; refuses rows that are missing."""
+    found = {}
+    for system, file in files.items():
+        rows = result_lines.of_rows(result_lines.lines_of(file, SEEDS))
+        for row in {_FIRST_STAGE, COMBINED} - rows.keys():
             raise Mistake(f"{file} has no row {row_tables.title(row)}")
+        if file in PUBLISHED_SHIKE:
+            rows = _with_second_stage(rows, PUBLISHED_SHIKE[file])
         found[system] = rows
-        for line in (line for lines in rows.values() for line in lines):
-            views = json.dumps(line["views"], sort_keys=True)
-            kinds.add((line["data"], line["epochs"], views))
-    if len(kinds) > 1:
-        raise Mistake(f"{', '.join(found)} were not trained alike: {sorted(kinds)}")
     return found
+
+
+def _with_second_stage(rows, file):
+    """The rows and, after the first, that of SHIKE's own second stage."""
+    own = result_lines.of_rows(result_lines.lines_of(file, SEEDS))
+    for row in (_FIRST_STAGE, ("sgd", "la", "")):
+        if row not in own:
+            raise Mistake(f"{file} has no row {row_tables.title(row)}")
+    first, other = (found[_FIRST_STAGE] for found in (rows, own))
+    if [line["nll"] for line in other] != [line["nll"] for line in first]:
+        raise Mistake(f"{file} is of other backbones than the table's")
+    return {_FIRST_STAGE: first, _SECOND_STAGE: own["sgd", "la", ""], **rows}
+
+
+def _check_alike(lines, *fields):
+    """Raises `Mistake` unless all lines agree in these fields."""
+    kinds = {
+        tuple(json.dumps(line[field], sort_keys=True) for field in fields)
+        for line in lines
+    }
+    if len(kinds) > 1:
+        raise Mistake(f"the systems were not trained alike: {sorted(kinds)}")
+
+
+def _lines(systems):
+    return [line for rows in systems.values() for of in rows.values() for line in of]
 
 
 def section():
     """The text about all systems, and a routing's."""
-    systems = read()
+    systems, own = read(COMMON), read(OWN)
+    lines = _lines(systems)
+    _check_alike(lines, "data", "epochs", "views")
+    _check_alike(lines + _lines(own), "data", "epochs")
+    before = read(ALONE)
+    _check_alike(lines + _lines(before), "data", "epochs", "views")
     names = [SYSTEMS[system] for system in systems]
-    lines = [line for rows in systems.values() for ls in rows.values() for line in ls]
     parts = [
         f"## {_listed(names)} on CIFAR-100-LT, imbalance factor 100, CPU recipe",
         "Three experts each, a ResNet-32 that branches, trained for a fraction of the "
         "published 200 to 400 epochs: the level is far below the published 48 to 56 %, "
         "and the order may change with longer training. SGD is the published RIDE and "
-        "MDCS, SGD + LA the published SHIKE, after its second stage. All rows are the "
-        "mean of the experts' logits. SRepr's settings are those chosen for one "
-        "network (`docs/decisions.md`), not for these. `experiments/experts.py` makes "
-        "the figures.",
-        _missing(systems),
+        "MDCS, SGD + LA (published) SHIKE after its second stage, where each expert's "
+        "classifier learns alone. In all other re-trained rows linear classifiers "
+        "learn together, from the error of their mean. All rows are the mean of the "
+        "experts' logits. The settings of re-training were chosen on held-out images "
+        "of SHIKE's (`docs/decisions.md`). `experiments/experts.py` makes the figures.",
         f"One protocol: the same images, {lines[0]['epochs']} epochs a backbone, and "
         f"the same views ({_views(lines[0]['views'])}; MDCS has two of them). What is "
         "a system's own is its network, its loss, its batch and its rate. RIDE has "
         f"these views in its own recipe, too. {result_lines.provenance({0: lines})}",
         "What SWA + SRepr on the experts changes against a row without it:",
         gains(systems),
-        *(
-            part
-            for system, rows in systems.items()
-            for part in (
-                f"### {SYSTEMS[system]}, all rows",
-                row_tables.table(rows, row_tables.MAIN),
-            )
-        ),
+        "### Alone or together",
+        "The same rows of the SWA backbone, and the same re-trained with the settings "
+        "of one network (`configs/cifar100_lt_cpu.py`), each expert's classifier from "
+        "its own error.",
+        ways(before, systems),
+        *_every_row(systems, "all rows"),
         "### Each expert alone",
         "Means of the accuracies of a group's classes, and over all images; the mean "
         "is that of their logits.",
         alone(systems),
+        *_with_own_views(own),
         "### What an image costs",
         cost(systems),
         "### RIDE's router",
         routed(result_lines.RESULTS / ROUTE),
     ]
-    return "\n\n".join(filter(None, parts))
+    return "\n\n".join(parts)
 
 
-def _missing(systems):
-    absent = [name for system, name in SYSTEMS.items() if system not in systems]
-    return f"Not run yet: {_listed(absent)}." if absent else ""
+def _every_row(systems, what):
+    for system, rows in systems.items():
+        yield f"### {SYSTEMS[system]}, {what}"
+        yield row_tables.table(rows, row_tables.MAIN)
+
+
+def _with_own_views(systems):
+    names = _listed([SYSTEMS[system] for system in systems])
+    views = [
+        f"{SYSTEMS[system]} {_views(_lines({system: rows})[0]['views'])}"
+        for system, rows in systems.items()
+    ]
+    yield "### Each with its own views"
+    yield (
+        f"{names} in as many epochs with the views of their release, "
+        f"{'; '.join(views)}. "
+        f"{result_lines.provenance({0: _lines(systems)})}"
+    )
+    yield gains(systems)
+    yield from _every_row(systems, "own views, all rows")
 
 
 def _views(views):
@@ -111,7 +175,7 @@ def gains(systems):
     body = []
     compared = [figure for name, _, figure, _ in row_tables.MAIN if name in _COMPARED]
     for system, rows in systems.items():
-        for name, row in AGAINST.items():
+        for row in AGAINST:
             if row not in rows:
                 continue
             all_, nll, ece = (
@@ -119,10 +183,9 @@ def gains(systems):
                 for figure in compared
             )
             better = nll < 0 and ece < 0 and all_ >= 0
-            published = " (published)" if row == PUBLISHED[system] else ""
             body.append(
                 [
-                    f"{SYSTEMS[system]}: {name}{published}",
+                    f"{SYSTEMS[system]}: {title(system, row)}",
                     f"{all_:+.2f}",
                     f"{nll:+.3f}",
                     f"{ece:+.3f}",
@@ -131,6 +194,28 @@ def gains(systems):
             )
     heads = ["SWA + SRepr less", "all", "NLL", "ECE", "better NLL, ECE, no loss of all"]
     return row_tables.markdown(heads, body)
+
+
+def ways(alone, together):
+    """A table of what the settings of re-training change."""
+    columns = [column for column in row_tables.MAIN if column[0] in _COMPARED]
+    body = []
+    for system, rows in together.items():
+        for row in (("swa", "la", ""), ("swa", "srepr", "b"), COMBINED):
+            cells = (
+                f"{_mean(lines[row], figure):.{decimals}f}"
+                for _, decimals, figure, _ in columns
+                for lines in (alone[system], rows)
+            )
+            body.append([f"{SYSTEMS[system]}: {row_tables.title(row)}", *cells])
+    heads = [f"{name}, {way}" for name in _COMPARED for way in ("alone", "together")]
+    return row_tables.markdown(["row", *heads], body)
+
+
+def title(system, row):
+    """A row's name, and whether it is the published system."""
+    published = row == PUBLISHED[system] != _SECOND_STAGE
+    return row_tables.title(row) + (" (published)" if published else "")
 
 
 def alone(systems):

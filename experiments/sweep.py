@@ -5,8 +5,8 @@ r"""Stage-two choices, compared on the held-out images of a seed's validation ru
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 
 appends one JSON line for each choice, fitted on the features that the validation run of
-table2.py keeps; nothing is chosen on the test set. LA is the one to compare with. The
-same command goes on where it stopped.
+table2.py keeps; nothing is chosen on the test set. LA and no re-training are those to
+compare with. The same command goes on where it stopped.
 
 What the features depend on is a run of its own, in another folder and file: more draws
 (M) or another scale of the covariance with `--runs OTHER --stage-one runs
@@ -32,13 +32,18 @@ from ltjax.loading import load
 FORMS = (("mean", 1.0), ("mean", 2.0), ("mean", 4.0), ("dirichlet", 1.0))
 HEADS = ("new", "stage_one")
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
+COMPARED = ("none", ""), ("la", ""), heads.SAME_START, ("srepr", "b")
+# Of several experts.
+WAYS = ("alone", "together")
+RATES = (0.1, 0.5, 2.0)
 
 
 def choices(base):
     """(classifier, variant, settings, samples) of every line, from a run's config."""
     settings, samples = base.classifier, base.posterior.samples
-    rows = ("la", ""), heads.SAME_START, ("srepr", "b")
-    found = [(*row, settings, samples) for row in rows]
+    if base.model.experts.count:
+        return [(*choice, samples) for choice in _of_experts(settings)]
+    found = [(*row, settings, samples) for row in COMPARED]
 
     def add(samples=samples, **changes):
         changed = dataclasses.replace(settings, **changes)
@@ -60,6 +65,23 @@ def choices(base):
         if fewer < (settings.views or 1):
             add(views=fewer)
     return found
+
+
+def _of_experts(settings):
+    """(classifier, variant, settings): how experts learn beside how SRepr distils.
+
+    Fewer ways to distil, all from the head of stage one.
+    """
+    yield (*COMPARED[0], settings)
+    for way, lr in itertools.product(WAYS, RATES):
+        changed = dataclasses.replace(settings, experts=way, lr=lr)
+        for row in COMPARED[1:]:
+            yield (*row, changed)
+        for (form, temperature), alpha in itertools.product(FORMS, WEIGHTS[::2]):
+            chosen = Srepr(
+                alpha=alpha, temperature=temperature, form=form, head="stage_one"
+            )
+            yield "srepr", "", dataclasses.replace(changed, srepr=chosen)
 
 
 def sweep(options, seed):
@@ -87,6 +109,8 @@ def lines(stored, about):
             "views": settings.views,
             "classifier": classifier,
             "variant": variant,
+            "experts": settings.experts,
+            "lr": settings.lr,
             "srepr": dataclasses.asdict(settings.srepr),
         }
         name = hashlib.sha256(json.dumps(choice).encode()).hexdigest()[:12]
@@ -105,9 +129,9 @@ def lines(stored, about):
             per_image.append(saved["nll"])
         found.append({**choice, **figures})
         print(
-            f"{number}/{len(wanted)} {classifier} {variant} {settings.srepr} "
-            f"nll {figures['nll']:.4f} ece {figures['ece']:.4f} "
-            f"all {figures['acc']['all']:.2f}",
+            f"{number}/{len(wanted)} {settings.experts} {settings.lr} {classifier} "
+            f"{variant} {settings.srepr} nll {figures['nll']:.4f} "
+            f"ece {figures['ece']:.4f} all {figures['acc']['all']:.2f}",
             flush=True,
         )
     gaps = np.stack(per_image) - per_image[np.argmin(np.mean(per_image, axis=1))]

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import expert_tables
+import row_tables
 from rich.console import Console
 
 from ltjax.classifier import TITLES
@@ -24,10 +25,14 @@ SWEEPS = {
     "sweep_digits": "sweep_digits_lt.jsonl",
     "sweep_fashion": "sweep_fashion_lt100_cpu.jsonl",
 }
+EXPERT_SWEEP = "sweep_experts_shike_cpu.jsonl"
+_MOST_LINES = 30
 BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
 CHECKS = "checks_cpu.json"
+_RETRAINED = ("swa", "la", ""), expert_tables.COMBINED
+_SHORT = ("few", "all", "NLL", "ECE")
 DOCUMENTS = (
     "README.md",
     *(
@@ -47,20 +52,61 @@ def of_run(path):
 
 def of_sweep(path):
     """A Markdown table of the choices of `sweep.py`, lowest NLL first."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
     rows = [
         "| classifier | draws | views | all | NLL | less the lowest | ECE |",
         "| --- | --: | --: | --: | --: | --: | --: |",
     ]
-    for line in sorted(lines, key=lambda line: line["nll"]):
-        gap = f"{line['gap']:.4f} ± {line['gap_se']:.4f}"
-        figures = f"{line['nll']:.4f} | {gap} | {line['ece']:.3f} |"
-        rows.append(f"| {_named(line)} | {line['acc']['all']:.2f} | {figures}")
+    for line in _by_nll(path):
+        used = f"{line['samples']} | {line['views']}"
+        rows.append(f"| {_named(line)} | {used} | {_swept(line)}")
     return "\n".join(rows)
 
 
+def of_expert_sweep(path):
+    """The same of several experts: all that is compared, else the lowest of NLL."""
+    rows = [
+        "| classifiers learn | rate | classifier | all | NLL | less the lowest | ECE |",
+        "| --- | --: | --- | --: | --: | --: | --: |",
+    ]
+    for place, line in enumerate(_by_nll(path)):
+        distilled = line["classifier"] == "srepr" and not line["variant"]
+        if place < _MOST_LINES or not distilled:
+            learned = f"{line['experts']} | {line['lr']:g}"
+            rows.append(f"| {learned} | {_named(line)} | {_swept(line)}")
+    return "\n".join([*rows, "", _both_ways(path)])
+
+
+def _both_ways(path):
+    """In how many choices that were fitted both ways classifiers gain together."""
+    ways = {"alone": {}, "together": {}}
+    for line in _by_nll(path):
+        ways[line["experts"]][line["lr"], _named(line)] = line
+    both = ways["alone"].keys() & ways["together"].keys()
+    lower = (
+        sum(ways["together"][one][name] < ways["alone"][one][name] for one in both)
+        for name in ("nll", "ece")
+    )
+    nll, ece = lower
+    return (
+        f"Of {len(both)} choices that were fitted both ways, together has the lower NLL "
+        f"in {nll} and the lower ECE in {ece}."
+    )
+
+
+def _by_nll(path):
+    lines = map(json.loads, path.read_text().splitlines())
+    return sorted(lines, key=lambda line: line["nll"])
+
+
+def _swept(line):
+    gap = f"{line['gap']:.4f} ± {line['gap_se']:.4f}"
+    return f"{line['acc']['all']:.2f} | {line['nll']:.4f} | {gap} | {line['ece']:.3f} |"
+
+
 def _named(line):
-    if line["variant"] == "b":
+    if line["classifier"] == "none":
+        name = "that of stage one"
+    elif line["variant"] == "b":
         name = "SRepr (b)"
     elif line["classifier"] == "la":
         name = "LA, head of stage one" if line["variant"] else "LA"
@@ -72,7 +118,7 @@ def _named(line):
         name += f", α = {choice['alpha']:g}, LA on {choice['on']}"
         if choice["head"] == "stage_one":
             name += ", head of stage one"
-    return f"{name} | {line['samples']} | {line['views']}"
+    return name
 
 
 def of_methods(path):
@@ -101,6 +147,21 @@ def of_methods(path):
     ]
     heads = ("classifier", "few", "all", "NLL", "ECE", "NLL at T", "ECE at T")
     return _markdown(heads, body)
+
+
+def of_experts():
+    """RIDE, SHIKE and MDCS as published, and re-trained on the SWA backbone."""
+    columns = [column for column in row_tables.MAIN if column[0] in _SHORT]
+    body = []
+    for system, rows in expert_tables.read(expert_tables.COMMON).items():
+        for row in (expert_tables.PUBLISHED[system], *_RETRAINED):
+            title = expert_tables.title(system, row)
+            means = (
+                f"{moments([figure(line) for line in rows[row]])['mean']:.{decimals}f}"
+                for _, decimals, figure, _ in columns
+            )
+            body.append((f"{expert_tables.SYSTEMS[system]}: {title}", *means))
+    return _markdown(("row", *_SHORT), body)
 
 
 def _method(classifier, variant):
@@ -300,7 +361,9 @@ def tables():
     return {
         **runs(of_run, RUNS),
         **runs(of_sweep, SWEEPS),
+        "sweep_experts": partial(of_expert_sweep, RESULTS / EXPERT_SWEEP),
         "methods": partial(of_methods, RESULTS / METHODS),
+        "experts": of_experts,
         "bench": figures(of_bench, BENCH),
         "targets": figures(of_targets, BENCH),
         "first_calls": figures(of_first_calls, BENCH),
@@ -314,7 +377,7 @@ def tables():
             RESULTS / RUNS["digits"],
             {
                 expert_tables.SYSTEMS[system]: RESULTS / file
-                for system, (file, _) in expert_tables.FILES.items()
+                for system, file in expert_tables.ALONE.items()
             },
         ),
         "checks": figures(of_checks, CHECKS),

@@ -287,6 +287,9 @@ class Classifier:
     """Exponent of tau-normalisation."""
     rho: float = 1.2
     """Exponent of DisAlign's class weights."""
+    experts: Literal["alone", "together"] = "alone"
+    """Of several experts: the linear classifiers learn from each one's own error, or
+    from that of their mean."""
     srepr: Srepr = Srepr()
 
 

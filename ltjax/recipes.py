@@ -38,7 +38,8 @@ def of_classifiers(settings, key, head, means, counts, has_draws):
     `head` is the linear classifier of stage one, `means` what `class_means` makes of
     the plain training images under the mean weights. `settings` is the `classifier`
     part of a config. SRepr needs draws and is left out without them. Of E experts,
-    where leaves of `head` and `means` have a leading axis E, they are `per_expert`.
+    where leaves of `head` and `means` have a leading axis E, they are `per_expert`, and
+    learn as `settings.experts` says.
     """
     parts = settings, counts, has_draws
     if head["kernel"].ndim == 2:
@@ -49,7 +50,10 @@ def of_classifiers(settings, key, head, means, counts, has_draws):
         _of_one(key, *_at((head, means), expert), *parts)
         for expert, key in enumerate(keys)
     ]
-    return {row: per_expert([rows[row] for rows in single]) for row in single[0]}
+    together = settings.experts == "together"
+    return {
+        row: per_expert([rows[row] for rows in single], together) for row in single[0]
+    }
 
 
 def none(head):
@@ -67,14 +71,16 @@ def class_means(features, labels, classes):
     return jax.vmap(ncm.init, (1, None, None))(features, labels, classes)
 
 
-def per_expert(recipes):
+def per_expert(recipes, together=False):
     """The recipe of E experts, each with a classifier of its own: those of `recipes`.
 
     Features are [..., E, D], leaves of the parameters have a leading axis E. Logits are
     the mean over experts. The loss is the sum, so that each classifier learns as it
-    would alone.
+    would alone. Linear ones that learn `together` have E times the loss of their mean
+    logits: each takes the steps that it would take alone if its error were that of all.
     """
     first = recipes[0]
+    linear_ones = first.params.keys() == {"kernel", "bias"}
 
     def logits(params, features):
         every = [
@@ -89,11 +95,20 @@ def per_expert(recipes):
             for expert, recipe in enumerate(recipes)
         )
 
+    def loss_together(params, features, labels):
+        # The mean of linear logits is that of one classifier of all features in a row.
+        mean = {
+            "kernel": jnp.concatenate(params["kernel"]) / len(recipes),
+            "bias": params["bias"].mean(0),
+        }
+        features = features.reshape(*features.shape[:-2], -1)
+        return len(recipes) * first.loss(mean, features, labels)
+
     params = [recipe.params for recipe in recipes]
     return first._replace(
         params=jax.tree.map(lambda *leaves: jnp.stack(leaves), *params),
         logits=logits,
-        loss=first.loss and loss,
+        loss=first.loss and (loss_together if together and linear_ones else loss),
         experts=tuple(recipes),
     )
 

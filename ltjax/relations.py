@@ -38,6 +38,7 @@ def check(config):
     _schedule(config.optim)
     _head(config.model)
     _experts(config.model)
+    _together(config)
     _loss(config)
 
 
@@ -177,6 +178,14 @@ def _experts(model):
                 f"model.experts.width is {chosen.width}; shortcuts A only add "
                 f"channels, so it must be at least {narrowest}"
             )
+
+
+def _together(config):
+    if config.classifier.experts == "together" and config.model.experts.count is None:
+        raise Mistake(
+            "classifier.experts is 'together' without model.experts.count; give how "
+            "many experts"
+        )
 
 
 def _loss(config):

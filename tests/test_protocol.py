@@ -330,13 +330,14 @@ def test_a_sweep_tries_every_choice_once(table, sweep, monkeypatch, capsys):
     code, lines = sweep()
     assert code == 0
     stored = table.stored("swa", 4)
-    assert len(lines) == len(sweep.module.choices(stored.config)) == 10
+    assert len(lines) == len(sweep.module.choices(stored.config)) == 11
     by_choice = {
         (line["classifier"], line["variant"], line["views"]): line for line in lines
     }
-    assert len(by_choice) == 5
+    assert len(by_choice) == 6
     run = json.loads((stored.out / "results.json").read_text())
     expected = {row(r): r["nll"] for r in run["rows"]}
+    assert by_choice["none", "", 2]["nll"] == expected["swa", "none", ""]
     assert by_choice["la", "", 2]["nll"] == expected["swa", "la", ""]
     assert by_choice["srepr", "b", 2]["nll"] == expected["swa", "srepr", "b"]
     expected = mean_nll(linear(stored, *START[1:]), stored.data.test.label)
@@ -375,7 +376,7 @@ def test_a_sweep_that_was_stopped_goes_on(sweep, monkeypatch):
     monkeypatch.setattr(sweep.module, "judged", lambda *a: done.append(a) or judged(*a))
     code, lines = sweep()
     assert code == 0
-    assert len(lines) == 10
+    assert len(lines) == 11
     choices = {repr(args[2:]) for args in before + done}
     assert len(choices) == len(before) + len(done)
 

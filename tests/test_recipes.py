@@ -1,6 +1,7 @@
 """Rows of a network of several experts: each classifier is that of the expert alone."""
 
 import functools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -104,6 +105,83 @@ def test_every_classifier_learns_as_it_would_alone(made):
                 together,
                 own,
             )
+
+
+@pytest.fixture(scope="module")
+def together():
+    """As `made`, of classifiers that learn together."""
+    means = recipes.class_means(FEATURES[0], LABELS, CLASSES)
+    settings = replace(SETTINGS, experts="together")
+    return recipes.of_classifiers(
+        settings, jax.random.key(0), HEAD, means, COUNTS, has_draws=True
+    )
+
+
+def test_together_linear_classifiers_have_the_loss_of_their_mean(together):
+    z = np.float64(FEATURES[0])
+    params = jax.tree.map(np.asarray, together["crt", ""].params)
+    each = np.einsum("ned,edc->nec", z, params["kernel"]) + params["bias"]
+    mean = each.mean(1)
+    log_probs = mean - np.log(np.exp(mean).sum(-1, keepdims=True))
+    wanted = -EXPERTS * log_probs[np.arange(N), LABELS]
+    found = together["crt", ""].loss(params, FEATURES[:1], LABELS)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    adjusted = mean + np.log(COUNTS / N)
+    log_probs = adjusted - np.log(np.exp(adjusted).sum(-1, keepdims=True))
+    wanted = -EXPERTS * log_probs[np.arange(N), LABELS]
+    found = together["la", ""].loss(params, FEATURES[:1], LABELS)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [("la", ""), ("srepr", "b"), ("srepr", "c-mean")])
+def test_experts_that_agree_learn_together_as_alone(made, together, name):
+    features = np.repeat(FEATURES[:, :, :1], EXPERTS, 2)
+    params = jax.tree.map(
+        lambda leaf: jnp.repeat(leaf[:1], EXPERTS, 0), made[name].params
+    )
+
+    def gradient(recipe):
+        return jax.grad(lambda p: recipe.loss(p, features, LABELS).mean())(params)
+
+    jax.tree.map(
+        lambda found, wanted: np.testing.assert_allclose(
+            found, wanted, rtol=1e-4, atol=1e-6
+        ),
+        gradient(together[name]),
+        gradient(made[name]),
+    )
+
+
+def test_the_error_of_one_expert_moves_the_others_only_together(made, together):
+    """An expert far from the labels changes how all learn."""
+    params = made["la", ""].params
+    worse = jax.tree.map(lambda leaf: leaf.at[1].multiply(-3), params)
+
+    def first(recipe, params):
+        def loss(params):
+            return recipe.loss(params, FEATURES[:1], LABELS).mean()
+
+        return jax.grad(loss)(params)["kernel"][0]
+
+    alone_, all_ = made["la", ""], together["la", ""]
+    np.testing.assert_array_equal(first(alone_, params), first(alone_, worse))
+    assert np.abs(first(all_, params) - first(all_, worse)).max() > 1e-3
+
+
+def test_together_nothing_else_changes(made, together):
+    assert made.keys() == together.keys()
+    for name, recipe in together.items():
+        before = made[name]
+        assert len(recipe.experts) == EXPERTS
+        np.testing.assert_array_equal(
+            recipe.logits(recipe.params, FEATURES[0]),
+            before.logits(before.params, FEATURES[0]),
+        )
+    for name in ("lws", "disalign"):  # of scales, which are no linear classifier's
+        np.testing.assert_array_equal(
+            together[name, ""].loss(together[name, ""].params, FEATURES[:1], LABELS),
+            made[name, ""].loss(made[name, ""].params, FEATURES[:1], LABELS),
+        )
 
 
 def test_no_retraining_takes_any_leading_axes():

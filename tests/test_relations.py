@@ -3,7 +3,7 @@
 import pytest
 
 from ltjax import limits
-from ltjax.config import Config, Experts, Mdcs, Model, Optim, Ride
+from ltjax.config import Classifier, Config, Experts, Mdcs, Model, Optim, Ride
 from ltjax.mistake import Mistake
 
 COSINE = Model(head="cosine", experts=Experts(count=3))
@@ -45,6 +45,11 @@ def test_settings_that_go_together(config):
             Config(model=Model(experts=Experts(width=12))),
             "model.experts.width is 12 without model.experts.count; give how many "
             "experts",
+        ),
+        (
+            Config(classifier=Classifier(experts="together")),
+            "classifier.experts is 'together' without model.experts.count; give how "
+            "many experts",
         ),
         (
             Config(model=Model(experts=Experts(count=2, branch=4))),

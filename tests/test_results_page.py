@@ -188,7 +188,8 @@ def experts(page, monkeypatch, tmp_path):
     table = page.expert_tables
     found = {
         file: [expert_line(row) for row in ROWS if row[0] != "swag"]
-        for file, _ in table.FILES.values()
+        for files in (table.ALONE, table.COMMON, table.OWN, table.PUBLISHED_SHIKE)
+        for file in files.values()
     }
     route = (page.result_lines.RESULTS / table.ROUTE).read_text()
     (tmp_path / table.ROUTE).write_text(route)
@@ -208,9 +209,9 @@ def experts(page, monkeypatch, tmp_path):
     return found, told
 
 
-def test_what_re_training_adds_to_experts_is_judged_by_the_figures(experts):
+def test_what_re_training_adds_to_experts_is_judged_by_the_figures(page, experts):
     found, told = experts
-    lines = found["experts_ride_common_cpu.jsonl"]
+    lines = found["experts_ride_together_cpu.jsonl"]
     for one in lines:
         one |= {"acc": dict.fromkeys(one["acc"], 30.0), "nll": 2.0, "ece": 0.2}
     ours = lines[ROWS.index(("swa", "srepr", ""))]
@@ -223,11 +224,21 @@ def test_what_re_training_adds_to_experts_is_judged_by_the_figures(experts):
         "RIDE: SWA + LA",
     ]
     assert all(row[1:] == ["+0.00", "-0.100", "-0.100", "yes"] for row in gains)
+    assert "### MDCS, own views, all rows" in text
     assert "| RIDE | 1,234,567 | 45.6 |" in text
     assert "crops of 4 more pixels a side, flips and rotations by up to 15 deg" in text
     assert ": expert 2 | 1.00 | 1.00 | 1.00 | 1.00 | 9.000 | 0.500 | 1.000 |" in text
     ours["acc"] = {**ours["acc"], "all": 29.99}
     assert {row[4] for row in told()[1]} == {"no"}
+    # Of their own views only data and epochs are compared.
+    own = found["experts_mdcs_own_cpu.jsonl"]
+    for one in own:
+        one["views"] = {**one["views"], "policy": "autoaugment"}
+    assert "and autoaugment" in told()[0]
+    for one in own:
+        one["epochs"] = 8
+    with pytest.raises(page.Mistake, match="were not trained alike"):
+        told()
 
 
 @pytest.mark.parametrize(
@@ -242,8 +253,28 @@ def test_what_re_training_adds_to_experts_is_judged_by_the_figures(experts):
 )
 def test_runs_of_experts_that_differ_are_refused(page, experts, change, words):
     found, told = experts
-    change(found["experts_ride_common_cpu.jsonl"])
+    change(found["experts_ride_together_cpu.jsonl"])
     with pytest.raises(page.Mistake, match=words):
+        told()
+
+
+def test_the_second_stage_of_shike_is_that_of_its_own_config(page, experts):
+    found, told = experts
+    rows = [
+        (one["backbone"], one["classifier"]) for one in found["shike_own_cpu.jsonl"]
+    ]
+    published = found["shike_common_cpu.jsonl"][rows.index(("sgd", "la"))]
+    published["nll"] = 7.125
+    text, _ = told()
+    assert text.count("SGD + LA (published) |") == 2 + 2  # gains and rows, twice
+    names = [row.split("|")[1] for row in text.splitlines() if "| 7.125 |" in row]
+    assert names == [
+        " SGD + LA (published) ",
+        " SHIKE, SGD + LA (published): mean of 2 ",
+    ]
+    first = found["shike_common_cpu.jsonl"][rows.index(("sgd", "none"))]
+    first["nll"] += 1
+    with pytest.raises(page.Mistake, match=r"shike_common_.* is of other backbones"):
         told()
 
 
