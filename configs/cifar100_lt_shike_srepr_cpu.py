@@ -7,8 +7,8 @@ The recipe of configs/cifar100_lt_shike_cpu.py, and all its rows: SHIKE itself i
 row SGD and, after its second stage, the row SGD + LA of that config. The other rows
 re-train a classifier for each expert, the linear ones together, and average their
 logits. After a run of that config, `--stage-one runs/cifar100_lt_shike_cpu-seed0` takes
-over its backbones. How experts learn, the rate, SRepr's alpha, temperature and start
-were chosen on held-out images of SHIKE (docs/decisions.md).
+over its backbones. How experts learn, rate and weight decay, SRepr's alpha and
+temperature were chosen on held-out images of SHIKE (docs/decisions.md).
 """
 
 from dataclasses import replace
@@ -24,8 +24,9 @@ config = replace(
         methods=("crt", "lws", "la_posthoc", "la", "srepr"),
         epochs=20,
         lr=0.5,
+        weight_decay=2e-4,
         views=2,
         experts="together",
-        srepr=Srepr(alpha=0.2, temperature=1.0, head="stage_one"),
+        srepr=Srepr(alpha=0.4, temperature=2.0, head="stage_one"),
     ),
 )

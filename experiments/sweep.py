@@ -36,6 +36,7 @@ COMPARED = ("none", ""), ("la", ""), heads.SAME_START, ("srepr", "b")
 # Of several experts.
 WAYS = ("alone", "together")
 RATES = (0.1, 0.5, 2.0)
+DECAYS = (5e-4, 2e-4, 1e-4)  # the lower ones together, at the middle rate, only
 
 
 def choices(base):
@@ -73,8 +74,10 @@ def _of_experts(settings):
     Fewer ways to distil, all from the head of stage one.
     """
     yield (*COMPARED[0], settings)
-    for way, lr in itertools.product(WAYS, RATES):
-        changed = dataclasses.replace(settings, experts=way, lr=lr)
+    kinds = [(way, lr, DECAYS[0]) for way in WAYS for lr in RATES]
+    kinds += [(WAYS[1], RATES[1], decay) for decay in DECAYS[1:]]
+    for way, lr, decay in kinds:
+        changed = dataclasses.replace(settings, experts=way, lr=lr, weight_decay=decay)
         for row in COMPARED[1:]:
             yield (*row, changed)
         for (form, temperature), alpha in itertools.product(FORMS, WEIGHTS[::2]):
@@ -111,6 +114,7 @@ def lines(stored, about):
             "variant": variant,
             "experts": settings.experts,
             "lr": settings.lr,
+            "weight_decay": settings.weight_decay,
             "srepr": dataclasses.asdict(settings.srepr),
         }
         name = hashlib.sha256(json.dumps(choice).encode()).hexdigest()[:12]
@@ -129,9 +133,10 @@ def lines(stored, about):
             per_image.append(saved["nll"])
         found.append({**choice, **figures})
         print(
-            f"{number}/{len(wanted)} {settings.experts} {settings.lr} {classifier} "
-            f"{variant} {settings.srepr} nll {figures['nll']:.4f} "
-            f"ece {figures['ece']:.4f} all {figures['acc']['all']:.2f}",
+            f"{number}/{len(wanted)} {settings.experts} {settings.lr} "
+            f"{settings.weight_decay} {classifier} {variant} {settings.srepr} "
+            f"nll {figures['nll']:.4f} ece {figures['ece']:.4f} "
+            f"all {figures['acc']['all']:.2f}",
             flush=True,
         )
     gaps = np.stack(per_image) - per_image[np.argmin(np.mean(per_image, axis=1))]

@@ -65,13 +65,15 @@ def of_sweep(path):
 def of_expert_sweep(path):
     """The same of several experts: all that is compared, else the lowest of NLL."""
     rows = [
-        "| classifiers learn | rate | classifier | all | NLL | less the lowest | ECE |",
-        "| --- | --: | --- | --: | --: | --: | --: |",
+        "| classifiers learn | rate | decay | classifier | all | NLL | less the lowest "
+        "| ECE |",
+        "| --- | --: | --: | --- | --: | --: | --: | --: |",
     ]
     for place, line in enumerate(_by_nll(path)):
         distilled = line["classifier"] == "srepr" and not line["variant"]
         if place < _MOST_LINES or not distilled:
-            learned = f"{line['experts']} | {line['lr']:g}"
+            decay = f"{line['weight_decay']:.4f}"
+            learned = f"{line['experts']} | {line['lr']:g} | {decay}"
             rows.append(f"| {learned} | {_named(line)} | {_swept(line)}")
     return "\n".join([*rows, "", _both_ways(path)])
 
@@ -80,16 +82,16 @@ def _both_ways(path):
     """In how many choices that were fitted both ways classifiers gain together."""
     ways = {"alone": {}, "together": {}}
     for line in _by_nll(path):
-        ways[line["experts"]][line["lr"], _named(line)] = line
+        key = line["lr"], line["weight_decay"], _named(line)
+        ways[line["experts"]][key] = line
     both = ways["alone"].keys() & ways["together"].keys()
-    lower = (
+    nll, ece = (
         sum(ways["together"][one][name] < ways["alone"][one][name] for one in both)
         for name in ("nll", "ece")
     )
-    nll, ece = lower
     return (
-        f"Of {len(both)} choices that were fitted both ways, together has the lower NLL "
-        f"in {nll} and the lower ECE in {ece}."
+        f"Of {len(both)} choices that were fitted both ways, together has the lower "
+        f"NLL in {nll} and the lower ECE in {ece}."
     )
 
 
