@@ -16,7 +16,7 @@ PUBLISHED = {  # the row that is the published system
     "shike": _SECOND_STAGE,
     "mdcs": _FIRST_STAGE,
 }
-COMBINED = "swa", "srepr", ""
+COMBINED, _UNDISTILLED = ("swa", "srepr", ""), ("swa", "srepr", "b")
 AGAINST = (
     _FIRST_STAGE,
     _SECOND_STAGE,
@@ -39,7 +39,6 @@ COMMON = {
 }
 OWN = {  # each system's own views; RIDE's are those of the one protocol
     "shike": "experts_shike_own_cpu.jsonl",
-    "mdcs": "experts_mdcs_own_cpu.jsonl",
 }
 # The runs of SHIKE's own config on the same backbones.
 PUBLISHED_SHIKE = {
@@ -113,7 +112,9 @@ def section():
         "a system's own is its network, its loss, its batch and its rate. RIDE has "
         f"these views in its own recipe, too. {result_lines.provenance({0: lines})}",
         "What SWA + SRepr on the experts changes against a row without it:",
-        gains(systems),
+        gains(systems, COMBINED),
+        "And SWA + SRepr (b), which is not distilled:",
+        gains(systems, _UNDISTILLED),
         "### Alone or together",
         "The same rows of the SWA backbone, and the same re-trained with the settings "
         "of one network (`configs/cifar100_lt_cpu.py`), each expert's classifier from "
@@ -151,7 +152,7 @@ def _with_own_views(systems):
         f"{'; '.join(views)}. "
         f"{result_lines.provenance({0: _lines(systems)})}"
     )
-    yield gains(systems)
+    yield gains(systems, COMBINED)
     yield from _every_row(systems, "own views, all rows")
 
 
@@ -170,8 +171,8 @@ def _listed(words):
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
-def gains(systems):
-    """A table of SWA + SRepr less other rows of the same system."""
+def gains(systems, combined):
+    """A table of the row `combined` less other rows of the same system."""
     body = []
     compared = [figure for name, _, figure, _ in row_tables.MAIN if name in _COMPARED]
     for system, rows in systems.items():
@@ -179,7 +180,7 @@ def gains(systems):
             if row not in rows:
                 continue
             all_, nll, ece = (
-                _mean(rows[COMBINED], figure) - _mean(rows[row], figure)
+                _mean(rows[combined], figure) - _mean(rows[row], figure)
                 for figure in compared
             )
             better = nll < 0 and ece < 0 and all_ >= 0
@@ -192,7 +193,13 @@ def gains(systems):
                     "yes" if better else "no",
                 ]
             )
-    heads = ["SWA + SRepr less", "all", "NLL", "ECE", "better NLL, ECE, no loss of all"]
+    heads = [
+        f"{row_tables.title(combined)} less",
+        "all",
+        "NLL",
+        "ECE",
+        "better NLL, ECE, no loss of all",
+    ]
     return row_tables.markdown(heads, body)
 
 
@@ -201,7 +208,7 @@ def ways(alone, together):
     columns = [column for column in row_tables.MAIN if column[0] in _COMPARED]
     body = []
     for system, rows in together.items():
-        for row in (("swa", "la", ""), ("swa", "srepr", "b"), COMBINED):
+        for row in (("swa", "la", ""), _UNDISTILLED, COMBINED):
             cells = (
                 f"{_mean(lines[row], figure):.{decimals}f}"
                 for _, decimals, figure, _ in columns

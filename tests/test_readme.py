@@ -17,9 +17,18 @@ from ltjax.losses import cross_entropy
 from ltjax.posterior import swag
 
 ROOT = Path(__file__).parent.parent
+EXPERIMENTS = ROOT / "experiments"
 
 
-TABLES = runpy.run_path(str(ROOT / "experiments" / "tables.py"))
+def _tables():
+    sys.path.insert(0, str(EXPERIMENTS))  # for the scripts beside it
+    try:
+        return runpy.run_path(str(EXPERIMENTS / "tables.py"))
+    finally:
+        sys.path.remove(str(EXPERIMENTS))
+
+
+TABLES = _tables()
 
 
 @pytest.mark.parametrize("document", TABLES["DOCUMENTS"])
