@@ -5,28 +5,17 @@ r"""MDCS on CIFAR-100-LT at factor 100, and every re-training on top, for a CPU.
 
 The recipe of configs/cifar100_lt_mdcs_cpu.py, and all its rows: MDCS itself is the row
 SGD. The other rows re-train a classifier for each expert, the linear ones together, and
-average their logits. After a run of that config, `--stage-one
-runs/cifar100_lt_mdcs_cpu-seed0` takes over its backbones. How experts learn, rate and
-weight decay, SRepr's alpha and temperature were chosen on held-out images of SHIKE
-(docs/decisions.md).
+average their logits, with the settings of configs/cifar100_lt_shike_srepr_cpu.py, which
+were chosen on held-out images of SHIKE (docs/decisions.md). After a run of the former,
+`--stage-one runs/cifar100_lt_mdcs_cpu-seed0` takes over its backbones.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
 from ltjax import config_file
-from ltjax.config import Classifier, Srepr
 
-alone = config_file.read(Path(__file__).with_name("cifar100_lt_mdcs_cpu.py"))
-config = replace(
-    alone,
-    classifier=Classifier(
-        methods=("crt", "lws", "la_posthoc", "la", "srepr"),
-        epochs=20,
-        lr=0.5,
-        weight_decay=2e-4,
-        views=2,
-        experts="together",
-        srepr=Srepr(alpha=0.4, temperature=2.0, head="stage_one"),
-    ),
-)
+place = Path(__file__)
+base = config_file.read(place.with_name("cifar100_lt_mdcs_cpu.py"))
+shike = config_file.read(place.with_name("cifar100_lt_shike_srepr_cpu.py"))
+config = replace(base, classifier=shike.classifier)

@@ -3,12 +3,12 @@ r"""SHIKE on CIFAR-100-LT at factor 100, and every re-training on top, for a CPU
     python -m ltjax.main --config configs/cifar100_lt_shike_srepr_cpu.py \
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 
-The recipe of configs/cifar100_lt_shike_cpu.py, and all its rows: SHIKE itself is the
-row SGD and, after its second stage, the row SGD + LA of that config. The other rows
-re-train a classifier for each expert, the linear ones together, and average their
-logits. After a run of that config, `--stage-one runs/cifar100_lt_shike_cpu-seed0` takes
-over its backbones. How experts learn, rate and weight decay, SRepr's alpha and
-temperature were chosen on held-out images of SHIKE (docs/decisions.md).
+The recipe of configs/cifar100_lt_shike_cpu.py, and all its rows. SHIKE's first stage is
+the row SGD; the published SHIKE, after its second, is the row SGD + LA of a run of
+configs/cifar100_lt_shike_cpu.py, where each expert's classifier learns alone. Here all
+linear classifiers learn together. After that run, `--stage-one
+runs/cifar100_lt_shike_cpu-seed0` takes over its backbones. The settings of re-training
+were chosen on held-out images (docs/decisions.md).
 """
 
 from dataclasses import replace
@@ -17,9 +17,9 @@ from pathlib import Path
 from ltjax import config_file
 from ltjax.config import Classifier, Srepr
 
-alone = config_file.read(Path(__file__).with_name("cifar100_lt_shike_cpu.py"))
+base = config_file.read(Path(__file__).with_name("cifar100_lt_shike_cpu.py"))
 config = replace(
-    alone,
+    base,
     classifier=Classifier(
         methods=("crt", "lws", "la_posthoc", "la", "srepr"),
         epochs=20,

@@ -1,6 +1,7 @@
 """The part of docs/results.md about several experts, of the lines of `experts.py`."""
 
 import json
+from functools import partial
 
 import result_lines
 import row_tables
@@ -8,7 +9,7 @@ import row_tables
 from ltjax.mistake import Mistake
 
 SYSTEMS = {"ride": "RIDE", "shike": "SHIKE", "mdcs": "MDCS"}
-_FIRST_STAGE = "sgd", "none", ""
+_FIRST_STAGE, _LA = ("sgd", "none", ""), ("sgd", "la", "")
 # SHIKE's, by its own config: each classifier learns alone.
 _SECOND_STAGE = "sgd", "la", "published"
 PUBLISHED = {  # the row that is the published system
@@ -17,61 +18,61 @@ PUBLISHED = {  # the row that is the published system
     "mdcs": _FIRST_STAGE,
 }
 COMBINED, _UNDISTILLED = ("swa", "srepr", ""), ("swa", "srepr", "b")
-AGAINST = (
-    _FIRST_STAGE,
-    _SECOND_STAGE,
-    ("sgd", "la", ""),
-    ("swa", "none", ""),
-    ("swa", "la", ""),
-)
+AGAINST = _FIRST_STAGE, _SECOND_STAGE, _LA, ("swa", "none", ""), ("swa", "la", "")
 SEEDS = (0,)
-# The one protocol. The first classifiers learned alone, with the settings of one
-# network; these files tell how long the backbones took, too.
+# Under the one protocol: re-trained with the settings of one network, in the runs that
+# trained the backbones, and on these with the settings chosen for experts, but alone.
+BEFORE = {
+    "ride": ("experts_ride_common_cpu.jsonl",),
+    "shike": ("experts_shike_common_cpu.jsonl",),
+    "mdcs": ("experts_mdcs_common_cpu.jsonl",),
+}
 ALONE = {
-    "ride": "experts_ride_common_cpu.jsonl",
-    "shike": "experts_shike_common_cpu.jsonl",
-    "mdcs": "experts_mdcs_common_cpu.jsonl",
+    "ride": ("experts_ride_alone_cpu.jsonl",),
+    "shike": ("experts_shike_alone_cpu.jsonl",),
+    "mdcs": ("experts_mdcs_alone_cpu.jsonl",),
 }
-COMMON = {
-    "ride": "experts_ride_together_cpu.jsonl",
-    "shike": "experts_shike_together_cpu.jsonl",
-    "mdcs": "experts_mdcs_together_cpu.jsonl",
+# The settings chosen. The second file is that of SHIKE's own config, same backbones.
+CHOSEN = {
+    "ride": ("experts_ride_together_cpu.jsonl",),
+    "shike": ("experts_shike_together_cpu.jsonl", "shike_common_cpu.jsonl"),
+    "mdcs": ("experts_mdcs_together_cpu.jsonl",),
 }
-OWN = {  # each system's own views; RIDE's are those of the one protocol
-    "shike": "experts_shike_own_cpu.jsonl",
-}
-# The runs of SHIKE's own config on the same backbones.
-PUBLISHED_SHIKE = {
-    COMMON["shike"]: "shike_common_cpu.jsonl",
-    OWN["shike"]: "shike_own_cpu.jsonl",
+# With each system's own views; RIDE's are those of the one protocol.
+OWN = {
+    "shike": ("experts_shike_own_cpu.jsonl", "shike_own_cpu.jsonl"),
 }
 ROUTE = "route_ride_cpu.json"
 _COMPARED = ("all", "NLL", "ECE")
+_EVERY = tuple(heading for heading, *_ in row_tables.MAIN)
 
 
 def read(files):
     """{system: {row: lines}} of files by system; refuses rows that are missing."""
     found = {}
-    for system, file in files.items():
-        rows = result_lines.of_rows(result_lines.lines_of(file, SEEDS))
-        for row in {_FIRST_STAGE, COMBINED} - rows.keys():
-            raise Mistake(f"{file} has no row {row_tables.title(row)}")
-        if file in PUBLISHED_SHIKE:
-            rows = _with_second_stage(rows, PUBLISHED_SHIKE[file])
+    for system, (file, *second) in files.items():
+        rows = _rows(file, _FIRST_STAGE, COMBINED)
+        for other in second:
+            rows = _with_second_stage(rows, other)
         found[system] = rows
     return found
 
 
+def _rows(file, *needed):
+    rows = result_lines.of_rows(result_lines.lines_of(file, SEEDS))
+    for row in needed:
+        if row not in rows:
+            raise Mistake(f"{file} has no row {row_tables.title(row)}")
+    return rows
+
+
 def _with_second_stage(rows, file):
     """The rows and, after the first, that of SHIKE's own second stage."""
-    own = result_lines.of_rows(result_lines.lines_of(file, SEEDS))
-    for row in (_FIRST_STAGE, ("sgd", "la", "")):
-        if row not in own:
-            raise Mistake(f"{file} has no row {row_tables.title(row)}")
+    own = _rows(file, _FIRST_STAGE, _LA)
     first, other = (found[_FIRST_STAGE] for found in (rows, own))
     if [line["nll"] for line in other] != [line["nll"] for line in first]:
         raise Mistake(f"{file} is of other backbones than the table's")
-    return {_FIRST_STAGE: first, _SECOND_STAGE: own["sgd", "la", ""], **rows}
+    return {_FIRST_STAGE: first, _SECOND_STAGE: own[_LA], **rows}
 
 
 def _check_alike(lines, *fields):
@@ -90,23 +91,25 @@ def _lines(systems):
 
 def section():
     """The text about all systems, and a routing's."""
-    systems, own = read(COMMON), read(OWN)
+    systems, before, alone, own = map(read, (CHOSEN, BEFORE, ALONE, OWN))
     lines = _lines(systems)
-    _check_alike(lines, "data", "epochs", "views")
+    every = lines + _lines(before) + _lines(alone)
+    _check_alike(every, "data", "epochs", "views")
     _check_alike(lines + _lines(own), "data", "epochs")
-    before = read(ALONE)
-    _check_alike(lines + _lines(before), "data", "epochs", "views")
     names = [SYSTEMS[system] for system in systems]
     parts = [
         f"## {_listed(names)} on CIFAR-100-LT, imbalance factor 100, CPU recipe",
         "Three experts each, a ResNet-32 that branches, trained for a fraction of the "
         "published 200 to 400 epochs: the level is far below the published 48 to 56 %, "
-        "and the order may change with longer training. SGD is the published RIDE and "
-        "MDCS, SGD + LA (published) SHIKE after its second stage, where each expert's "
-        "classifier learns alone. In all other re-trained rows linear classifiers "
-        "learn together, from the error of their mean. All rows are the mean of the "
-        "experts' logits. The settings of re-training were chosen on held-out images "
-        "of SHIKE's (`docs/decisions.md`). `experiments/experts.py` makes the figures.",
+        "and the order may change with longer training. The published systems are the "
+        "rows SGD of RIDE and MDCS, and SGD + LA (published) of SHIKE, whose second "
+        "stage trains each expert's classifier by its own loss. In all other "
+        "re-trained rows linear classifiers learn together, from the loss of their "
+        "mean logits. Every row is scored on the mean of the experts' logits. "
+        "`experiments/experts.py` makes the figures.",
+        "The settings of re-training were chosen on held-out images, with SHIKE only, "
+        "from a list that grew after first figures of this test set had been seen "
+        "(`docs/decisions.md`).",
         f"One protocol: the same images, {lines[0]['epochs']} epochs a backbone, and "
         f"the same views ({_views(lines[0]['views'])}; MDCS has two of them). What is "
         "a system's own is its network, its loss, its batch and its rate. RIDE has "
@@ -115,16 +118,18 @@ def section():
         gains(systems, COMBINED),
         "And SWA + SRepr (b), which is not distilled:",
         gains(systems, _UNDISTILLED),
-        "### Alone or together",
-        "The same rows of the SWA backbone, and the same re-trained with the settings "
-        "of one network (`configs/cifar100_lt_cpu.py`), each expert's classifier from "
-        "its own error.",
-        ways(before, systems),
+        "### Settings of one network, and those chosen for experts",
+        "The SWA backbone's rows with the settings of `configs/cifar100_lt_cpu.py` "
+        "(before: each classifier alone, a rate of 0.1, a weight decay of 0.0005, "
+        "α = 0.6, T = 4), with those chosen for LA and SRepr, but each classifier "
+        "still alone, and with all that was chosen, together.",
+        settings_compared(before, alone, systems),
         *_every_row(systems, "all rows"),
         "### Each expert alone",
         "Means of the accuracies of a group's classes, and over all images; the mean "
-        "is that of their logits.",
-        alone(systems),
+        "is that of their logits. Before and alone as above; experts that learned "
+        "together are no classifiers by themselves.",
+        each_expert(before, alone, systems),
         *_with_own_views(own),
         "### What an image costs",
         cost(systems),
@@ -137,19 +142,18 @@ def section():
 def _every_row(systems, what):
     for system, rows in systems.items():
         yield f"### {SYSTEMS[system]}, {what}"
-        yield row_tables.table(rows, row_tables.MAIN)
+        yield row_tables.table(rows, row_tables.MAIN, name=partial(title, system))
 
 
 def _with_own_views(systems):
-    names = _listed([SYSTEMS[system] for system in systems])
-    views = [
-        f"{SYSTEMS[system]} {_views(_lines({system: rows})[0]['views'])}"
+    views = (
+        f"{SYSTEMS[system]}: {_views(rows[_FIRST_STAGE][0]['views'])}."
         for system, rows in systems.items()
-    ]
+    )
     yield "### Each with its own views"
     yield (
-        f"{names} in as many epochs with the views of their release, "
-        f"{'; '.join(views)}. "
+        "The same images and epochs, each system with the views of its release; "
+        f"RIDE's are those above. {' '.join(views)} "
         f"{result_lines.provenance({0: _lines(systems)})}"
     )
     yield gains(systems, COMBINED)
@@ -174,14 +178,13 @@ def _listed(words):
 def gains(systems, combined):
     """A table of the row `combined` less other rows of the same system."""
     body = []
-    compared = [figure for name, _, figure, _ in row_tables.MAIN if name in _COMPARED]
     for system, rows in systems.items():
         for row in AGAINST:
             if row not in rows:
                 continue
             all_, nll, ece = (
                 _mean(rows[combined], figure) - _mean(rows[row], figure)
-                for figure in compared
+                for _, _, figure, _ in _columns(_COMPARED)
             )
             better = nll < 0 and ece < 0 and all_ >= 0
             body.append(
@@ -203,42 +206,55 @@ def gains(systems, combined):
     return row_tables.markdown(heads, body)
 
 
-def ways(alone, together):
+def settings_compared(before, alone, together):
     """A table of what the settings of re-training change."""
-    columns = [column for column in row_tables.MAIN if column[0] in _COMPARED]
+    ways = {"before": before, "alone": alone, "together": together}
     body = []
     for system, rows in together.items():
-        for row in (("swa", "la", ""), _UNDISTILLED, COMBINED):
-            cells = (
-                f"{_mean(lines[row], figure):.{decimals}f}"
-                for _, decimals, figure, _ in columns
-                for lines in (alone[system], rows)
-            )
-            body.append([f"{SYSTEMS[system]}: {row_tables.title(row)}", *cells])
-    heads = [f"{name}, {way}" for name in _COMPARED for way in ("alone", "together")]
+        for row in (("swa", "crt", ""), ("swa", "la", ""), _UNDISTILLED, COMBINED):
+            if row not in rows:
+                continue
+            of_ways = [_figures(way[system][row], _COMPARED) for way in ways.values()]
+            name = f"{SYSTEMS[system]}: {row_tables.title(row)}"
+            body.append([name, *(cell for cells in zip(*of_ways) for cell in cells)])
+    heads = [f"{name}, {way}" for name in _COMPARED for way in ways]
+    return row_tables.markdown(["row", *heads], body)
+
+
+def short():
+    """A table of the published systems, and of the SWA backbone re-trained."""
+    heads = ("few", "all", "NLL", "ECE")
+    body = [
+        [f"{SYSTEMS[system]}: {title(system, row)}", *_figures(rows[row], heads)]
+        for system, rows in read(CHOSEN).items()
+        for row in (PUBLISHED[system], ("swa", "la", ""), _UNDISTILLED, COMBINED)
+    ]
     return row_tables.markdown(["row", *heads], body)
 
 
 def title(system, row):
     """A row's name, and whether it is the published system."""
-    published = row == PUBLISHED[system] != _SECOND_STAGE
+    published = row == PUBLISHED[system] == _FIRST_STAGE  # SHIKE's says so itself
     return row_tables.title(row) + (" (published)" if published else "")
 
 
-def alone(systems):
+def each_expert(before, alone, together):
     """A table of the experts of each system's published row and of SWA + SRepr."""
     body = []
-    for system, rows in systems.items():
-        for row in (PUBLISHED[system], COMBINED):
-            lines = rows[row]
-            name = f"{SYSTEMS[system]}, {row_tables.title(row)}"
+    for system, rows in together.items():
+        for way, row, lines in (
+            ("", PUBLISHED[system], rows[PUBLISHED[system]]),
+            (", before", COMBINED, before[system][COMBINED]),
+            (", alone", COMBINED, alone[system][COMBINED]),
+            (", together", COMBINED, rows[COMBINED]),
+        ):
+            name = f"{SYSTEMS[system]}, {title(system, row)}{way}"
             count = len(lines[0]["experts"])
             for number in range(count):
                 single = [line["experts"][number] for line in lines]
                 body.append([f"{name}: expert {number + 1}", *_figures(single)])
             body.append([f"{name}: mean of {count}", *_figures(lines)])
-    heads = [heading for heading, *_ in row_tables.MAIN]
-    return row_tables.markdown(["row", *heads], body)
+    return row_tables.markdown(["row", *_EVERY], body)
 
 
 def cost(systems):
@@ -278,12 +294,16 @@ def _mega(row):
     return row["macs"] / 1e6
 
 
-def _figures(lines):
-    """The cells of `row_tables.MAIN`, means over seeds."""
+def _figures(lines, headings=_EVERY):
+    """The cells of columns of `row_tables.MAIN`, means over seeds."""
     return [
         f"{_mean(lines, figure):.{decimals}f}"
-        for _, decimals, figure, _ in row_tables.MAIN
+        for _, decimals, figure, _ in _columns(headings)
     ]
+
+
+def _columns(headings):
+    return [column for column in row_tables.MAIN if column[0] in headings]
 
 
 def _mean(lines, figure):

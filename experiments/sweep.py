@@ -6,7 +6,8 @@ r"""Stage-two choices, compared on the held-out images of a seed's validation ru
 
 appends one JSON line for each choice, fitted on the features that the validation run of
 table2.py keeps; nothing is chosen on the test set. LA and no re-training are those to
-compare with. The same command goes on where it stopped.
+compare with. Of a network of experts it varies how their classifiers learn (`LEARNED`),
+too. The same command goes on where it stopped.
 
 What the features depend on is a run of its own, in another folder and file: more draws
 (M) or another scale of the covariance with `--runs OTHER --stage-one runs
@@ -24,7 +25,7 @@ import heads
 import numpy as np
 import protocol
 
-from ltjax import identity, scoring, trained
+from ltjax import identity, revision, scoring, trained
 from ltjax.config import Srepr
 from ltjax.evaluation import nll
 from ltjax.loading import load
@@ -32,11 +33,15 @@ from ltjax.loading import load
 FORMS = (("mean", 1.0), ("mean", 2.0), ("mean", 4.0), ("dirichlet", 1.0))
 HEADS = ("new", "stage_one")
 WEIGHTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)
-COMPARED = ("none", ""), ("la", ""), heads.SAME_START, ("srepr", "b")
-# Of several experts.
-WAYS = ("alone", "together")
-RATES = (0.1, 0.5, 2.0)
-DECAYS = (5e-4, 2e-4, 1e-4)  # the lower ones together, at the middle rate, only
+NONE = "none", ""
+COMPARED = ("la", ""), heads.SAME_START, ("srepr", "b")
+# Of several experts: how their classifiers learn, rate, weight decay.
+LEARNED = (
+    *itertools.product(("alone", "together"), (0.1, 0.5, 2.0), (5e-4,)),
+    ("together", 0.5, 2e-4),
+    ("together", 0.5, 1e-4),
+)
+EXPERT_WEIGHTS = (0.2, 0.4, 0.6)
 
 
 def choices(base):
@@ -44,7 +49,7 @@ def choices(base):
     settings, samples = base.classifier, base.posterior.samples
     if base.model.experts.count:
         return [(*choice, samples) for choice in _of_experts(settings)]
-    found = [(*row, settings, samples) for row in COMPARED]
+    found = [(*row, settings, samples) for row in (NONE, *COMPARED)]
 
     def add(samples=samples, **changes):
         changed = dataclasses.replace(settings, **changes)
@@ -69,18 +74,16 @@ def choices(base):
 
 
 def _of_experts(settings):
-    """(classifier, variant, settings): how experts learn beside how SRepr distils.
+    """(classifier, variant, settings): every way to learn with every way to distil.
 
-    Fewer ways to distil, all from the head of stage one.
+    SRepr starts from the head of stage one.
     """
-    yield (*COMPARED[0], settings)
-    kinds = [(way, lr, DECAYS[0]) for way in WAYS for lr in RATES]
-    kinds += [(WAYS[1], RATES[1], decay) for decay in DECAYS[1:]]
-    for way, lr, decay in kinds:
+    yield (*NONE, settings)
+    for way, lr, decay in LEARNED:
         changed = dataclasses.replace(settings, experts=way, lr=lr, weight_decay=decay)
-        for row in COMPARED[1:]:
+        for row in COMPARED:
             yield (*row, changed)
-        for (form, temperature), alpha in itertools.product(FORMS, WEIGHTS[::2]):
+        for (form, temperature), alpha in itertools.product(FORMS, EXPERT_WEIGHTS):
             chosen = Srepr(
                 alpha=alpha, temperature=temperature, form=form, head="stage_one"
             )
@@ -92,7 +95,8 @@ def sweep(options, seed):
     config = protocol.config_of(options, seed, options.holdout)
     out, _, about = protocol.finished(options, config)
     stored = trained.backbone(out, "swa", config, load(config.data))
-    return lines(stored, about)
+    # That of the fits; the backbone may be older.
+    return lines(stored, {**about, "commit": revision.commit()})
 
 
 def lines(stored, about):

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import expert_tables
-import row_tables
 from rich.console import Console
 
 from ltjax.classifier import TITLES
@@ -26,13 +25,11 @@ SWEEPS = {
     "sweep_fashion": "sweep_fashion_lt100_cpu.jsonl",
 }
 EXPERT_SWEEP = "sweep_experts_shike_cpu.jsonl"
-_MOST_LINES = 30
+_LOWEST = 30
 BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
 CHECKS = "checks_cpu.json"
-_RETRAINED = ("swa", "la", ""), expert_tables.COMBINED
-_SHORT = ("few", "all", "NLL", "ECE")
 DOCUMENTS = (
     "README.md",
     *(
@@ -63,25 +60,27 @@ def of_sweep(path):
 
 
 def of_expert_sweep(path):
-    """The same of several experts: all that is compared, else the lowest of NLL."""
+    """The same of several experts: the `_LOWEST`, and all lines but SRepr's."""
     rows = [
         "| classifiers learn | rate | decay | classifier | all | NLL | less the lowest "
         "| ECE |",
         "| --- | --: | --: | --- | --: | --: | --: | --: |",
     ]
-    for place, line in enumerate(_by_nll(path)):
+    lines = _by_nll(path)
+    for place, line in enumerate(lines):
         distilled = line["classifier"] == "srepr" and not line["variant"]
-        if place < _MOST_LINES or not distilled:
-            decay = f"{line['weight_decay']:.4f}"
-            learned = f"{line['experts']} | {line['lr']:g} | {decay}"
+        if place < _LOWEST or not distilled:
+            learned = f"{line['experts']} | {line['lr']:g} | {line['weight_decay']:g}"
+            if line["classifier"] == "none":
+                learned = "– | – | –"
             rows.append(f"| {learned} | {_named(line)} | {_swept(line)}")
-    return "\n".join([*rows, "", _both_ways(path)])
+    return "\n".join([*rows, "", _both_ways(lines)])
 
 
-def _both_ways(path):
+def _both_ways(lines):
     """In how many choices that were fitted both ways classifiers gain together."""
     ways = {"alone": {}, "together": {}}
-    for line in _by_nll(path):
+    for line in lines:
         key = line["lr"], line["weight_decay"], _named(line)
         ways[line["experts"]][key] = line
     both = ways["alone"].keys() & ways["together"].keys()
@@ -149,21 +148,6 @@ def of_methods(path):
     ]
     heads = ("classifier", "few", "all", "NLL", "ECE", "NLL at T", "ECE at T")
     return _markdown(heads, body)
-
-
-def of_experts():
-    """RIDE, SHIKE and MDCS as published, and re-trained on the SWA backbone."""
-    columns = [column for column in row_tables.MAIN if column[0] in _SHORT]
-    body = []
-    for system, rows in expert_tables.read(expert_tables.COMMON).items():
-        for row in (expert_tables.PUBLISHED[system], *_RETRAINED):
-            title = expert_tables.title(system, row)
-            means = (
-                f"{moments([figure(line) for line in rows[row]])['mean']:.{decimals}f}"
-                for _, decimals, figure, _ in columns
-            )
-            body.append((f"{expert_tables.SYSTEMS[system]}: {title}", *means))
-    return _markdown(("row", *_SHORT), body)
 
 
 def _method(classifier, variant):
@@ -365,7 +349,7 @@ def tables():
         **runs(of_sweep, SWEEPS),
         "sweep_experts": partial(of_expert_sweep, RESULTS / EXPERT_SWEEP),
         "methods": partial(of_methods, RESULTS / METHODS),
-        "experts": of_experts,
+        "experts": expert_tables.short,
         "bench": figures(of_bench, BENCH),
         "targets": figures(of_targets, BENCH),
         "first_calls": figures(of_first_calls, BENCH),
@@ -379,7 +363,7 @@ def tables():
             RESULTS / RUNS["digits"],
             {
                 expert_tables.SYSTEMS[system]: RESULTS / file
-                for system, file in expert_tables.ALONE.items()
+                for system, (file,) in expert_tables.BEFORE.items()
             },
         ),
         "checks": figures(of_checks, CHECKS),

@@ -50,10 +50,17 @@ def of_classifiers(settings, key, head, means, counts, has_draws):
         _of_one(key, *_at((head, means), expert), *parts)
         for expert, key in enumerate(keys)
     ]
-    together = settings.experts == "together"
-    return {
-        row: per_expert([rows[row] for rows in single], together) for row in single[0]
-    }
+    found = {}
+    for row, first in single[0].items():
+        joint = settings.experts == "together" and _learns_linear(first)
+        make_loss = _loss_of_mean if joint else _sum_of_losses
+        found[row] = per_expert([rows[row] for rows in single], make_loss)
+    return found
+
+
+def _learns_linear(recipe):
+    """Unlike NCM, which does not learn, and scales of frozen logits: LWS, DisAlign."""
+    return recipe.loss is not None and recipe.params.keys() == {"kernel", "bias"}
 
 
 def none(head):
@@ -71,16 +78,43 @@ def class_means(features, labels, classes):
     return jax.vmap(ncm.init, (1, None, None))(features, labels, classes)
 
 
-def per_expert(recipes, together=False):
+def _sum_of_losses(recipes):
+    """Each classifier's gradient is then its own: it learns as it would alone."""
+
+    def loss(params, features, labels):
+        return sum(
+            recipe.loss(_at(params, expert), features[..., expert, :], labels)
+            for expert, recipe in enumerate(recipes)
+        )
+
+    return loss
+
+
+def _loss_of_mean(recipes):
+    """E times the loss of the mean logits, of linear classifiers.
+
+    Each takes the steps that it would take alone if its error were that of the mean.
+    """
+
+    def loss(params, features, labels):
+        # Experts side by side are one linear classifier: features and kernels in a row.
+        mean = {
+            "kernel": jnp.concatenate(params["kernel"]) / len(recipes),
+            "bias": params["bias"].mean(0),
+        }
+        features = features.reshape(*features.shape[:-2], -1)
+        return len(recipes) * recipes[0].loss(mean, features, labels)
+
+    return loss
+
+
+def per_expert(recipes, make_loss=_sum_of_losses):
     """The recipe of E experts, each with a classifier of its own: those of `recipes`.
 
     Features are [..., E, D], leaves of the parameters have a leading axis E. Logits are
-    the mean over experts. The loss is the sum, so that each classifier learns as it
-    would alone. Linear ones that learn `together` have E times the loss of their mean
-    logits: each takes the steps that it would take alone if its error were that of all.
+    the mean over experts. `make_loss(recipes)` gives the loss, where there is one.
     """
     first = recipes[0]
-    linear_ones = first.params.keys() == {"kernel", "bias"}
 
     def logits(params, features):
         every = [
@@ -89,26 +123,11 @@ def per_expert(recipes, together=False):
         ]
         return sum(every) / len(every)
 
-    def loss(params, features, labels):
-        return sum(
-            recipe.loss(_at(params, expert), features[..., expert, :], labels)
-            for expert, recipe in enumerate(recipes)
-        )
-
-    def loss_together(params, features, labels):
-        # The mean of linear logits is that of one classifier of all features in a row.
-        mean = {
-            "kernel": jnp.concatenate(params["kernel"]) / len(recipes),
-            "bias": params["bias"].mean(0),
-        }
-        features = features.reshape(*features.shape[:-2], -1)
-        return len(recipes) * first.loss(mean, features, labels)
-
     params = [recipe.params for recipe in recipes]
     return first._replace(
         params=jax.tree.map(lambda *leaves: jnp.stack(leaves), *params),
         logits=logits,
-        loss=first.loss and (loss_together if together and linear_ones else loss),
+        loss=first.loss and make_loss(recipes),
         experts=tuple(recipes),
     )
 

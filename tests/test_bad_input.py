@@ -494,11 +494,6 @@ FLAGS = (
         "model.experts.count is 0; it must be at",
     ),
     (
-        "one network together",
-        "--classifier.experts together",
-        "classifier.experts is 'together' without model.experts.count; give how many",
-    ),
-    (
         "more experts than priors",
         "--model.experts.count 4 --optim.loss mdcs",
         "optim.mdcs.scales is (-0.5, 1.0, 2.5); it must have one number for each of",

@@ -13,7 +13,7 @@ from scipy import optimize, special, stats
 from tiny import save
 
 from ltjax import retraining, trained
-from ltjax.config import Srepr
+from ltjax.config import Config, Experts, Model, Srepr
 from ltjax.loading import load
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -356,6 +356,21 @@ def test_a_sweep_tries_every_choice_once(table, sweep, monkeypatch, capsys):
     assert "has seed 0" in capsys.readouterr().out
     assert sweep("--swa.lr", 0.05) == (2, lines)
     assert "holds lines of other settings" in capsys.readouterr().err
+
+
+def test_a_sweep_of_experts_varies_how_they_learn_too(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXPERIMENTS))
+    import sweep
+
+    config = Config(model=Model(experts=Experts(count=3)))
+    [first, *others] = sweep.choices(config)
+    assert first[:2] == ("none", "")
+    learned = [(one.experts, one.lr, one.weight_decay) for *_, one, _ in others]
+    assert set(learned) == set(sweep.LEARNED)
+    distilled = [one.srepr for *row, one, _ in others if row == ["srepr", ""]]
+    assert len(distilled) == len(sweep.LEARNED) * len(sweep.FORMS) * 3
+    assert {one.head for one in distilled} == {"stage_one"}
+    assert len(set(map(repr, others))) == len(others)
 
 
 def test_a_sweep_that_was_stopped_goes_on(sweep, monkeypatch):

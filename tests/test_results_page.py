@@ -188,8 +188,9 @@ def experts(page, monkeypatch, tmp_path):
     table = page.expert_tables
     found = {
         file: [expert_line(row) for row in ROWS if row[0] != "swag"]
-        for files in (table.ALONE, table.COMMON, table.OWN, table.PUBLISHED_SHIKE)
-        for file in files.values()
+        for systems in (table.BEFORE, table.ALONE, table.CHOSEN, table.OWN)
+        for files in systems.values()
+        for file in files
     }
     route = (page.result_lines.RESULTS / table.ROUTE).read_text()
     (tmp_path / table.ROUTE).write_text(route)
