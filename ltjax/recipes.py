@@ -18,6 +18,9 @@ from ltjax.classifier import (
 )
 from ltjax.classifier.ncm import ABSENT
 
+# What learns a linear classifier: of several experts, alone or together.
+LINEAR = ("crt", "la", "srepr")
+
 
 class Recipe(NamedTuple):
     """How one row of the table is made."""
@@ -51,16 +54,11 @@ def of_classifiers(settings, key, head, means, counts, has_draws):
         for expert, key in enumerate(keys)
     ]
     found = {}
-    for row, first in single[0].items():
-        joint = settings.experts == "together" and _learns_linear(first)
+    for row in single[0]:
+        joint = settings.experts == "together" and row[0] in LINEAR
         make_loss = _loss_of_mean if joint else _sum_of_losses
         found[row] = per_expert([rows[row] for rows in single], make_loss)
     return found
-
-
-def _learns_linear(recipe):
-    """Unlike NCM, which does not learn, and scales of frozen logits: LWS, DisAlign."""
-    return recipe.loss is not None and recipe.params.keys() == {"kernel", "bias"}
 
 
 def none(head):

@@ -13,6 +13,7 @@ from ltjax import (
     finished,
     folder,
     loading,
+    recipes,
     retraining,
     revision,
     rows,
@@ -135,6 +136,11 @@ def _row(command):
             f"--classifier {row} is the mean of many passes; give "
             f"{rows.Row('swa', row.classifier, row.variant)}, which has a classifier "
             "for each expert"
+        )
+    if config.classifier.experts == "together" and row.classifier in recipes.LINEAR:
+        raise Mistake(
+            f"--classifier {row} is of experts whose classifiers learned together, "
+            "none of which stands alone; give sgd/none or swa/none"
         )
     return row, config
 

@@ -1199,6 +1199,20 @@ ROWS = (
     Row(
         "route: a row", finished(), f"{ROUTE} --classifier sgd/la", "sgd/la is no row "
     ),
+    Row(
+        "route: learned together",
+        finished(
+            record={
+                "config": {
+                    "model": {"experts": {"count": 2}},
+                    "classifier": {"experts": "together"},
+                },
+                "run": {"pretrained": None},
+            }
+        ),
+        f"{ROUTE} --classifier swa/la",
+        "--classifier swa/la is of experts whose classifiers learned together, none of",
+    ),
     Row("route: no epochs", (), f"{ROUTE} --epochs 0", "--epochs is 0; it must be at "),
     Row(
         "route: empty batches",
