@@ -41,6 +41,7 @@ CHOSEN = {
 # With each system's own views; RIDE's are those of the one protocol.
 OWN = {
     "shike": ("experts_shike_own_cpu.jsonl", "shike_own_cpu.jsonl"),
+    "mdcs": ("experts_mdcs_own_cpu.jsonl",),
 }
 ROUTE = "route_ride_cpu.json"
 _COMPARED = ("all", "NLL", "ECE")
@@ -157,6 +158,7 @@ def _with_own_views(systems):
         f"{result_lines.provenance({0: _lines(systems)})}"
     )
     yield gains(systems, COMBINED)
+    yield gains(systems, _UNDISTILLED)
     yield from _every_row(systems, "own views, all rows")
 
 
