@@ -288,8 +288,8 @@ class Classifier:
     rho: float = 1.2
     """Exponent of DisAlign's class weights."""
     experts: Literal["alone", "together"] = "alone"
-    """Of several experts: each linear classifier learns from its own loss, or all from
-    that of their mean logits; then none is a classifier by itself."""
+    """Linear classifiers of experts: each learns from its own loss, or all from that of
+    their mean logits, and none stands alone."""
     srepr: Srepr = Srepr()
 
 
