@@ -95,3 +95,21 @@ def test_example_is_the_file_of_examples_and_runs():
     begun, trained = retrain(0), retrain(50)
     jax.tree.map(np.testing.assert_array_equal, trained[0]["params"], posterior.mean)
     assert nll(*trained) < 0.9 * nll(*begun)
+
+
+def test_ways_to_learn_are_compared_where_all_else_is_equal():
+    def line(way, lr, nll, ece):
+        row = {"classifier": "la", "variant": "", "weight_decay": 1e-4}
+        return {**row, "experts": way, "lr": lr, "nll": nll, "ece": ece}
+
+    found = TABLES["_both_ways"](
+        [
+            line("alone", 0.1, 3.0, 0.1),
+            line("together", 0.1, 2.0, 0.2),
+            line("alone", 0.5, 2.0, 0.1),
+            line("together", 0.5, 2.0, 0.1),
+            line("together", 2.0, 1.0, 0.0),  # without its like
+        ]
+    )
+    assert found.startswith("Of 2 choices that were fitted both ways")
+    assert "lower NLL in 1 and the lower ECE in 0." in found
