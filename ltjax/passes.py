@@ -1,8 +1,9 @@
 """The two kinds of passes over all images, on the device or streamed to it.
 
-Each gives `refresh(weights, members, images) -> batch_stats` and `features(weights,
-members, batch_stats, images, number) -> [M + 1, N, D]`: of the images as they are
-tested, or, with a number, of that augmented view of them.
+Each gives `refresh(weights, members, images) -> batch_stats`, of the images augmented
+as stage one saw them, and `features(weights, members, batch_stats, images, number) ->
+[M + 1, N, D]`: of the images as they are tested, or, with a number, of that augmented
+view of them.
 """
 
 from collections.abc import Callable
@@ -49,8 +50,10 @@ def resident(session, draw):
         )
     )
 
+    seen = jax.jit(lambda images: session.seen(session.keys.statistics, images))
+
     def refresh(weights, members, images):
-        return refresh_all(frozen, weights, members, images)
+        return refresh_all(frozen, weights, members, seen(images))
 
     def features(weights, members, batch_stats, images, number=None):
         if number is not None:
@@ -79,16 +82,14 @@ def streamed(session, draw):
         jax.jit(compute, out_shardings=everywhere) for compute in (fold_of, features_of)
     )
 
-    def sent(images, words=None):
+    def sent(batches):
         """Batches on the devices, whole on each: they need not divide a batch."""
-        rows = np.arange(len(images))
-        batches = stream.in_order(images, rows, posterior.batch_size, words)
         with stream.Reader(batches, config.data.workers) as reader:
             yield from (jax.device_put(batch, everywhere) for batch in reader)
 
     def refresh(weights, members, images):
-        carry = None
-        for batch in sent(images):
+        words, carry = epochs.words_of(session.keys.statistics, 0), None
+        for batch in sent(stream.across(images, posterior.batch_size, words)):
             if carry is None:
                 like = jax.eval_shape(fold_of, frozen, weights, members, None, batch)
                 carry = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
@@ -100,9 +101,10 @@ def streamed(session, draw):
 
     def features(weights, members, batch_stats, images, number=None):
         words = None if number is None else epochs.words_of(session.keys.views, number)
+        rows = np.arange(len(images))
         parts = _one_late(
             partial(features_batch, frozen, weights, members, batch_stats),
-            sent(images, words),
+            sent(stream.in_order(images, rows, posterior.batch_size, words)),
         )
         bank, done = None, 0
         for part in map(devices.local, parts):
