@@ -69,7 +69,7 @@ def in_order(pictures, rows, batch_size, words=None):
 
 
 def across(pictures, batch_size, words):
-    """Batches of all pictures, each from all over: b of n holds b, b + n, b + 2n, ..."""
+    """Batches of all pictures, each from all over: b of n has b, b + n, b + 2n, ..."""
     number = -(-len(pictures) // batch_size)
     parts = [np.arange(first, len(pictures), number) for first in range(number)]
     return Batches(pictures, parts, parts, words)
