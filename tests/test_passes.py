@@ -17,7 +17,7 @@ BATCH = 10
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory):
-    """Images of two classes, one dark and one bright; sorted by class, as folders are."""
+    """Images of two classes, dark ones and bright ones; sorted, as folders are."""
     place = tmp_path_factory.mktemp("zoo")
     rng = np.random.default_rng(0)
     for at in range(36):

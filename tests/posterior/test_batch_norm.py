@@ -150,7 +150,7 @@ def test_one_batch_is_the_two_pass_everywhere():
 
 
 def sum_of_classes(channels, per_class, classes):
-    """Two batch norms with the sum over the channels between, and images sorted by class.
+    """Two batch norms, the sum over channels between, and images sorted by class.
 
     An image is its class's value on all channels, plus noise; variances one and a
     hundredth. Each channel has unit variance after the first norm, nearly all of which
