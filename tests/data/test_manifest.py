@@ -387,6 +387,24 @@ def test_scaled_images_are_held_against_the_list(locked):
     assert told.startswith("images are kept unlike the published draw")
 
 
+def test_the_script_writes_what_is_locked(locked, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "experiments"))
+    import locked as script
+
+    folder = manifest._FOLDER
+    wanted = json.loads((folder / "pixels_if4.json").read_text())
+    (folder / "list_if4.json").rename(folder / "cifar100_lt_if4.json")
+    monkeypatch.setattr(script, "FOLDER", folder)
+    monkeypatch.setattr(script, "FACTORS", (4,))
+    locked("pixels")  # leaves its files there
+    files = [f"--{name}={folder.parent / name}.npz" for name in ("train", "test")]
+    script.main(files)
+    assert json.loads((folder / "cifar100_lt_if4.json").read_text()) == wanted
+    locked("pixels", image=IMAGES[ORDER], label=LABELS[ORDER], allow_mismatch=True)
+    with pytest.raises(SystemExit, match="another list; give the official order"):
+        script.main(files)
+
+
 # The files beside the project hold CIFAR-100 in a packing of their own.
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
