@@ -18,7 +18,10 @@ from ltjax.report.writer import unfinished, write_json
 from ltjax.revision import commit
 
 # What decides the shapes of what is saved.
-_SHAPES = ("model.", "swa.rank", "swa.dtype", "posterior.samples", "data.classes")
+_SHAPES = (
+    *("model.", "swa.rank", "swa.dtype", "posterior.samples"),
+    *("data.classes", "classes were"),
+)
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 

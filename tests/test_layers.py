@@ -62,7 +62,7 @@ KNOWS = {
     "rows": {"data", "mistake"},
     "portable": {
         *("backbone", "classifier", "data", "finished", "folder", "mistake", "models"),
-        *("posterior", "report", "rows"),
+        *("posterior", "pretrained", "report", "rows"),
     },
     "export": {"flags", "mistake", "portable"},
 }

@@ -96,9 +96,14 @@ def assembled(listing, images, looks, per_class, seed=0, strict=False):
     for name, rows in (("training", train), ("test", test)):
         if not len(rows):
             raise Mistake(f"{shown(listing.root)} leaves no {name} images")
+    files = np.zeros((len(looks), 32), np.uint8)
+    files[good] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
     return Dataset(
         listing.name,
-        *(Split(images[rows], listing.label[rows]) for rows in (train, test)),
+        *(
+            Split(images[rows], listing.label[rows], file=files[rows])
+            for rows in (train, test)
+        ),
         classes=len(listing.classes),
         class_names=listing.classes,
         skipped=skipped,

@@ -181,7 +181,8 @@ def _split(builder, name, recipe, advance):
     for at, error in bad.items():
         raise Mistake(f"{files.name(at)} cannot be decoded: {error.reason}")
     order = np.argsort(np.array(ids), kind="stable")
-    return Split(Pictures(files, order, digests[order], recipe), label[order])
+    digests = digests[order]
+    return Split(Pictures(files, order, digests, recipe), label[order], file=digests)
 
 
 def sample(pictures):
