@@ -98,6 +98,7 @@ def measure(args):
     if asked.out:
         record = {
             "cores": machine.cores(),
+            "processor": machine.processor(),
             "load": os.getloadavg()[0],
             "recipe": recipe._asdict(),
             "batch_size": asked.batch_size,

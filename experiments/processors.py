@@ -79,6 +79,7 @@ def programs():
         "sum": (jnp.sum, (vector,)),
         "rsqrt": (jax.lax.rsqrt, (vector,)),
         "1 / sqrt": (divided, (vector,)),
+        "vector / sqrt": (lambda x, y: x / jnp.sqrt(y), (vector, np.float32(7))),
         "matrix product": (jnp.matmul, (normal(96, 200), normal(200, 64))),
         "convolution": (convolved, (images, kernel)),
         "gradient, rsqrt": (gradient(jax.lax.rsqrt), (kernel, images)),
@@ -97,15 +98,17 @@ def digests():
     return found
 
 
-def row(name, flags, before=(), cores=None):
-    """The hashes of another process, which is begun with the words `before`."""
-    words = [*before, sys.executable, __file__, "--worker"]
-    if cores is not None:
-        words = ["taskset", "-c", ",".join(map(str, cores)), *words]
+def row(name, flags, before=(), threads=None):
+    """The hashes of another process, which is begun with the words `before`.
+
+    `threads` are those of XLA's pool; None: one for every core.
+    """
+    own = {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    own |= {"PJRT_NPROC": str(threads)} if threads else {}
     begin = time.monotonic()
     done = subprocess.run(
-        words,
-        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        [*before, sys.executable, __file__, "--worker"],
+        env={**os.environ, **own},
         capture_output=True,
         text=True,
     )
@@ -113,21 +116,14 @@ def row(name, flags, before=(), cores=None):
         raise Mistake(f"{name} with {flags!r} ended: {done.stderr.strip()[-300:]}")
     seconds = time.monotonic() - begin
     found = json.loads(done.stdout.splitlines()[-1])
-    return {
-        "processor": name,
-        "flags": flags,
-        "cores": cores,
-        "seconds": seconds,
-        **found,
-    }
+    about = {"processor": name, "flags": flags, "threads": threads}
+    return {**about, "seconds": seconds, **found}
 
 
 def rows(flags):
     """All of them, the first one as it is here."""
-    cores = sorted(os.sched_getaffinity(0))
-    found = [row("here", setting, cores=cores) for setting in SETTINGS.values()]
-    if len(cores) > 1:
-        found.append(row("here", "", cores=cores[:1]))
+    found = [row("here", setting) for setting in SETTINGS.values()]
+    found += [row("here", "", threads=threads) for threads in (1, 8)]
     for model in flags.models:
         before = flags.emulator, "-cpu", model
         found += [row(model, SETTINGS[name], before) for name in flags.settings]
@@ -168,10 +164,10 @@ def measure(args):
         return
     found = rows(flags)
     for each, names in zip(found, different(found)):
-        told = ", ".join(names) or "the same bits"
-        print(
-            f"{each['processor']} {each['flags'] or 'as it is'} {each['cores']}: {told}"
-        )
+        told = ", ".join(names) or "none"
+        threads = f", {each['threads']} threads" if each["threads"] else ""
+        setting = (each["flags"] or "as it is") + threads
+        print(f"{each['processor']}, {setting}: other bits of {told}")
     if flags.out:
         written = {
             "commit": revision.commit(),
