@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from ltjax import hosts, machine
 from ltjax.data import (
     album,
     crops,
@@ -113,9 +114,10 @@ def listed(files, settings, per_class, console):
     drawn = per_class, settings.subset_seed, settings.strict
     if streams(settings, (len(files.paths), size, size, 3)):
         stream.check_installed()
-        with progress.stage(console, "check images", len(files.paths)) as advance:
+        share = _share(len(files.paths))
+        with progress.stage(console, "check images", share) as advance:
             recipe = recipe_of(settings, size)
-            data = pictures.of_listing(files, recipe, *drawn, advance)
+            data = pictures.of_listing(files, recipe, *drawn, advance, hosts.divided)
     else:
         with progress.stage(console, "read images", len(files.paths)) as advance:
             data = album.dataset(files, size, *drawn, advance)
@@ -142,8 +144,10 @@ def of_tfds(settings, console):
     stream.check_installed()
     own = height if height == width else None
     recipe = recipe_of(settings, settings.size or own or SIZE)
-    with progress.stage(console, "check images", count) as advance:
-        return pictures.of_tfds(name, builder, names, classes, recipe, advance)
+    with progress.stage(console, "check images", _share(count)) as advance:
+        return pictures.of_tfds(
+            name, builder, names, classes, recipe, advance, hosts.divided
+        )
 
 
 def recipe_of(settings, size):
@@ -166,7 +170,12 @@ def streams(settings, shape, must=False):
     return np.prod(shape, dtype=float) > memory() / 3
 
 
+def _share(count):
+    """How many of so many files the first process looks at."""
+    return -(-count // jax.process_count())
+
+
 def memory():
-    """Bytes of the machine's memory or, if that is less, of a device's."""
+    """Bytes of this process's memory or, if that is less, of a device's."""
     device = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    return min(filter(None, (album.memory(), device)))
+    return min(filter(None, (machine.memory() or album.UNKNOWN, device)))

@@ -116,7 +116,7 @@ def run(
             folder.claim(out, config, made_of, accept_changes)
             if stage_one is not None:
                 adoption.adopt(out, other, config, names)
-            folder.record_versions(out)
+            folder.record_versions(out, say)
             folder.record_skipped(out, data, console)
 
         hosts.by_first(claim)

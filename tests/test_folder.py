@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ltjax
-from ltjax import folder, identity, revision
+from ltjax import folder, identity, machine, revision
 from ltjax.config import Checkpoint, Config, Data, Optim, Posterior, Swa
 from ltjax.data.dataset import Dataset, Split
 from ltjax.mistake import Mistake
@@ -307,11 +307,41 @@ def test_versions_gain_one_entry_per_process(run):
     sessions = json.loads((run / "versions.json").read_text())
     assert len(sessions) == 2
     for session in sessions:
-        assert set(session) == {"started", "commit", "python", "packages", "devices"}
+        assert set(session) == {
+            *("started", "commit", "python", "packages", "devices", "processor"),
+        }
+        assert session["processor"] == machine.processor()
         assert session["packages"]["ltjax"] == ltjax.__version__
         assert {"jax", "flax", "orbax-checkpoint"} <= set(session["packages"])
         assert session["started"].endswith("+00:00")
         assert session["devices"]
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ({}, []),
+        (
+            {"processor": "Xeon; avx512f"},
+            ["this run began on Xeon; avx512f; here is EPYC; avx2, where sums round"],
+        ),
+        ({"devices": ["Tesla T4"]}, ["this run began on Tesla T4; here is EPYC; avx2"]),
+        ({"processor": None}, []),  # an earlier version did not tell
+    ],
+)
+def test_a_run_that_goes_on_elsewhere_says_so(run, monkeypatch, first, told):
+    monkeypatch.setattr(machine, "processor", lambda: "EPYC; avx2")
+    folder.record_versions(run)
+    (session,) = json.loads((run / "versions.json").read_text())
+    session = {k: v for k, v in (session | first).items() if v is not None}
+    (run / "versions.json").write_text(json.dumps([session]))
+    for _ in range(2):  # it is not the last session that decides, but the first
+        said = []
+        folder.record_versions(run, said.append)
+        assert len(said) == len(told)
+        for line, start in zip(said, told):
+            assert line.startswith(start)
+            assert "\n" not in line
 
 
 def test_damaged_json_is_told_in_one_line(run):

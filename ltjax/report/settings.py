@@ -42,6 +42,8 @@ def _facts(run):
         devices = last["devices"]
         kinds = (f"{devices.count(kind)} {kind}" for kind in dict.fromkeys(devices))
         yield "devices", ", ".join(kinds)
+        if "processor" in last:
+            yield "processor", last["processor"]
         yield "Python", last["python"]
         yield from last["packages"].items()
 
