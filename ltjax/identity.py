@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from ltjax.config import Config
+from ltjax.config import UNTOLD
 
 # Weights that a run takes from elsewhere, and how it is told that two runs took others.
 _WEIGHTS = {
@@ -28,6 +28,8 @@ def of_config(config):
     for place in places:
         del fields["data"][place]
     fields["data"]["stream"] = bool(config.data.stream)
+    if config.data.source in ("digits", "npz"):  # what is no file has no background
+        fields["data"]["background"] = None
     # What the data are checked against does not change them.
     del fields["data"]["manifest"], fields["data"]["allow_mismatch"]
     del fields["model"]["pretrained"], fields["optim"]["ride"]["teacher"]
@@ -66,7 +68,7 @@ def stage_one(identity):
 
 
 def completed(recorded):
-    """A recorded identity with the defaults of the fields that it does not know."""
+    """A recorded identity with what the fields that it does not know were then."""
 
     def filled(record, defaults):
         return {
@@ -79,7 +81,7 @@ def completed(recorded):
             },
         }
 
-    return filled(recorded, of_config(Config()))
+    return filled(recorded, of_config(UNTOLD))
 
 
 def differences(old, new, path=""):

@@ -13,6 +13,7 @@ from ltjax.data import (
     longtail,
     manifest,
     pictures,
+    rendering,
     sources,
     stream,
 )
@@ -103,7 +104,8 @@ def listed(files, settings, per_class, console):
             data = pictures.of_listing(files, recipe, *drawn, advance)
     else:
         with progress.stage(console, "read images", len(files.paths)) as advance:
-            data = album.dataset(files, size, *drawn, advance)
+            shown = recipe_of(settings, size).rendering
+            data = album.dataset(files, size, *drawn, advance, rendering=shown)
     known, tested = (set(split.label.tolist()) for split in (data.train, data.test))
     if tested - known:
         names = (listing.shown(data.class_names[at]) for at in sorted(tested - known))
@@ -121,8 +123,8 @@ def of_tfds(settings, console):
     count = sum(builder.info.splits[split].num_examples for split in names)
     height, width, channels = builder.info.features["image"].shape
     # Only streamed images are brought to one shape.
-    varies = None in (height, width, channels)
-    if not streams(settings, (count, height, width, channels), settings.size or varies):
+    must = settings.size or settings.range or None in (height, width, channels)
+    if not streams(settings, (count, height, width, channels), must):
         return sources.tfds(*place)
     stream.check_installed()
     own = height if height == width else None
@@ -132,9 +134,14 @@ def of_tfds(settings, console):
 
 
 def recipe_of(settings, size):
-    """How streamed pictures become images."""
+    """How pictures become images."""
     return crops.Recipe(
-        size, settings.crop_area, settings.pad, settings.flip, settings.jitter
+        size,
+        settings.crop_area,
+        settings.pad,
+        settings.flip,
+        settings.jitter,
+        rendering.of_words(settings.background, settings.range),
     )
 
 

@@ -12,6 +12,8 @@ _PLACES = {
     "test": ("npz",),
     "path": ("folder", "csv"),
     "size": _FILES,
+    "background": (*_FILES, "npz"),
+    "range": _FILES,
     "stream": _FILES,
     "workers": _FILES,
     "crop_area": _FILES,
@@ -52,7 +54,7 @@ def _data(data):
         )
     for place, owners in _PLACES.items():
         value = getattr(data, place)
-        if value and kind not in owners:
+        if value != getattr(configs.Data, place) and value and kind not in owners:
             raise Mistake(
                 f"data.{place} is {value!r}, which only --data.source "
                 f"{' or '.join(owners)} reads; data.source is {data.source}"
@@ -79,7 +81,7 @@ def _stream(kind, data):
         "workers",
         "crop_area",
         "jitter",
-        *(("size",) if kind == "tfds" else ()),
+        *(("size", "range") if kind == "tfds" else ()),
     )
     for name in streamed:
         value = getattr(data, name)

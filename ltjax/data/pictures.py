@@ -14,6 +14,7 @@ import numpy as np
 from ltjax.data import album, crops, picture
 from ltjax.data.dataset import Dataset, Skipped, Split
 from ltjax.data.listing import shown
+from ltjax.data.rendering import USUAL
 from ltjax.mistake import Mistake
 
 _SAMPLE = 2**28  # bytes of pixels from which a large set's moments are taken
@@ -103,7 +104,7 @@ class Pictures:
         needed = crops.pixels_needed(self.recipe, augments)
         try:
             data = self.files.read(number)
-            with picture.opened(data, at_least=needed) as seen:
+            with picture.opened(data, needed, self.recipe.rendering) as seen:
                 return cut(seen.image, self.recipe)
         except picture.Unreadable as error:
             raise Mistake(
@@ -112,7 +113,7 @@ class Pictures:
             ) from error
 
 
-def looked_at(read, count, advance=lambda: None):
+def looked_at(read, count, advance=lambda: None, rendering=USUAL):
     """Hashes of so many files' bytes, uint8 [N, 32], and those without an image.
 
     The latter as {number: `picture.Unreadable`}. `read(number)` gives the bytes; each
@@ -122,7 +123,7 @@ def looked_at(read, count, advance=lambda: None):
     def look(number):
         try:
             data = read(number)
-            with picture.opened(data, at_least=1):
+            with picture.opened(data, 1, rendering):
                 return hashlib.sha256(data).digest()
         except picture.Unreadable as error:
             return error
@@ -141,7 +142,7 @@ def of_listing(listing, recipe, per_class, seed=0, strict=False, advance=lambda:
     Split, skipped and refused are the same files as in `album.dataset`.
     """
     files, count = Files(listing.root, listing.paths), len(listing.paths)
-    digests, bad = looked_at(files.read, count, advance)
+    digests, bad = looked_at(files.read, count, advance, recipe.rendering)
     looks = [
         Skipped(listing.paths[at], bad[at].kind, bad[at].reason)
         if at in bad
@@ -177,7 +178,7 @@ def _split(builder, name, recipe, advance):
         label[number], ids[number] = example["label"], example.get("id", number)
         return example["image"]
 
-    digests, bad = looked_at(read, count, advance)
+    digests, bad = looked_at(read, count, advance, recipe.rendering)
     for at, error in bad.items():
         raise Mistake(f"{files.name(at)} cannot be decoded: {error.reason}")
     order = np.argsort(np.array(ids), kind="stable")
