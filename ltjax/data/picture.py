@@ -40,6 +40,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_NO_MEMORY = "more than the memory holds"
 _STRIP = 2**20  # pixels hashed at a time
 
 
@@ -68,6 +69,8 @@ def read(path):
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         reason = getattr(error, "strerror", None) or str(error)
         raise Unreadable("unreadable", reason) from error
+    except MemoryError as error:
+        raise Unreadable("refused", _NO_MEMORY) from error
 
 
 @contextlib.contextmanager
@@ -154,7 +157,7 @@ def damage_told():
     except Unreadable:
         raise
     except MemoryError as error:
-        raise Unreadable("refused", "more than the memory holds") from error
+        raise Unreadable("refused", _NO_MEMORY) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         reason = f"too many pixels; at most {MOST_PIXELS:,}"
         raise Unreadable("refused", reason) from error

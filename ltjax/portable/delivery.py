@@ -154,6 +154,9 @@ def _about(run, row, figures):
         "mean": data["mean"],
         # A constant channel is not divided.
         "std": [std or 1.0 for std in data["std"]],
+        # How its image files became 8-bit RGB.
+        "background": run.config.data.background,
+        "range": run.config.data.range,
         "figures": figures,
         "prior": prior.in_words(assumed, run.counts),
         "versions": sessions[-1]["packages"],
@@ -164,7 +167,7 @@ def _about(run, row, figures):
 
 _METADATA = (
     *("name", "seed", "model", "classifier", "classes", "counts", "image"),
-    *("mean", "std"),
+    *("mean", "std", "background", "range"),
 )
 
 

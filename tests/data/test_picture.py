@@ -230,6 +230,17 @@ def test_files_that_cannot_be_opened(tmp_path):
         assert (caught.value.kind, caught.value.reason) == ("unreadable", reason)
 
 
+def test_a_file_that_memory_does_not_hold(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"12345")
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("builtins.open", full)
+    with pytest.raises(picture.Unreadable, match="more than the memory holds"):
+        picture.read(tmp_path / "a.png")
+
+
 def test_files_too_long_are_not_read(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(b"12345")
     monkeypatch.setattr(picture, "MOST_BYTES", 4)
