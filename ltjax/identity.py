@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from ltjax.config import UNTOLD
+from ltjax.config import UNTOLD, Data
 
 # Weights that a run takes from elsewhere, and how it is told that two runs took others.
 _WEIGHTS = {
@@ -28,7 +28,9 @@ def of_config(config):
     for place in places:
         del fields["data"][place]
     fields["data"]["stream"] = bool(config.data.stream)
-    if config.data.source in ("digits", "npz"):  # what is no file has no background
+    # What comes as arrays has no background, unless one was asked for.
+    files = config.data.source in ("folder", "csv")
+    if not files and config.data.background == Data.background:
         fields["data"]["background"] = None
     # What the data are checked against does not change them.
     del fields["data"]["manifest"], fields["data"]["allow_mismatch"]

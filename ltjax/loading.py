@@ -122,13 +122,16 @@ def of_tfds(settings, console):
     names = "train", test_name
     count = sum(builder.info.splits[split].num_examples for split in names)
     height, width, channels = builder.info.features["image"].shape
-    # Only streamed images are brought to one shape.
-    must = settings.size or settings.range or None in (height, width, channels)
-    if not streams(settings, (count, height, width, channels), must):
-        return sources.tfds(*place)
-    stream.check_installed()
     own = height if height == width else None
     recipe = recipe_of(settings, settings.size or own or SIZE)
+    # Only streamed images are brought to one shape, one scale, a background.
+    ground, span = recipe.rendering
+    coloured = ground not in (None, rendering.USUAL.background)
+    shape = height, width, channels
+    must = settings.size or span or coloured or None in shape
+    if not streams(settings, (count, *shape), must):
+        return sources.tfds(*place)
+    stream.check_installed()
     with progress.stage(console, "check images", count) as advance:
         return pictures.of_tfds(name, builder, names, classes, recipe, advance)
 

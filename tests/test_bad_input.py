@@ -485,7 +485,7 @@ FLAGS = (
     (
         "an unknown colour",
         "--data.background whiteish",
-        "data.background is 'whiteish'; it must be a colour, such as black or '#7f7f7f'",
+        "data.background is 'whiteish'; it must be a colour, such as black or",
     ),
     (
         "an unknown manifest",

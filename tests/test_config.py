@@ -98,7 +98,12 @@ def test_the_identity_survives_json():
 def test_images_of_an_older_run_had_no_background():
     """Alpha was left out, whatever is the default now."""
     files = Data(source="folder", path="x")
-    for data, was, is_now in ((files, None, "white"), (Data(), None, None)):
+    for data, was, is_now in (
+        (files, None, "white"),
+        (Data(), None, None),
+        (Data(source="tfds:cifar100"), None, None),
+        (Data(source="npz", background="black"), None, "black"),
+    ):
         config = Config(data=data)
         record = json.loads(json.dumps(dataclasses.asdict(config)))
         assert configs.of_record(record) == config

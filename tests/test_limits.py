@@ -132,6 +132,7 @@ def test_limits(name, wrong, right):
         Config(data=Data(source="folder", path="x", background=None, range=(-0.5, 1))),
         Config(data=Data(source="npz", train="a", test="b", background="black")),
         Config(data=Data(source="tfds:x", stream=True, range=(0, 4095))),
+        Config(data=Data(source="tfds:x", stream=False)),
         Config(data=Data(imbalance_factor=100, largest=500)),
         Config(optim=Optim(epochs=2, warmup_epochs=0)),
         Config(classifier=Classifier(methods=())),
@@ -172,6 +173,16 @@ def test_settings_that_belong_together(config):
             Config(data=Data(source="digits", stream=True)),
             "data.stream is True, which only --data.source folder or csv or tfds "
             "reads; data.source is digits",
+        ),
+        (
+            Config(data=Data(source="tfds:x", stream=False, range=(0, 9))),
+            "data.range is (0, 9), which only a streamed set reads; "
+            "data.stream is False",
+        ),
+        (
+            Config(data=Data(source="tfds:x", stream=False, background="black")),
+            "data.background is 'black', which only a streamed set reads; "
+            "data.stream is False",
         ),
         (
             Config(data=Data(source="tfds:cifar10", size=8, stream=False)),
