@@ -72,6 +72,10 @@ def png(depth, kind, samples, clear=b"", palette=b""):
 def tiff(samples, order, associated=False, bits=None):
     """A TIFF of samples [H, W, 1 or 4], integers, in one strip of this byte order."""
     height, width, channels = samples.shape
+    pixels = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
+    if bits:
+        each = samples >> np.arange(bits - 1, -1, -1) & 1
+        pixels = np.packbits(each.reshape(height, -1).astype(bool), axis=1).tobytes()
     bits = bits or 8 * samples.dtype.itemsize
     tags = {
         256: (4, [width]),
@@ -81,7 +85,7 @@ def tiff(samples, order, associated=False, bits=None):
         262: (3, [2 if channels > 1 else 1]),
         273: (4, [300]),
         277: (3, [channels]),
-        279: (4, [samples.nbytes]),
+        279: (4, [len(pixels)]),
         339: (3, [2 if samples.dtype.kind == "i" else 1] * channels),
     }
     if associated:
@@ -96,7 +100,7 @@ def tiff(samples, order, associated=False, bits=None):
         data += head + body.ljust(4, b"\0")
     data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8) + data
     data = (data.ljust(200, b"\0") + beyond).ljust(300, b"\0")
-    return data + samples.astype(samples.dtype.newbyteorder(order)).tobytes()
+    return data + pixels
 
 
 def test_the_encoders_of_these_tests_are_understood():
@@ -242,6 +246,13 @@ def test_the_order_of_bytes_makes_no_difference(order):
     data = tiff(TWELVE[..., None], order)
     np.testing.assert_array_equal(seen(data, None, (0, 4095)), levels(TWELVE, 0, 4095))
     np.testing.assert_array_equal(seen(data), np.dstack([TWELVE >> 8] * 3))
+
+
+def test_a_file_that_says_it_has_12_bits():
+    data = tiff(TWELVE[..., None], "<", bits=12)
+    np.testing.assert_array_equal(seen(data), np.dstack([TWELVE >> 4] * 3))
+    found = seen(data, None, (0, 4095))
+    np.testing.assert_array_equal(found, levels(TWELVE, 0, 4095))
 
 
 def test_signed_pixels():
