@@ -42,6 +42,7 @@ def inspect(command, console):
                 f"{listing.shown(command.path)} leaves no images to {use} on; a class "
                 "needs 3 or more to have one of them tested"
             )
+    place = dataclasses.replace(place, range=_range([looks[row] for row in train]))
     # Late: --help, a typo and unusable images need no JAX.
     from ltjax.estimate import accelerated, estimate
 
@@ -115,9 +116,22 @@ def _proposed(files, train, test, config, shape):
         "test": to_test,
         "groups": audit.members(groups, files.classes),
         "size": shape[0],
+        "range": config.data.range,
         "depth": config.model.depth,
         "epochs": config.optim.epochs,
     }
+
+
+def _range(looks):
+    """The scale to propose for grey values of more than 8 bits; None: as files have it.
+
+    That is right for those that use more than half of what 16 bits can hold.
+    """
+    found = audit.span(looks)
+    if found is None or found[0] == found[1]:
+        return None
+    sixteen = not any(look.mode in ("I", "F") and look.span for look in looks)
+    return None if sixteen and found[1] - found[0] >= 2**15 else found
 
 
 def _rule(files, config):

@@ -15,6 +15,7 @@ from ltjax.data import (
     manifest,
     partition,
     pictures,
+    rendering,
     sources,
     stream,
 )
@@ -120,7 +121,8 @@ def listed(files, settings, per_class, console):
             data = pictures.of_listing(files, recipe, *drawn, advance, hosts.divided)
     else:
         with progress.stage(console, "read images", len(files.paths)) as advance:
-            data = album.dataset(files, size, *drawn, advance)
+            shown = recipe_of(settings, size).rendering
+            data = album.dataset(files, size, *drawn, advance, rendering=shown)
     known, tested = (set(split.label.tolist()) for split in (data.train, data.test))
     if tested - known:
         names = (listing.shown(data.class_names[at]) for at in sorted(tested - known))
@@ -137,13 +139,16 @@ def of_tfds(settings, console):
     names = "train", test_name
     count = sum(builder.info.splits[split].num_examples for split in names)
     height, width, channels = builder.info.features["image"].shape
-    # Only streamed images are brought to one shape.
-    varies = None in (height, width, channels)
-    if not streams(settings, (count, height, width, channels), settings.size or varies):
-        return sources.tfds(*place)
-    stream.check_installed()
     own = height if height == width else None
     recipe = recipe_of(settings, settings.size or own or SIZE)
+    # Only streamed images are brought to one shape, one scale, a background.
+    ground, span = recipe.rendering
+    coloured = ground not in (None, rendering.USUAL.background)
+    shape = height, width, channels
+    must = settings.size or span or coloured or None in shape
+    if not streams(settings, (count, *shape), must):
+        return sources.tfds(*place)
+    stream.check_installed()
     with progress.stage(console, "check images", _share(count)) as advance:
         return pictures.of_tfds(
             name, builder, names, classes, recipe, advance, hosts.divided
@@ -151,9 +156,14 @@ def of_tfds(settings, console):
 
 
 def recipe_of(settings, size):
-    """How streamed pictures become images."""
+    """How pictures become images."""
     return crops.Recipe(
-        size, settings.crop_area, settings.pad, settings.flip, settings.jitter
+        size,
+        settings.crop_area,
+        settings.pad,
+        settings.flip,
+        settings.jitter,
+        rendering.of_words(settings.background, settings.range),
     )
 
 

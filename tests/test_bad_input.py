@@ -473,6 +473,21 @@ FLAGS = (
         "data.jitter is 0.4, which only --data.source folder or csv or tfds reads",
     ),
     (
+        "a range of what is no file",
+        "--data.range 0 4095",
+        "data.range is (0.0, 4095.0), which only --data.source folder or csv or tfds",
+    ),
+    (
+        "a range upside down",
+        "--data.range 5 -1",
+        "data.range is (5.0, -1.0); it must be two finite numbers, the lower one first",
+    ),
+    (
+        "an unknown colour",
+        "--data.background whiteish",
+        "data.background is 'whiteish'; it must be a colour, such as black or",
+    ),
+    (
         "an unknown manifest",
         "--data.manifest cifar101_lt",
         "data.manifest: no cifar101_lt is known, only cifar100_lt_if10, ",

@@ -95,6 +95,33 @@ def test_the_identity_survives_json():
     assert difference_of(read, fields) is None
 
 
+def test_images_of_an_older_run_had_no_background():
+    """Alpha was left out, whatever is the default now."""
+    files = Data(source="folder", path="x")
+    for data, was, is_now in (
+        (files, None, "white"),
+        (Data(), None, None),
+        (Data(source="tfds:cifar100"), None, None),
+        (Data(source="npz", background="black"), None, "black"),
+    ):
+        config = Config(data=data)
+        record = json.loads(json.dumps(dataclasses.asdict(config)))
+        assert configs.of_record(record) == config
+        del record["data"]["background"]
+        older = configs.of_record(record)
+        assert older.data == dataclasses.replace(data, background=None)
+        identified = identity.of_config(config)
+        assert identified["data"]["background"] == is_now
+        del identified["data"]["background"]
+        assert identity.completed(identified)["data"]["background"] == was
+
+
+def test_a_range_survives_json():
+    data = Data(source="folder", path="x", range=(0.5, 4095))
+    record = json.loads(json.dumps(dataclasses.asdict(Config(data=data))))
+    assert configs.of_record(record).data == data
+
+
 def test_a_field_that_an_older_version_lacked_counts_as_none():
     older = {name: value for name, value in BASE.items() if name != "seed"}
     assert difference_of(older, BASE) == "seed was None, now 0"

@@ -96,6 +96,33 @@ def test_from_images_to_a_config(desk, capsys):
     assert [file.path for file in data.skipped] == found["undecodable"]
 
 
+def test_a_range_is_that_of_the_images_to_train_on(desk, capsys):
+    """Of all classes, and of no test image."""
+    for split, most in (("train", 3000), ("test", 5000)):
+        for name in ("a", "b"):
+            for at in range(6):
+                values = np.linspace(100, most - at, 400).reshape(20, 20)
+                path = Path("deep") / split / name / f"{at}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(values.astype(np.uint16)).save(path)
+    words = ["deep", "--config-out", "deep.py", "--json", "found.json"]
+    assert inspect.main(words) == 0
+    assert (
+        "24 grey images have more than 8 bits, with values 100 to 5000; proposed: "
+        "data.range 100 to 3000, of those to train on"
+    ) in capsys.readouterr().out
+    space = {}
+    exec(Path("deep.py").read_text(), space)
+    assert space["config"].data.range == (100, 3000)
+    found = json.loads(Path("found.json").read_text())
+    assert found["deep_range"] == [100, 5000]
+    # Those that use most of 16 bits are read as they are.
+    values = np.array([[0, 2**16 - 1]], np.uint16)
+    Image.fromarray(values).save("deep/train/a/0.png")
+    assert inspect.main(["deep"]) == 0
+    assert "the upper 8 of 16 bits are read" in capsys.readouterr().out
+
+
 def test_a_csv(desk, capsys):
     rows = [f"b/{at:02d}.png,b,{'test' if at < 3 else 'train'}" for at in range(12)]
     rows += [f"白鳥 2/{at:02d}.png,w,train" for at in range(3)]

@@ -120,8 +120,10 @@ def _decoded(images, size, pool):
 
 
 def _attempt(load):
+    """An image, or why there is none: whatever is wrong with one ends no other."""
     try:
-        return load()
+        with picture.damage_told():
+            return load()
     except picture.Unreadable as error:
         return error
 
@@ -140,7 +142,8 @@ def _collected(shape, waiting):
 
 
 def _of_file(path, shape):
-    with picture.opened(picture.read(path), at_least=shape.least_side()) as seen:
+    data = picture.read(path)
+    with picture.opened(data, shape.least_side(), shape.rendering) as seen:
         return shape.of_picture(seen)
 
 

@@ -171,3 +171,38 @@ def test_threads_end_with_the_context(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("odd"), Exception()])
+def test_whatever_is_wrong_with_one_image_ends_no_other(tmp_path, monkeypatch, error):
+    for seed in range(3):
+        paint(tmp_path / f"{seed}.png", seed, size=(8, 8 + seed))
+    of_picture = Shape.of_picture
+
+    def failing(shape, seen):
+        if seen.image.size == (9, 8):
+            raise error
+        return of_picture(shape, seen)
+
+    monkeypatch.setattr(Shape, "of_picture", failing)
+    (batch,) = taken(unlabelled.read(tmp_path, SHAPE), 9)
+    assert [bool(problem) for problem in batch.problems] == [False, True, False]
+    assert not batch.image[1].any()
+
+
+def test_of_arrays_too(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", image=np.ones((3, 4, 4, 3), np.uint8))
+
+    def failing(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Shape, "of_array", failing)
+    (batch,) = taken(unlabelled.read(tmp_path / "a.npz", SHAPE), 9)
+    assert batch.problems == 3 * ["more than the memory holds"]
+
+
+def test_a_very_long_image_is_seen_as_any_other(tmp_path):
+    paint(tmp_path / "long.png", size=(1, 80_000))
+    shape = Shape(64, 64, 3, 0.08)
+    (batch,) = taken(unlabelled.read(tmp_path, shape))
+    assert batch.problems == [""]
