@@ -9,6 +9,7 @@ from rich.console import Console
 from ltjax.data import (
     album,
     crops,
+    entries,
     listing,
     longtail,
     manifest,
@@ -34,8 +35,11 @@ def load(settings, console=None):
     if settings.source == "digits":
         data = sources.digits()
     elif settings.source in ("folder", "csv"):
-        read = listing.folder if settings.source == "folder" else listing.table
-        data = listed(read(settings.path), settings, per_class, console)
+        if settings.source == "folder":
+            files = listing.folder(settings.path, settings.nested)
+        else:
+            files = listing.table(settings.path)
+        data = listed(files, settings, per_class, console)
     elif settings.source == "npz":
         data = sources.npz(
             settings.train,
@@ -96,6 +100,8 @@ def listed(files, settings, per_class, console):
     """The images of a `listing.Listing`, decoded and held in memory, or streamed."""
     size = settings.size or SIZE
     drawn = per_class, settings.subset_seed, settings.strict
+    for line in filter(None, (entries.told(files.ignored), files.note)):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     if streams(settings, (len(files.paths), size, size, 3)):
         stream.check_installed()
         with progress.stage(console, "check images", len(files.paths)) as advance:

@@ -11,6 +11,7 @@ _PLACES = {
     "train": ("npz",),
     "test": ("npz",),
     "path": ("folder", "csv"),
+    "nested": ("folder",),
     "size": _FILES,
     "stream": _FILES,
     "workers": _FILES,

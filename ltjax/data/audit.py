@@ -5,13 +5,12 @@ Files are decoded one after the other and forgotten; hashes are kept, not pixels
 
 import collections
 import hashlib
-import unicodedata
 from typing import NamedTuple
 
 import numpy as np
 
-from ltjax.data import album, longtail, partition, picture
-from ltjax.data.listing import shown
+from ltjax.data import album, kinds, longtail, partition, picture
+from ltjax.data.names import alike, shown
 from ltjax.mistake import Mistake
 
 
@@ -92,6 +91,7 @@ def findings(listing, looks):
         "splits": _splits(listing, rows),
         "alike_names": _alike(listing.classes),
         "passed_over": listing.ignored,
+        "notes": [*filter(None, (kinds.advice(listing.ignored), listing.note))],
         **_shapes(seen),
     }
 
@@ -179,7 +179,7 @@ def _alike(names):
     """Groups of class names that look the same: other case, other Unicode form."""
     groups = collections.defaultdict(list)
     for name in names:
-        groups[unicodedata.normalize("NFC", name).casefold().strip()].append(name)
+        groups[alike(name)].append(name)
     return [group for group in groups.values() if len(group) > 1]
 
 

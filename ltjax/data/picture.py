@@ -13,10 +13,8 @@ import threading
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
-_KINDS = "bmp gif jfif jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
-SUFFIXES = frozenset(f".{kind}" for kind in _KINDS.split())
 MOST_PIXELS = 80_000_000
 MOST_BYTES = 2**29
 # Pictures of more pixels are decoded one at a time, whatever the number of threads.
@@ -24,6 +22,7 @@ _LARGE = 12_000_000
 _one_at_a_time = threading.RLock()
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_FORMATS += ("AVIF",) * features.check("avif")
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 _ORIENTATION = 0x0112
 _UPRIGHT = {
