@@ -1182,7 +1182,7 @@ ROWS = (
         Row(f"csv: {n}", (text("p.csv", content), *LINKS), "inspect p.csv", says)
         for n, content, says in CSVS
     ),
-    Row("tsv: empty", text("p.tsv", "path\tlabel\n"), "inspect p.tsv", "has no images, "),
+    Row("tsv: empty", text("p.tsv", "path\tlabel\n"), "inspect p.tsv", "has no images"),
     Row("csv: a folder", folders("p.csv"), "inspect p.csv", "p.csv has no images"),
     Row("csv: no text", data("p.csv", b"path,label\n\xff,1"), "inspect p.csv", "utf-8"),
     # Pages
