@@ -5,7 +5,8 @@ import os
 from PIL import features
 
 _READ = "bmp gif jfif jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
-_READ += " avif" * features.check("avif")
+if "avif" in features.modules and features.check("avif"):  # not in every Pillow
+    _READ += " avif"
 SUFFIXES = frozenset(f".{kind}" for kind in _READ.split())
 
 # Pictures too, of cameras, phones and drawing programs, but no decoder is here.

@@ -22,7 +22,8 @@ _LARGE = 12_000_000
 _one_at_a_time = threading.RLock()
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_FORMATS += ("AVIF",) * features.check("avif")
+if "avif" in features.modules and features.check("avif"):  # not in every Pillow
+    _FORMATS += ("AVIF",)
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 _ORIENTATION = 0x0112
 _UPRIGHT = {
