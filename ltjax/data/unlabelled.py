@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ltjax.data import album, archive, csv_file, entries, kinds, listing, picture
+from ltjax import machine
+from ltjax.data import archive, csv_file, entries, kinds, listing, picture
 from ltjax.data.lookup import Lookup
 from ltjax.data.names import found, shown
 from ltjax.data.shape import Fitted, Shape
@@ -99,7 +100,7 @@ def batches(images, size):
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        pool = concurrent.futures.ThreadPoolExecutor(album.cores())
+        pool = concurrent.futures.ThreadPoolExecutor(machine.threads())
         try:
             yield _decoded(images, size, pool)
         finally:
