@@ -35,6 +35,8 @@ class Data:
     path: str | None = None
     """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
     label and, optionally, split."""
+    nested: bool = False
+    """Take the last folder of an image as its class, not the first one."""
     size: int | None = None
     """Pixels a side of images from files: the shorter side scaled to it, the longer
     one cut. None: a TFDS set's own, or 64."""

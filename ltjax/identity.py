@@ -26,8 +26,8 @@ def of_config(config):
     """
     fields = json.loads(json.dumps(dataclasses.asdict(config)))
     del fields["checkpoint"], fields["swa"]["place"]
-    places = ("train", "test", "path", "strict", "directory", "download", "workers")
-    for place in places:
+    places = ("train", "test", "path", "nested", "strict", "directory", "download")
+    for place in (*places, "workers"):
         del fields["data"][place]
     fields["data"]["stream"] = bool(config.data.stream)
     # What comes as arrays has no background, unless one was asked for.

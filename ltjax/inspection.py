@@ -11,7 +11,7 @@ import numpy as np
 
 from ltjax import limits, proposal
 from ltjax.config import Config, Data
-from ltjax.data import audit, listing, longtail, sources
+from ltjax.data import audit, csv_file, listing, longtail, sources
 from ltjax.mistake import Mistake
 from ltjax.report import findings, progress
 from ltjax.report.writer import write_json
@@ -70,17 +70,20 @@ def _look(command, console):
     """Where the images are, their listing, looks at them, and their shape if fixed."""
     path = Path(command.path)
     kind = path.suffix.lower()
+    if command.nested and not os.path.isdir(path):
+        raise Mistake(f"--nested is for a folder; PATH is {path}")
     if kind == ".npz" and not os.path.isdir(path):
         return _look_at_arrays(command)
     if command.test is not None:
         raise Mistake(f"--test {command.test} goes with an .npz; PATH is {path}")
-    if kind == ".csv" and not os.path.isdir(path):
-        source, files = "csv", listing.table(path)
+    if kind in csv_file.SUFFIXES and not os.path.isdir(path):
+        place, files = Data(source="csv", path=str(path)), listing.table(path)
     else:
-        source, files = "folder", listing.folder(path)
+        place = Data(source="folder", path=str(path), nested=command.nested)
+        files = listing.folder(path, command.nested)
     with progress.stage(console, "look", len(files.paths)) as advance:
         looks = audit.files(files, advance)
-    return Data(source=source, path=str(path)), files, looks, None
+    return place, files, looks, None
 
 
 def _look_at_arrays(command):

@@ -10,6 +10,7 @@ from ltjax import hosts, machine
 from ltjax.data import (
     album,
     crops,
+    entries,
     listing,
     longtail,
     manifest,
@@ -37,8 +38,7 @@ def load(settings, console=None):
     if settings.source == "digits":
         data = sources.digits()
     elif settings.source in ("folder", "csv"):
-        read = listing.folder if settings.source == "folder" else listing.table
-        data = listed(read(settings.path), settings, per_class, console)
+        data = listed(_files(settings), settings, per_class, console)
     elif settings.source == "npz":
         data = sources.npz(
             settings.train,
@@ -109,10 +109,19 @@ def _told(data):
         )
 
 
+def _files(settings):
+    """The `listing.Listing` of a folder or a CSV."""
+    if settings.source == "folder":
+        return listing.folder(settings.path, settings.nested)
+    return listing.table(settings.path)
+
+
 def listed(files, settings, per_class, console):
     """The images of a `listing.Listing`, decoded and held in memory, or streamed."""
     size = settings.size or SIZE
     drawn = per_class, settings.subset_seed, settings.strict
+    for line in filter(None, (entries.told(files.ignored), files.note)):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     if streams(settings, (len(files.paths), size, size, 3)):
         stream.check_installed()
         share = _share(len(files.paths))

@@ -11,6 +11,7 @@ _PLACES = {
     "train": ("npz",),
     "test": ("npz",),
     "path": ("folder", "csv"),
+    "nested": ("folder",),
     "size": _FILES,
     "background": (*_FILES, "npz"),
     "range": _FILES,

@@ -38,7 +38,7 @@ def changed(**more):
         Config(swa=Swa(place="host")),
         Config(data=Data(train="a.npz", test="b.npz")),
         Config(data=Data(directory="elsewhere", download=True)),
-        Config(data=Data(path="elsewhere", strict=True)),
+        Config(data=Data(path="elsewhere", nested=True, strict=True)),
         Config(data=Data(workers=4, stream=False)),
         Config(data=Data(manifest="cifar100_lt", allow_mismatch=True)),
         Config(model=Model(pretrained="a.npz")),

@@ -195,3 +195,34 @@ def test_ctrl_c_is_told_in_one_line(desk, capsys, monkeypatch):
     monkeypatch.setattr(inspect, "inspect", interrupted)
     assert inspect.main(["zoo"]) == 130
     assert capsys.readouterr().err == "ltjax: stopped\n"
+
+
+def test_a_folder_of_folders(desk, capsys):
+    """What is told of it, the flag, and the data of the config that is written."""
+    for at in range(4):
+        for name in ("wren", "robin"):
+            paint(Path(f"life/birds/{name}/{at}.png"), at)
+        paint(Path(f"life/rose/{at}.png"), 9 + at)
+    Path("life/rose/5.heic").touch()
+    Path("life/rose/6").touch()
+    assert inspect.main(["life"]) == 0
+    out = capsys.readouterr().out
+    assert "life: 12 images of 2 classes" in out
+    assert (
+        "  8 of 12 images lie deeper than in the folder of their class: birds/" in out
+    )
+    assert (
+        "\npassed over: 1 .heic, 1 without a suffix\n  convert .heic to .jpg or" in out
+    )
+    assert inspect.main(["life", "--nested", "--config-out", "life.py"]) == 0
+    out = capsys.readouterr().out
+    assert "life: 12 images of 3 classes" in out
+    assert "deeper" not in out
+    config = main.read(["--config", "life.py"])[0]
+    assert config.data.nested
+    assert load(config.data).class_names == ("robin", "rose", "wren")
+    out = capsys.readouterr().out
+    assert "passed over: 1 .heic, 1 without a suffix; convert .heic to .jpg or" in out
+    deep = main.read(["--config", "life.py", "--data.nested", "False"])[0]
+    assert load(deep.data).class_names == ("birds", "rose")
+    assert "8 of 12 images lie deeper" in capsys.readouterr().out

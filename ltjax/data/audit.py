@@ -5,13 +5,12 @@ Files are decoded one after the other and forgotten; hashes are kept, not pixels
 
 import collections
 import hashlib
-import unicodedata
 from typing import NamedTuple
 
 import numpy as np
 
-from ltjax.data import album, longtail, partition, picture, rendering
-from ltjax.data.listing import shown
+from ltjax.data import album, kinds, longtail, partition, picture, rendering
+from ltjax.data.names import alike, shown
 from ltjax.mistake import Mistake
 
 
@@ -110,6 +109,7 @@ def findings(listing, looks):
         "one_colour": sorted(
             listing.paths[row] for row, each in zip(rows, seen) if each.plain
         ),
+        "notes": [*filter(None, (kinds.advice(listing.ignored), listing.note))],
         **_shapes(seen),
     }
 
@@ -197,7 +197,7 @@ def _alike(names):
     """Groups of class names that look the same: other case, other Unicode form."""
     groups = collections.defaultdict(list)
     for name in names:
-        groups[unicodedata.normalize("NFC", name).casefold().strip()].append(name)
+        groups[alike(name)].append(name)
     return [group for group in groups.values() if len(group) > 1]
 
 

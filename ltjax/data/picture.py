@@ -19,8 +19,6 @@ from PIL import Image, features
 from ltjax.data import png, rendering
 from ltjax.data.unreadable import Unreadable
 
-_KINDS = "bmp gif jfif jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
-SUFFIXES = frozenset(f".{kind}" for kind in _KINDS.split())
 MOST_PIXELS = 80_000_000
 MOST_BYTES = 2**29
 # Pictures of more pixels are decoded one at a time, whatever the number of threads.

@@ -83,6 +83,7 @@ def _sizes(found):
     if found["passed_over"]:
         parts = (f"{count} {what}" for what, count in found["passed_over"].items())
         yield f"passed over: {', '.join(parts)}"
+    yield from (f"  {note}" for note in found["notes"])
 
 
 def _depths(found):

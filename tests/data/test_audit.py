@@ -75,7 +75,7 @@ def test_findings(tmp_path):
     assert seen["modes"] == {"RGB": 11, "L": 1}
     assert seen["pixels"]["width"] == [8, 10, 20]
     assert seen["pixels"]["shorter_side"] == [6, 8, 8]
-    assert seen["passed_over"] == {"files of other kinds": 1}
+    assert seen["passed_over"] == {".txt": 1}
     assert seen["alike_names"] == []
 
 
