@@ -76,9 +76,14 @@ def test_logits(stored):
         for shown in recipe.variants:
             found[stored.name, classifier, shown] = logits
         if recipe.averaged and len(stored.test) > 1:
-            mean = scoring.every_draw(recipe.logits, kept)(stored.test[1:])
-            found["swag", classifier, ""] = mean
+            mean = scoring.every_draw(recipe, kept, drawn_heads(stored))
+            found["swag", classifier, ""] = mean(stored.test[1:])
     return found
+
+
+def drawn_heads(stored):
+    """Each draw's own head of stage one, leading axis M."""
+    return jax.tree.map(lambda leaf: leaf[1:], trained.heads(stored.out))
 
 
 def best_epochs(stored):

@@ -9,6 +9,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+import choices
 import expert_tables
 from rich.console import Console
 
@@ -348,6 +349,7 @@ def tables():
         **runs(of_run, RUNS),
         **runs(of_sweep, SWEEPS),
         "sweep_experts": partial(of_expert_sweep, RESULTS / EXPERT_SWEEP),
+        "candidates": partial(choices.beside, "cifar100_lt100_cpu"),
         "methods": partial(of_methods, RESULTS / METHODS),
         "experts": expert_tables.short,
         "bench": figures(of_bench, BENCH),

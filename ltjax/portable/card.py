@@ -1,5 +1,6 @@
 """The model card of an export: what it is, on what, how good, how to load it."""
 
+from ltjax.classifier import prior
 from ltjax.rows import HEADLINE
 
 _MOST_CLASSES = 200  # rows of the table; of more, those at both ends
@@ -87,6 +88,8 @@ def _type(about):
 
 def _prior(about):
     """For which frequencies of classes the probabilities are meant."""
+    if about["prior"] == prior.UNKNOWN:
+        return f"Its probabilities assume {prior.UNKNOWN}."
     return (
         f"Its probabilities assume {about['prior']}; where others are known, multiply "
         "by their ratio and normalise."
