@@ -32,12 +32,17 @@ def first(members):
 def at(members, number):
     """Only one member, with leading axis 1."""
 
-    def only(leaf):
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.clone(leaf)  # another member's is taken from it, too
-        return leaf[number : number + 1]
+    return jax.tree.map(lambda leaf: leaf[number : number + 1], _again(members))
 
-    return jax.tree.map(only, members)
+
+def _again(members):
+    """The same members, whose keys count as unused: a draw is made many times."""
+
+    def again(leaf):
+        key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return jax.random.clone(leaf) if key else leaf
+
+    return jax.tree.map(again, members)
 
 
 def of_point(params, member):
@@ -96,7 +101,7 @@ def make_heads(draw_whole, net):
         def one(member):
             return net.head.linear(draw_whole(weights, member)["head"])
 
-        return jax.lax.map(one, members)
+        return jax.lax.map(one, _again(members))
 
     return heads
 
