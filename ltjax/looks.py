@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ class Looks(NamedTuple):
     plain: jax.Array  # [N, D], training images without augmentation, mean weights
     test: jax.Array  # [M + 1, N, D]
     view: Callable  # (epoch, draws) -> [M + 1, N, D], or [1, N, D] without draws
+    heads: Any = None  # with draws: every member's own stage-one head, [M + 1, ...]
 
 
 def take(session, name, weights):
@@ -45,10 +46,15 @@ def take(session, name, weights):
     kind = passes.streamed if session.streams else passes.resident
     on_host = name == "swa" and session.config.swa.place == "host"
     refresh, features = kind(session, extractor.of_parts if on_host else draw)
+    whole = extractor.whole_of_parts if on_host else extractor.whole_of_swag
+    heads_of = jax.jit(
+        extractor.make_heads(whole, session.net), out_shardings=devices.everywhere()
+    )
     if on_host:
         members = extractor.parts(weights, members)
         weights = weights.replace(deviations=())
         refresh, features = one_by_one(refresh, 1), one_by_one(features, 2)
+        heads_of = one_by_one(heads_of, 1)
     images, test_images = session.train["image"], session.test["image"]
     # What is streamed stays on the host, in features too.
     here = np.asarray if session.streams else devices.local
@@ -65,7 +71,8 @@ def take(session, name, weights):
         augments = any(getattr(data, name) for name in names)
         views = min(views, session.config.classifier.epochs) if augments else 1
     shelf = Shelf(session, f"features/{name}")
-    with progress.stage(session.console, f"features {name}", 3 + (views or 0)) as done:
+    entries = 3 + (samples > 0) + (views or 0)
+    with progress.stage(session.console, f"features {name}", entries) as done:
 
         def kept(what, compute, *args):
             def make():
@@ -87,6 +94,9 @@ def take(session, name, weights):
         mean = (weights, extractor.first(members), extractor.first(stats))
         plain = here(kept("plain", features, *mean, images))[0]
         test = here(kept("test", features, *everyone, test_images))
+        heads = None
+        if samples:
+            heads = devices.local(kept("heads", heads_of, weights, members))
         bank = [
             here(kept(f"view{number}", features, *everyone, images, number))
             for number in range(views or 0)
@@ -100,7 +110,7 @@ def take(session, name, weights):
         who = everyone if draws else mean
         return here(features(*who, images, epoch))
 
-    return Looks(plain, test, view)
+    return Looks(plain, test, view, heads)
 
 
 def one_by_one(compute, leading):

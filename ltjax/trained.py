@@ -114,9 +114,21 @@ def views(stored):
 def features(out, name, what):
     """What the run in `out` keeps of the backbone `name`.
 
-    "batch_stats" [M + 1, ...], "plain" [1, N, D], "test" [M + 1, N, D], "view0", ...
+    "batch_stats" [M + 1, ...], "plain" [1, N, D], "test" [M + 1, N, D], "view0", ...,
+    and of a backbone with draws "heads" [M + 1, ...].
     """
     return _entry(newest(out, f"features/{name}"), what)
+
+
+def heads(out):
+    """Every member's own stage-one head, [M + 1, ...], of the SWA backbone."""
+    place = newest(out, "features/swa")
+    if "heads" not in checkpoint.names(place):
+        raise Mistake(
+            f"{place} has no heads of the draws: an earlier version wrote it; delete "
+            f"{out / 'results.json'}, and its command makes them"
+        )
+    return _entry(place, "heads")
 
 
 def head(out, name, row):

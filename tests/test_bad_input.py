@@ -1508,7 +1508,8 @@ ROWS = (
         "predict: no prior",
         finished(),
         f"{PREDICT} --prior uniform --classifier swa/ncm",
-        "--prior uniform: the probabilities of swa/ncm assume no known shares",
+        "--prior uniform: the probabilities of swa/ncm assume no known shares of the "
+        "classes; give --classifier, one of sgd/none, swa/none, swa/la",
     ),
     *(
         Row(f"export: {name}", made, f"export {command}", says)

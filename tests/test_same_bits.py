@@ -34,7 +34,7 @@ def test_the_same_seed_gives_the_same_bits(place, tmp_path):
     assert losses
     assert found == losses
     first, second = saved(place.out), saved(again)
-    assert {"sgd/4", "swa/4", "heads/sgd/8", "features/swa/5"} <= set(first)
+    assert {"sgd/4", "swa/4", "heads/sgd/8", "features/swa/6"} <= set(first)
     assert first.keys() == second.keys()
     leaves = [jax.tree.leaves_with_path(kept) for kept in (first, second)]
     assert len(leaves[0]) == len(leaves[1]) > 50

@@ -82,6 +82,8 @@ def test_what_is_not_there_is_named(place, tmp_path):
     checkpoint.save_step(features, (9,), few, keep=1)
     with pytest.raises(Mistake, match="keeps no views"):
         trained.views(stored)
+    with pytest.raises(Mistake, match="no heads of the draws: an earlier version"):
+        trained.heads(out)
 
 
 def heads_changed(config):

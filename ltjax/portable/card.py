@@ -2,6 +2,7 @@
 
 import re
 
+from ltjax.classifier import prior
 from ltjax.rows import HEADLINE
 
 _MOST_CLASSES = 200  # rows of the table; of more, those at both ends
@@ -129,6 +130,8 @@ def _shown(about):
 
 def _prior(about):
     """For which frequencies of classes the probabilities are meant."""
+    if about["prior"] == prior.UNKNOWN:
+        return f"Its probabilities assume {prior.UNKNOWN}."
     return (
         f"Its probabilities assume {about['prior']}; where others are known, multiply "
         "by their ratio and normalise."

@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import finished, folder, pretrained, rows
-from ltjax.classifier import prior
+from ltjax import deployment, finished, folder, pretrained, rows
 from ltjax.mistake import Mistake
 from ltjax.models import weights
 from ltjax.portable import card, graph, place, tensors
@@ -101,15 +100,7 @@ def _check(row, kinds):
 
 def _about(run, row, figures):
     data, model = run.results["dataset"], run.config.model
-    settings, optim = run.config.classifier, run.config.optim
-    assumed = prior.assumed(
-        row.classifier,
-        run.counts,
-        settings.tau,
-        settings.rho,
-        optim.sampling,
-        optim.loss,
-    )
+    _, assumed = deployment.assumed(run.config, row, run.counts)
     names = data.get("class_names") or list(map(str, range(data["classes"])))
     record = folder.read_json(run.out / "config.json")["config"]["model"]
     shape = {"name": model.name}
@@ -142,7 +133,7 @@ def _about(run, row, figures):
         "range": run.config.data.range,
         "figures": figures,
         "weights": digest(run, row),
-        "prior": prior.in_words(assumed, run.counts),
+        "prior": assumed,
         "versions": sessions[-1]["packages"],
         "checked_on": _IMAGES,
         "tolerance": TOLERANCE,
