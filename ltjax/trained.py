@@ -60,7 +60,9 @@ def recipes(stored, settings):
         settings,
         stored.keys.head,
         stored.head,
-        class_means(stored.plain, stored.data.train.label, stored.data.classes),
+        class_means(
+            settings, stored.plain, stored.data.train.label, stored.data.classes
+        ),
         stored.index.counts,
         has_draws=len(stored.test) > 1,
     )
