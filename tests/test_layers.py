@@ -21,7 +21,7 @@ KNOWS = {
     "devices": {"mistake"},
     "hosts": {"mistake"},
     "deviations": {"devices", "posterior"},
-    "memory": {"deviations", "mistake", "posterior"},
+    "memory": {"data", "deviations", "mistake", "posterior"},
     "streams": set(),
     "posterior": {"trees"},
     "extractor": {"trees", "posterior"},
