@@ -17,7 +17,7 @@ KNOWS = {
     "losses": set(),
     "evaluation": set(),
     "models": {"mistake"},
-    "checkpoint": {"hosts", "mistake", "report"},
+    "checkpoint": {"hosts", "mistake", "report", "trees"},
     "devices": {"mistake"},
     "hosts": {"mistake"},
     "deviations": {"devices", "posterior"},
