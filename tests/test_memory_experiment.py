@@ -82,7 +82,7 @@ def test_the_file_tells_what_was_found(experiment, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--sizes", "1000"], "--sizes are [1000]; give two or more, from 1000 on"),
+        (["--sizes", "1000"], "--sizes are [1000]; give two or more, from 512 on"),
         (["--out", "none/x.json"], "--out none/x.json lies in no folder; make it"),
     ],
 )
