@@ -150,15 +150,15 @@ class Bank:
 
         digest = hosts.together(write)
         # Told before it is whole: a kill in between repeats the event, and loses none.
-        self._tell("features", what, "features", computing.seconds)
+        name = f"{self._name}/{what}"
+        self._tell("features", name, "features", computing.seconds)
         made = self._session.made
         hosts.by_first(lambda: feature_file.seal(file, like, digest, made))
         saving = time.monotonic() - begin - computing.seconds
-        self._tell("save", what, "saving", saving)
+        self._tell("save", f"features/{name}", "saving", saving)
         return devices.local(whole[0]).astype(like.dtype) if whole else None
 
-    def _tell(self, event, what, stage, seconds):
-        name = f"{self._name}/{what}"
+    def _tell(self, event, name, stage, seconds):
         told = {"event": event, "name": name, "stage": stage, "seconds": seconds}
         self._session.writer.write(told)
 

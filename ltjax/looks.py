@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import backbone, bank, devices, extractor, memory, passes
+from ltjax import backbone, bank, devices, extractor, hosts, memory, passes
 from ltjax.data import pictures
 from ltjax.report import progress
 from ltjax.shelf import Shelf
@@ -45,6 +45,7 @@ def take(session, name, weights):
     on_host = name == "swa" and session.config.swa.place == "host"
     views = bank.views(session.config)
     room = memory.device_has_room(_bytes(session, weights, samples, views))
+    room = hosts.gathered(room)[0]  # all processes run the same programs
     kind = passes.streamed if session.streams else passes.resident
     refresh, features, shape = kind(
         session, extractor.of_parts if on_host else draw, whole=room, alone=on_host
@@ -92,14 +93,14 @@ def take(session, name, weights):
         plain = made("plain", mean, images)[0]
         test = made("test", everyone, test_images)
         dtype = session.config.classifier.bank_dtype
-        kept = [
+        of_views = [
             made(f"view{number}", everyone, images, number, dtype)
             for number in range(views or 0)
         ]
 
     def view(epoch, draws):
-        if kept:
-            seen = kept[epoch % len(kept)]
+        if of_views:
+            seen = of_views[epoch % len(of_views)]
             return seen if draws else seen[:1]
         who = everyone if draws else mean
         return bank.joined(features(*who, images, epoch), shape(*who, images), room)
