@@ -179,7 +179,10 @@ def speedrun(config, seeds, at_once, clock):
 
         return jax.lax.map(view, jnp.arange(heads.views))
 
-    stats = run("batch_norm", refresh, (average, members), (images,))
+    def statistics(average, members, keys, images):
+        return refresh(average, members, augmented(keys.statistics, images))
+
+    stats = run("batch_norm", statistics, (average, members, keys), (images,))
     everyone = average, members, stats
     bank = run("features", views, (*everyone, keys), (images,))
 

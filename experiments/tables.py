@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import expert_tables
+import statistics_tables
 from rich.console import Console
 
 from ltjax.classifier import TITLES
@@ -30,6 +31,7 @@ BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
 CHECKS, MEMORY = "checks_cpu.json", "memory_cpu.json"
+STATISTICS = "batch_statistics_cifar100_lt100_cpu.jsonl"
 DOCUMENTS = (
     "README.md",
     *(
@@ -380,6 +382,13 @@ def tables():
         **runs(of_run, RUNS),
         **runs(of_sweep, SWEEPS),
         "sweep_experts": partial(of_expert_sweep, RESULTS / EXPERT_SWEEP),
+        **{
+            f"statistics_{of}_{images.replace(' ', '_')}": partial(
+                statistics_tables.of_backbone, RESULTS / STATISTICS, of, images
+            )
+            for of in ("sgd", "swa")
+            for images in ("held out", "test")
+        },
         "methods": partial(of_methods, RESULTS / METHODS),
         "experts": expert_tables.short,
         "bench": figures(of_bench, BENCH),

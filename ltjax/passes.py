@@ -1,9 +1,10 @@
 """The two kinds of passes over all images, on the device or streamed to it.
 
-Each gives `refresh(weights, members, images) -> batch_stats` and `features(weights,
-members, batch_stats, images, number)`: of the images as they are tested, or, with a
-number, of that augmented view of them. Features come in parts [M + 1, n, D], of images
-that follow each other. `shape(weights, members, batch_stats, images)` is that of all.
+Each gives `refresh(weights, members, images) -> batch_stats`, of the images augmented
+as stage one saw them, and `features(weights, members, batch_stats, images, number)`: of
+the images as they are tested, or, with a number, of that augmented view of them.
+Features come in parts [M + 1, n, D], of images that follow each other. `shape(weights,
+members, batch_stats, images)` is that of all.
 """
 
 from collections.abc import Callable
@@ -55,8 +56,10 @@ def resident(session, draw, whole=True, alone=False):
         )
     )
 
+    seen = jax.jit(lambda images: session.seen(session.keys.statistics, images))
+
     def refresh(weights, members, images):
-        return refresh_all(frozen, weights, members, images)
+        return refresh_all(frozen, weights, members, seen(images))
 
     def features(weights, members, batch_stats, images, number=None):
         if number is not None:
@@ -94,16 +97,14 @@ def streamed(session, draw, whole=True, alone=False):
         jax.jit(compute, out_shardings=everywhere) for compute in (fold_of, features_of)
     )
 
-    def sent(images, words=None):
+    def sent(batches):
         """Batches on the devices, whole on each: they need not divide a batch."""
-        rows = np.arange(len(images))
-        batches = stream.in_order(images, rows, posterior.batch_size, words)
         with stream.Reader(batches, config.data.workers) as reader:
             yield from (jax.device_put(batch, everywhere) for batch in reader)
 
     def refresh(weights, members, images):
-        carry = None
-        for batch in sent(images):
+        words, carry = epochs.words_of(session.keys.statistics, 0), None
+        for batch in sent(stream.across(images, posterior.batch_size, words)):
             if carry is None:
                 like = jax.eval_shape(fold_of, frozen, weights, members, None, batch)
                 carry = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
@@ -115,8 +116,9 @@ def streamed(session, draw, whole=True, alone=False):
 
     def features(weights, members, batch_stats, images, number=None):
         words = None if number is None else epochs.words_of(session.keys.views, number)
+        rows = np.arange(len(images))
+        batches = sent(stream.in_order(images, rows, posterior.batch_size, words))
         compute = _of_members(partial(features_batch, frozen, weights), alone)
-        batches = sent(images, words)
         yield from _one_late(partial(compute, members, batch_stats), batches)
 
     return Passes(refresh, features, _shape(features_of, frozen))

@@ -68,6 +68,13 @@ def in_order(pictures, rows, batch_size, words=None):
     return Batches(pictures, parts, parts, words)
 
 
+def across(pictures, batch_size, words):
+    """Batches of all pictures, each from all over: b of n has b, b + n, b + 2n, ..."""
+    number = -(-len(pictures) // batch_size)
+    parts = [np.arange(first, len(pictures), number) for first in range(number)]
+    return Batches(pictures, parts, parts, words)
+
+
 def _begin_worker(index, count):
     """Leaves Ctrl-C to the run, which still needs its batches, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -142,7 +142,7 @@ logits, probabilities = session.run(None, {"images": images})
 _POSTERIOR = """`posterior.npz` is the Gaussian over the weights, with the classifier of
 stage one; `examples/sample_in_numpy.py` of ltjax draws from it with NumPy alone,
 `ltjax.posterior.archive.load` reads it. A draw needs batch-norm statistics of its own
-(`ltjax.posterior.batch_norm.refresh`, on training images)."""
+(`ltjax.posterior.batch_norm.refresh`, on training images augmented as they were)."""
 _FROZEN = " The stages that were frozen in training are not in it."
 
 
