@@ -4,8 +4,8 @@
 
 Features have 2,048 dimensions, of a mean and ten draws; classes are those of the sets.
 A device's figure is what XLA's compiler says of a stage's program: arguments, outputs
-and scratch. A host's is the growth of a fresh process that does the stage, of its
-anonymous memory: pages of a mapped file can be given back at any time. On a CPU that
+and scratch. A host's is by how much a fresh process grows that does the stage, on
+features that take no memory themselves: zeros that nobody wrote to. On a CPU that
 growth has the arrays of the device in it, too. A line through four sizes gives bytes
 per image, and the figure of a whole set.
 """
@@ -16,8 +16,6 @@ import multiprocessing
 import os
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -40,12 +38,12 @@ SETS = {
     "iNaturalist 2018": {"train": 437_513, "test": 24_426, "classes": 8142},
 }
 LIMITS = {"device": 40e9, "host": 64e9}
-SIZES = (2000, 4000, 6000, 8000)
+SIZES = (512, 1024, 1536, 2048)
 NOTE = """
 Images have 224 pixels a side; the network of the stages on images is small, as its
 activations do not grow with their number: they, and a real one's weights, come on top.
 What is done to test images was measured with 64 dimensions, since what it forms has one
-number for each class, and with half as many images. What the host gathers for heads was
+number for each class. What the host gathers for heads was
 measured with parts of 2 steps and a loss that does nothing; 4 parts of 2^28 bytes, as a
 run has them, are added.
 """
@@ -66,7 +64,6 @@ def stages():
     return {
         "a view in memory": Stage("host", "train", _in_memory, False),
         "a view in a file, written": Stage("host", "train", _written, False),
-        "a view in a file, mapped": Stage("host", "train", _mapped, False),
         # Measured with parts of 2 steps. Those of a run have 2^28 bytes: one that is
         # gathered, its copy in order, and on a CPU two that were sent.
         "heads, batches gathered": Stage("host", "train", _gathered, False, 2**30),
@@ -77,42 +74,29 @@ def stages():
     }
 
 
-def _features(folder, members, count, dim=DIM):
-    """Features of zeros, mapped from a file that has no blocks on the disk."""
-    shape = (count, members, dim)
-    file = Path(folder) / f"{members}-{count}-{dim}.npy"
-    stored = np.lib.format.open_memmap(file, "w+", np.float32, shape)
-    return np.moveaxis(stored, 1, 0)
+def _features(members, count, dim=DIM):
+    """Features of zeros, which take no memory until they are written to."""
+    return np.moveaxis(np.zeros((count, members, dim), np.float32), 1, 0)
 
 
 def _in_memory(folder, count, classes):
-    features = _features(folder, 1 + DRAWS, count)
-    _write(folder, features)
-    return feature_file.loaded(Path(folder) / "view.npy")
+    file = Path(folder) / "view.npy"
+    np.lib.format.open_memmap(file, "w+", np.float32, (count, 1 + DRAWS, DIM))
+    feature_file.seal(file, jax.ShapeDtypeStruct((), jnp.dtype("float32")), "")
+    return feature_file.loaded(file)
 
 
 def _written(folder, count, classes):
-    _write(folder, _features(folder, 1 + DRAWS, count))
-
-
-def _mapped(folder, count, classes):
-    features = _features(folder, 1 + DRAWS, count)
-    # As an epoch reads it, whole in the end.
-    for rows in np.array_split(np.random.default_rng(0).permutation(count), 20):
-        features[:, rows].sum()
-
-
-def _write(folder, features):
-    parts = np.array_split(np.arange(features.shape[1]), features.shape[1] // 500)
+    features = _features(1 + DRAWS, count)
+    parts = np.array_split(np.arange(count), count // 250)
     like = jax.ShapeDtypeStruct(features.shape, jnp.dtype("float32"))
-    file = Path(folder) / "view.npy"
     # As they are computed, member after member.
     parts = (np.array(features[:, part], order="C") for part in parts)
-    feature_file.seal(file, like, feature_file.write(file, like, parts))
+    feature_file.write(Path(folder) / "view.npy", like, parts)
 
 
 def _gathered(folder, count, classes):
-    features = _features(folder, 1 + DRAWS, count)
+    features = _features(1 + DRAWS, count)
     rows = np.random.default_rng(0).permutation(count)[: count // 256 * 256]
     train._AT_ONCE = 1
     train.fit(
@@ -127,12 +111,12 @@ def _gathered(folder, count, classes):
 
 
 def _means(folder, count, classes):
-    features = _features(folder, 1, count)[0]
+    features = _features(1, count)[0]
     ncm.init(features, np.arange(count) % classes, classes)
 
 
 def _row(make, members, dim, folder, count, classes):
-    features = _features(folder, members, count, dim)
+    features = _features(members, count, dim)
     log_probs = make(linear.logits, linear.init(jax.random.key(0), dim, classes))
     labels = np.arange(count) % classes
     scoring.score(log_probs, features, labels, np.full(classes, 10))
@@ -143,7 +127,7 @@ _draws = partial(_row, scoring.every_draw, DRAWS, SMALL)
 
 
 def _dispersion(folder, count, classes):
-    features = _features(folder, DRAWS, count, SMALL)
+    features = _features(DRAWS, count, SMALL)
     head = linear.init(jax.random.key(0), SMALL, classes)
     labels = np.arange(count) % classes
     scoring.dispersion_per_class(
@@ -151,30 +135,24 @@ def _dispersion(folder, count, classes):
     )
 
 
-def anonymous():
-    """Bytes of this process that no file stands behind."""
+def resident(name="VmRSS"):
+    """Bytes of this process in memory, or "VmHWM", the most that there were."""
     with open("/proc/self/status") as status:
-        (line,) = (line for line in status if line.startswith("RssAnon"))
+        (line,) = (line for line in status if line.startswith(name))
     return 1024 * int(line.split()[1])
 
 
 class Peak:
-    """A context that knows by how much the process has grown at most."""
+    """A context that knows by how many `bytes` the process has grown at most."""
 
     def __enter__(self):
-        self._begin, self.bytes, self._ended = anonymous(), 0, False
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
+        # Forgets the most that there were.
+        Path("/proc/self/clear_refs").write_text("5")
+        self._begin = resident()
         return self
 
     def __exit__(self, *error):
-        self._ended = True
-        self._thread.join()
-
-    def _watch(self):
-        while not self._ended:
-            self.bytes = max(self.bytes, anonymous() - self._begin)
-            time.sleep(0.002)
+        self.bytes = resident("VmHWM") - self._begin
 
 
 def work(send, name, count, classes):
@@ -223,8 +201,7 @@ def measure(flags):
 
     def add(name, stage, side, images, size_of):
         known = SETS[name]
-        sizes = [size if images == "train" else size // 2 for size in flags.sizes]
-        found = [(size, size_of(size)) for size in sizes]
+        found = [(size, size_of(size)) for size in flags.sizes]
         row = line(stage, side, images, known["classes"], found, known)
         rows.append({"set": name, **row})
         print(f"{name}, {stage}: {row['bytes'] / 1e9:.2f} GB of the {side}", flush=True)
