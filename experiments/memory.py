@@ -57,6 +57,7 @@ class Stage(NamedTuple):
     do: Callable  # (folder, N, classes)
     by_class: bool = True  # whether the classes matter
     more: int = 0  # bytes that a run takes beyond what is measured
+    sizes: int = 1  # times as many images are needed for a straight line
 
 
 def stages():
@@ -66,7 +67,7 @@ def stages():
         "a view in a file, written": Stage("host", "train", _written, False),
         # Measured with parts of 2 steps. Those of a run have 2^28 bytes: one that is
         # gathered, its copy in order, and on a CPU two that were sent.
-        "heads, batches gathered": Stage("host", "train", _gathered, False, 2**30),
+        "heads, batches gathered": Stage("host", "train", _gathered, False, 2**30, 4),
         "nearest class means": Stage("host", "train", _means),
         "a row, one pass": Stage("device", "test", _one_pass),
         "a row, mean of the draws": Stage("device", "test", _draws),
@@ -199,22 +200,22 @@ def measure(flags):
     """All rows of both sets."""
     rows = []
 
-    def add(name, stage, side, images, size_of):
+    def add(name, stage, side, images, size_of, factor=1):
         known = SETS[name]
-        found = [(size, size_of(size)) for size in flags.sizes]
+        found = [(factor * size, size_of(factor * size)) for size in flags.sizes]
         row = line(stage, side, images, known["classes"], found, known)
         rows.append({"set": name, **row})
         print(f"{name}, {stage}: {row['bytes'] / 1e9:.2f} GB of the {side}", flush=True)
 
     # Processes first: they are forked, which this one may not be when JAX has begun.
     for name, known in SETS.items():
-        for stage, (side, images, _, by_class, more) in stages().items():
+        for stage, (side, images, _, by_class, more, factor) in stages().items():
             classes = known["classes"] if by_class else None
 
             def of_size(size, stage=stage, classes=classes, more=more):
                 return more + grown(stage, size, classes)
 
-            add(name, stage, side, images, of_size)
+            add(name, stage, side, images, of_size, factor)
     for name, known in SETS.items():
         for stage, (images, program) in memory_programs.programs(
             known["classes"]
