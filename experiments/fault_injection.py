@@ -239,6 +239,9 @@ def _arrays(out):
             name = f"{place.relative_to(made)}{jax.tree_util.keystr(path)}"
             leaf = np.asarray(leaf)
             found[name] = str(leaf.dtype), leaf.shape, leaf.tobytes()
+    for file in sorted(made.glob("features/*/*.npy")):
+        name = str(file.relative_to(made))
+        found[name] = file.with_suffix(".json").exists(), file.read_bytes()
     return found
 
 

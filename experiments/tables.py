@@ -31,7 +31,7 @@ _LOWEST = 30
 BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
-CHECKS = "checks_cpu.json"
+CHECKS, MEMORY = "checks_cpu.json", "memory_cpu.json"
 STATISTICS = "batch_statistics_cifar100_lt100_cpu.jsonl"
 DOCUMENTS = (
     "README.md",
@@ -333,6 +333,38 @@ def of_pipeline(figures):
     return _markdown(heads, rows)
 
 
+def of_memory(figures):
+    """What `memory.py` measured: bytes per image, and GB of the whole sets."""
+    sets = list(figures["settings"]["sets"])
+    rows = {}
+    for row in figures["rows"]:
+        rows.setdefault((row["stage"], row["side"]), {})[row["set"]] = row
+    body = []
+    for (stage, side), of in rows.items():
+        cells = []
+        for name in sets:
+            slope = max(round(of[name]["bytes_per_image"]), 0)
+            cells += [f"{slope:,}", f"{of[name]['bytes'] / 1e9:.2f}"]
+        fits = "yes" if all(of[name]["fits"] for name in sets) else "no"
+        body.append((stage, side, *cells, fits))
+    heads = [part for name in sets for part in (f"bytes an image, {name}", "GB")]
+    return _markdown(("stage", "of the", *heads, "fits"), body)
+
+
+def of_whole_runs(figures):
+    """What `memory.check` counts of whole runs."""
+    rows = [
+        (
+            row["set"],
+            f"{row['bank']}, {row['bank_dtype']}",
+            *(f"{row[side] / 1e9:.1f}" for side in ("device", "host")),
+            "yes" if row["fits"] else "no",
+        )
+        for row in figures["whole_runs"]
+    ]
+    return _markdown(("set", "bank", "device, GB", "host, GB", "fits"), rows)
+
+
 def _markdown(heads, rows):
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
@@ -378,6 +410,8 @@ def tables():
             },
         ),
         "checks": figures(of_checks, CHECKS),
+        "memory": figures(of_memory, MEMORY),
+        "whole_runs": figures(of_whole_runs, MEMORY),
         "faults": figures(of_faults, FAULTS),
     }
 

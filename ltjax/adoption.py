@@ -66,7 +66,8 @@ def backbone_difference(path, run):
 
 def _looks(settings):
     """What decides the features besides the backbones."""
-    return settings["posterior"], settings["classifier"]["views"]
+    classifier = settings["classifier"]
+    return settings["posterior"], classifier["views"], classifier["bank_dtype"]
 
 
 def _copy(source, target, name):

@@ -85,6 +85,15 @@ def parameters(model, classes, start, image):
     return jax.eval_shape(init, start.frozen, images)
 
 
+def inputs(model, classes, params):
+    """The shape of what a classifier takes of an image: (D,), or (E, D) of E experts.
+
+    `params` are the network's, or their shapes.
+    """
+    head = network(model, classes).head
+    return jax.eval_shape(head.linear, params["head"])["kernel"].shape[:-1]
+
+
 def cost(model, classes, start, image):
     """Parameters, and multiply-accumulates of one image of the shape [H, W, ch].
 

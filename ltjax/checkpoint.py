@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from ltjax import hosts, shortage
+from ltjax import hosts, shortage, trees
 from ltjax.mistake import Mistake
 from ltjax.report.writer import write_json
 
@@ -239,7 +239,7 @@ def _compare(path, tree):
         found = structure.flatten_up_to(found)[first:last]
         for leaf, back in zip(leaves[first:last], found, strict=True):
             for index, part in _parts(leaf):
-                if np.asarray(part).tobytes() != np.asarray(back[index]).tobytes():
+                if not trees.same_bits(part, back[index]):
                     raise Mistake(f"{path} is not what was written; is the disk sound?")
         first = last
 

@@ -289,6 +289,11 @@ class Classifier:
     """Coupled L2 on the trained parameters."""
     views: int | None = 4
     """Augmented views kept as a bank of features; None: fresh ones each epoch."""
+    bank: Literal["memory", "file"] = "memory"
+    """Features that a device has no room for: held in memory, or read from their files
+    as they are used."""
+    bank_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the kept views; heads learn in float32 either way."""
     tau: float = 1.0
     """Strength of logit adjustment."""
     tau_norm: float = 1.0

@@ -95,7 +95,7 @@ def read(out, name="swa", dtype=None):
         members=extractor.members(
             streams.keys(config.seed).members, samples, config.posterior.scale
         ),
-        batch_stats=trained.features(out, name, "batch_stats"),
+        batch_stats=trained.batch_stats(out, name),
     )
 
 

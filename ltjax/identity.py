@@ -20,12 +20,12 @@ _WEIGHTS = {
 def of_config(config):
     """What decides a run's numbers besides its data, as JSON-ready data.
 
-    Left out are `checkpoint`, where the deviations lie, and where and how the data, the
-    pretrained weights and the teacher are read: what they are is told by their own
-    fingerprints.
+    Left out are `checkpoint`, where deviations and features lie, and where and how the
+    data, the pretrained weights and the teacher are read: what they are is told by
+    their own fingerprints.
     """
     fields = json.loads(json.dumps(dataclasses.asdict(config)))
-    del fields["checkpoint"], fields["swa"]["place"]
+    del fields["checkpoint"], fields["swa"]["place"], fields["classifier"]["bank"]
     places = ("train", "test", "path", "nested", "strict", "directory", "download")
     for place in (*places, "workers"):
         del fields["data"][place]

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import devices, extractor, passes
+from ltjax import backbone, bank, devices, extractor, hosts, memory, passes
 from ltjax.data import pictures
 from ltjax.report import progress
 from ltjax.shelf import Shelf
@@ -18,12 +18,12 @@ from ltjax.shelf import Shelf
 class Looks(NamedTuple):
     """Features of one backbone; member 0 is the mean, the others are draws.
 
-    Those of E experts are [..., E, D]. All on one device, as heads are small; of
-    streamed images in the host's memory.
+    Those of E experts are [..., E, D]. All on one device, as heads are small, or, where
+    it has no room, in NumPy arrays: in memory, or mapped from files.
     """
 
-    plain: jax.Array  # [N, D], training images without augmentation, mean weights
-    test: jax.Array  # [M + 1, N, D]
+    plain: jax.Array | np.ndarray  # [N, D], training images as tested, mean weights
+    test: jax.Array | np.ndarray  # [M + 1, N, D]
     view: Callable  # (epoch, draws) -> [M + 1, N, D], or [1, N, D] without draws
     heads: Any = None  # with draws: every member's own stage-one head, [M + 1, ...]
 
@@ -43,33 +43,28 @@ def take(session, name, weights):
         jax.random.clone(session.keys.members), samples, posterior.scale
     )
 
-    kind = passes.streamed if session.streams else passes.resident
     on_host = name == "swa" and session.config.swa.place == "host"
-    refresh, features = kind(session, extractor.of_parts if on_host else draw)
     whole = extractor.whole_of_parts if on_host else extractor.whole_of_swag
     heads_of = jax.jit(
         extractor.make_heads(whole, session.net), out_shardings=devices.everywhere()
     )
+    views = bank.views(session.config)
+    room = memory.device_has_room(_bytes(session, weights, samples, views))
+    room = hosts.gathered(room)[0]  # all processes run the same programs
+    kind = passes.streamed if session.streams else passes.resident
+    refresh, features, shape = kind(
+        session, extractor.of_parts if on_host else draw, whole=room, alone=on_host
+    )
     if on_host:
         members = extractor.parts(weights, members)
         weights = weights.replace(deviations=())
-        refresh, features = one_by_one(refresh, 1), one_by_one(features, 2)
-        heads_of = one_by_one(heads_of, 1)
+        refresh, heads_of = one_by_one(refresh, 1), one_by_one(heads_of, 1)
     images, test_images = session.train["image"], session.test["image"]
-    # What is streamed stays on the host, in features too.
-    here = np.asarray if session.streams else devices.local
     if not session.streams:
         images, test_images = devices.whole((images, test_images))
     some = images
     if posterior.images is not None:
         some = images[pictures.spaced(len(images), posterior.images)]
-    views = session.config.classifier.views
-    if views is not None:
-        # More would be the same again.
-        data = session.config.data
-        names = "pad", "flip", "rotate", "policy", "cutout", "crop_area", "jitter"
-        augments = any(getattr(data, name) for name in names)
-        views = min(views, session.config.classifier.epochs) if augments else 1
     shelf = Shelf(session, f"features/{name}")
     entries = 3 + (samples > 0) + (views or 0)
     with progress.stage(session.console, f"features {name}", entries) as done:
@@ -92,25 +87,48 @@ def take(session, name, weights):
         stats = devices.whole(kept("batch_stats", refresh, weights, members, some))
         everyone = (weights, members, stats)
         mean = (weights, extractor.first(members), extractor.first(stats))
-        plain = here(kept("plain", features, *mean, images))[0]
-        test = here(kept("test", features, *everyone, test_images))
         heads = None
         if samples:
             heads = devices.local(kept("heads", heads_of, weights, members))
-        bank = [
-            here(kept(f"view{number}", features, *everyone, images, number))
+        shelf.close()
+        held = bank.Bank(session, name, room)
+
+        def made(what, who, images, number=None, dtype="float32"):
+            like = jax.ShapeDtypeStruct(shape(*who, images), dtype)
+            array = held.get(what, like, partial(features, *who, images, number))
+            done()
+            return array
+
+        plain = made("plain", mean, images)[0]
+        test = made("test", everyone, test_images)
+        dtype = session.config.classifier.bank_dtype
+        of_views = [
+            made(f"view{number}", everyone, images, number, dtype)
             for number in range(views or 0)
         ]
-    shelf.close()
 
     def view(epoch, draws):
-        if bank:
-            seen = bank[epoch % len(bank)]
+        if of_views:
+            seen = of_views[epoch % len(of_views)]
             return seen if draws else seen[:1]
         who = everyone if draws else mean
-        return here(features(*who, images, epoch))
+        return bank.joined(features(*who, images, epoch), shape(*who, images), room)
 
     return Looks(plain, test, view, heads)
+
+
+def _bytes(session, weights, samples, views):
+    """Those of all features that the looks hold."""
+    config, data = session.config, session.data
+    params = getattr(weights, "mean", weights)
+    return memory.features(
+        backbone.inputs(config.model, data.classes, params),
+        samples,
+        len(data.train.label),
+        len(data.test.label),
+        views,
+        config.classifier.bank_dtype,
+    )
 
 
 def one_by_one(compute, leading):

@@ -1,9 +1,11 @@
-"""What a run's training and posterior take of the memory, worked out before it starts.
+"""What a run takes of the memory, worked out before it starts.
 
-Images, activations and the compiler's scratch come on top.
+Counted is what lies there while a stage is under way: weights and posterior, images,
+features, and the copies of a save. Activations and the compiler's scratch come on top.
 """
 
 import dataclasses
+import itertools
 import math
 from typing import NamedTuple
 
@@ -13,8 +15,15 @@ from ltjax import deviations, machine
 from ltjax.mistake import Mistake
 from ltjax.posterior import swag
 
-# What to do when deviations whole on every device are too many, the cheapest first.
+# What to do where it is too much, the cheapest first: of the features, and of the
+# deviations.
+_BANKS = (
+    {},
+    {"bank": "file"},
+    {"bank": "file", "bank_dtype": "bfloat16"},
+)
 _ELSEWHERE = (
+    {},
     {"place": "sharded"},
     {"dtype": "bfloat16"},
     {"place": "sharded", "dtype": "bfloat16"},
@@ -22,27 +31,72 @@ _ELSEWHERE = (
     {"place": "host", "dtype": "bfloat16"},
 )
 
+_SHARE = 4  # features lie on a device if they take at most a quarter of it
+_BATCHES = 2**29  # of features on the host: two parts of what is sent at a time
+_COPIES = 2  # that a save of a training makes of all that it saves, as measured
+_PART = 2**28  # of what is saved image after image
+
+
+class Sizes(NamedTuple):
+    """What a run's memory depends on, besides the config."""
+
+    params: dict  # shapes of the network's parameters
+    steps: int  # of an epoch of stage one
+    image: tuple = (0, 0, 0)  # [H, W, ch]
+    train: int = 0  # images
+    test: int = 0
+    streamed: bool = False
+    dims: tuple = (0,)  # of what a classifier takes: (D,), or (E, D) of experts
+    views: int | None = None  # that are kept of the training images
+
 
 class Need(NamedTuple):
     """Bytes by what they are for."""
 
     device: dict  # on each device
-    host: int  # in the memory of each process: all deviations, and parts of draws
+    host: dict  # in the memory of each process
 
     def __str__(self):
-        terms = " + ".join(f"{name} {_mib(n)}" for name, n in self.device.items())
-        beside = f", and {_mib(self.host)} of the host" if self.host else ""
-        return f"{terms} = {_mib(sum(self.device.values()))} MiB a device{beside}"
+        beside = f", and {_sum(self.host)} of the host" if self.host else ""
+        return f"{_sum(self.device, 'a device')}{beside}"
 
 
-def need(params, swa, samples, steps):
-    """The `Need` of the SWA backbone, whose parameters have the shapes `params`.
+def need(config, sizes):
+    """The `Need` of a run of this config and these `Sizes`."""
+    device, host = _training(config, sizes)
+    pixels = math.prod(sizes.image)
+    if sizes.streamed:
+        at_once = max(config.optim.batch_size, config.posterior.batch_size)
+        device["images"] = 2 * at_once * pixels
+    else:
+        # On the device those of a view lie beside them.
+        device["images"] = (2 * sizes.train + sizes.test) * pixels
+        host["images"] = (sizes.train + sizes.test) * pixels
+    kept = features(
+        sizes.dims,
+        config.posterior.samples,
+        sizes.train,
+        sizes.test,
+        sizes.views,
+        config.classifier.bank_dtype,
+    )
+    if device_has_room(kept):
+        device["features"] = kept
+    else:
+        device["features"] = _BATCHES
+        held = config.classifier.bank == "memory"
+        host["features"] = _BATCHES + (kept if held else 0)
+    host["saving"] = max(host["saving"], _PART)
+    return Need(
+        *({n: count for n, count in of.items() if count} for of in (device, host))
+    )
 
-    `swa` is that part of a config, `samples` the number of draws, `steps` that of an
-    epoch.
-    """
+
+def _training(config, sizes):
+    """Bytes on each device and on the host, of the weights and of the posterior."""
+    swa, params = config.swa, sizes.params
     store = deviations.placed(
-        swa.place, swa.rank, -(-steps // (swa.every_steps or steps))
+        swa.place, swa.rank, -(-sizes.steps // (swa.every_steps or sizes.steps))
     )
     posterior = jax.eval_shape(lambda p: swag.init(p, store.rank, swa.dtype), params)
     _, shardings = store.shardings(((), posterior))
@@ -54,38 +108,85 @@ def need(params, swa, samples, steps):
         "scatter": _bytes(posterior.scatter),
         f"{store.rank} deviations": _bytes(posterior.deviations, shardings.deviations),
     }
-    if swa.place != "host":
-        return Need(device, 0)
     kept = jax.eval_shape(lambda p: swag.init(p, swa.rank, swa.dtype), params)
-    # Beside the deviations lie the low-rank parts of all draws, and of the mean.
-    return Need(device, _bytes(kept.deviations) + (samples + 1) * weights)
+    saved = 2 * weights + _bytes((kept.mean, kept.scatter, kept.deviations))
+    host = {"saving": _COPIES * saved}
+    if swa.place == "host":
+        # Beside the deviations lie the low-rank parts of all draws, and of the mean.
+        host["deviations"] = _bytes(kept.deviations)
+        host["draws"] = (config.posterior.samples + 1) * weights
+    return device, host
 
 
-def check(params, swa, samples, steps):
+def features(dims, samples, train, test, views, dtype):
+    """Bytes of all features of a backbone of so many draws that are held at a time.
+
+    Of the training images under the mean, of the test images and of the kept views, or
+    a fresh one, under the mean and every draw.
+    """
+    per_image = math.prod(dims)
+    members = 1 + samples
+    of_view = 4 if views is None else jax.numpy.dtype(dtype).itemsize
+    seen = 4 * (train + members * test) + of_view * (views or 1) * members * train
+    return per_image * seen
+
+
+def device_has_room(count):
+    """Whether features of so many bytes lie on a device: at most in a quarter of it."""
+    limit = device_memory()
+    if limit is None:
+        ram = host_memory()
+        limit = ram and ram // jax.local_device_count()
+    return limit is None or count <= limit // _SHARE
+
+
+def check(config, sizes):
     """The arithmetic of a run's memory in a line.
 
     Raises `Mistake` if it cannot fit, with what would.
     """
-    found = need(params, swa, samples, steps)
+    found = need(config, sizes)
     if _fits(found):
-        return f"memory in MiB: {found}; images and activations come on top"
-    for changes in _ELSEWHERE:
-        other = dataclasses.replace(swa, **changes)
-        if other != swa and _fits(need(params, other, samples, steps)):
-            flags = " ".join(f"--swa.{name} {value}" for name, value in changes.items())
-            hint = f"{flags} fits"
+        return f"memory in MiB: {found}; activations come on top"
+    for bank, swa in _changes():
+        other = dataclasses.replace(
+            config,
+            swa=dataclasses.replace(config.swa, **swa),
+            classifier=dataclasses.replace(config.classifier, **bank),
+        )
+        kept = sizes.views is not None or not bank  # fresh views lie in no file
+        if kept and other != config and _fits(need(other, sizes)):
+            hint = f"{' '.join(_flags(config, swa=swa, classifier=bank))} fits"
             break
     else:
-        hint = "lower swa.rank or posterior.samples, or take a smaller model"
+        hint = (
+            "lower swa.rank, posterior.samples or classifier.views, or take smaller "
+            "images (data.size), streamed ones (data.stream) or a smaller model"
+        )
     raise Mistake(f"memory in MiB: {found}; there are {_available()}; {hint}")
+
+
+def _changes():
+    """Pairs of both, the cheapest first."""
+    places = itertools.product(range(len(_BANKS)), range(len(_ELSEWHERE)))
+    for bank, swa in sorted(places, key=sum):
+        yield _BANKS[bank], _ELSEWHERE[swa]
+
+
+def _flags(config, **changes):
+    """The flags of changes, {part of the config: {field: value}}, that are none yet."""
+    for part, fields in changes.items():
+        for name, value in fields.items():
+            if getattr(getattr(config, part), name) != value:
+                yield f"--{part}.{name.replace('_', '-')} {value}"
 
 
 def _fits(found):
     device, ram = device_memory(), host_memory()
-    used = sum(found.device.values())
+    used, beside = sum(found.device.values()), sum(found.host.values())
     if device is None:
-        return ram is None or jax.local_device_count() * used + found.host <= ram
-    return used <= device and (ram is None or found.host <= ram)
+        return ram is None or jax.local_device_count() * used + beside <= ram
+    return used <= device and (ram is None or beside <= ram)
 
 
 def _available():
@@ -115,6 +216,12 @@ def _bytes(tree, shardings=None):
     return sum(
         math.prod(shape) * leaf.dtype.itemsize for shape, leaf in zip(shapes, leaves)
     )
+
+
+def _sum(terms, where=""):
+    words = " + ".join(f"{name} {_mib(count)}" for name, count in terms.items())
+    whole = f"{words} = {_mib(sum(terms.values()))} MiB"
+    return f"{whole} {where}".rstrip()
 
 
 def _mib(count):

@@ -1,9 +1,10 @@
 """The two kinds of passes over all images, on the device or streamed to it.
 
 Each gives `refresh(weights, members, images) -> batch_stats`, of the images augmented
-as stage one saw them, and `features(weights, members, batch_stats, images, number) ->
-[M + 1, N, D]`: of the images as they are tested, or, with a number, of that augmented
-view of them.
+as stage one saw them, and `features(weights, members, batch_stats, images, number)`: of
+the images as they are tested, or, with a number, of that augmented view of them.
+Features come in parts [M + 1, n, D], of images that follow each other. `shape(weights,
+members, batch_stats, images)` is that of all.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ltjax import devices, epochs, extractor
@@ -22,10 +24,15 @@ class Passes(NamedTuple):
 
     refresh: Callable
     features: Callable
+    shape: Callable
 
 
-def resident(session, draw):
-    """Passes of one compiled scan each, whose features stay on the device."""
+def resident(session, draw, whole=True, alone=False):
+    """Passes over images on the device, of one compiled scan each.
+
+    Features come in one part, or, unless `whole`, in batches. Where the members come
+    from the host's memory, they are to be there `alone`, one after the other.
+    """
     posterior, everywhere = session.config.posterior, devices.everywhere()
     frozen = devices.whole(session.pretrained.frozen)
 
@@ -57,13 +64,22 @@ def resident(session, draw):
     def features(weights, members, batch_stats, images, number=None):
         if number is not None:
             images = view(images, number)
-        return features_all(frozen, weights, members, batch_stats, images)
+        batches = [images]
+        if not whole:
+            count, size = len(images), posterior.batch_size
+            rows = np.array_split(np.arange(count), -(-count // size))
+            batches = (images[some[0] : some[-1] + 1] for some in rows)
+        compute = _of_members(partial(features_all, frozen, weights), alone)
+        yield from _one_late(partial(compute, members, batch_stats), batches)
 
-    return Passes(refresh, features)
+    return Passes(refresh, features, _shape(features_of, frozen))
 
 
-def streamed(session, draw):
-    """Passes over batches as they are decoded; features go to the host's memory."""
+def streamed(session, draw, whole=True, alone=False):
+    """Passes over batches as they are decoded, of which features are parts.
+
+    `alone` is that of `resident`; `whole` is not asked.
+    """
     config, everywhere = session.config, devices.everywhere()
     posterior = config.posterior
     frozen = devices.whole(session.pretrained.frozen)
@@ -101,21 +117,38 @@ def streamed(session, draw):
     def features(weights, members, batch_stats, images, number=None):
         words = None if number is None else epochs.words_of(session.keys.views, number)
         rows = np.arange(len(images))
-        parts = _one_late(
-            partial(features_batch, frozen, weights, members, batch_stats),
-            sent(stream.in_order(images, rows, posterior.batch_size, words)),
-        )
-        bank, done = None, 0
-        for part in map(devices.local, parts):
-            part = np.asarray(part)
-            if bank is None:
-                shape = len(part), len(images), *part.shape[2:]
-                bank = np.empty(shape, part.dtype)
-            bank[:, done : done + part.shape[1]] = part
-            done += part.shape[1]
-        return bank
+        batches = sent(stream.in_order(images, rows, posterior.batch_size, words))
+        compute = _of_members(partial(features_batch, frozen, weights), alone)
+        yield from _one_late(partial(compute, members, batch_stats), batches)
 
-    return Passes(refresh, features)
+    return Passes(refresh, features, _shape(features_of, frozen))
+
+
+def _shape(features_of, frozen):
+    """Builds `shape(weights, members, batch_stats, images)` of all features."""
+
+    def shape(weights, members, batch_stats, images):
+        one = jax.ShapeDtypeStruct((1, *images.shape[1:]), jnp.uint8)
+        args = frozen, weights, members, batch_stats, one
+        count, _, *rest = jax.eval_shape(features_of, *args).shape
+        return count, len(images), *rest
+
+    return shape
+
+
+def _of_members(compute, alone):
+    """`compute(members, batch_stats, images)` of all members, or of each `alone`."""
+    if not alone:
+        return compute
+
+    def each(members, batch_stats, images):
+        found = [
+            compute(*extractor.at((members, batch_stats), number), images)
+            for number in range(len(jax.tree.leaves(members)[0]))
+        ]
+        return jnp.concatenate(found)
+
+    return each
 
 
 def _prepare(session, frozen, images):
@@ -124,10 +157,13 @@ def _prepare(session, frozen, images):
 
 
 def _one_late(compute, batches):
-    """compute(batch) of each batch, given out when the next one has been started on."""
+    """compute(batch) of each batch, given out when the next one has been started on.
+
+    As it lies on the first device here.
+    """
     last = None
     for batch in batches:
-        result = compute(batch)
+        result = devices.local(compute(batch))
         if last is not None:
             yield last
         last = result

@@ -70,11 +70,18 @@ def none(head):
     return per_expert([none(_at(head, expert)) for expert in experts])
 
 
-def class_means(features, labels, classes):
-    """What NCM learns of features [N, D], or of each expert's of features [N, E, D]."""
+def class_means(settings, features, labels, classes):
+    """What NCM learns of features [N, D], or of each expert's of features [N, E, D].
+
+    None where it is not among the methods of `settings`, a `classifier` config.
+    """
+    if "ncm" not in settings.methods:
+        return None
     if features.ndim == 2:
         return ncm.init(features, labels, classes)
-    return jax.vmap(ncm.init, (1, None, None))(features, labels, classes)
+    experts = range(features.shape[1])
+    every = [ncm.init(features[:, expert], labels, classes) for expert in experts]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *every)
 
 
 def _sum_of_losses(recipes):

@@ -42,6 +42,7 @@ def check(config):
     _head(config.model)
     _experts(config.model)
     _together(config)
+    _bank(config.classifier)
     _loss(config)
 
 
@@ -191,6 +192,17 @@ def _together(config):
             "classifier.experts is 'together' without model.experts.count; give how "
             "many experts"
         )
+
+
+def _bank(classifier):
+    for field in ("bank", "bank_dtype"):
+        value = getattr(classifier, field)
+        known = getattr(configs.Classifier, field)
+        if classifier.views is None and value != known:
+            raise Mistake(
+                f"classifier.{field} is {value!r}, which only kept views have; "
+                "classifier.views is None"
+            )
 
 
 def _loss(config):

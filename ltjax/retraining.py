@@ -36,7 +36,12 @@ def rows(session, name, head, looks):
         session.config.classifier,
         session.keys.head,
         head,
-        recipes.class_means(looks.plain, session.train["label"], len(counts)),
+        recipes.class_means(
+            session.config.classifier,
+            looks.plain,
+            session.data.train.label,
+            len(counts),
+        ),
         counts,
         has_draws,
     )

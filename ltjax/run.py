@@ -16,6 +16,7 @@ from rich.console import Console
 from ltjax import (
     adoption,
     backbone,
+    bank,
     devices,
     examples,
     folder,
@@ -76,12 +77,9 @@ def run(
         data = loading.load(config.data, console)
         views.check(config, data)
         steps = check_steps(config, len(data.train.label))
-        shape = data.train.image.shape[1:]
-        start = backbone.start(config.model, shape[-1])
+        start = backbone.start(config.model, data.train.image.shape[-1])
         taught_by = teacher.of_config(config, data)
-        params = backbone.parameters(config.model, data.classes, start, shape)
-        samples = config.posterior.samples
-        needed = memory.check(params, config.swa, samples, steps)
+        needed = memory.check(config, bank.sizes(config, data, start, steps))
         return data, start, taught_by, needed
 
     data, start, taught_by, needed = hosts.together(read)
@@ -222,6 +220,7 @@ def stages(session):
     """Every row of the table, what is known of each class, and `Predicted` by row."""
     rows, accuracy = [], {}
     for name in backbone.NAMES:
+        seen = None  # the features of one backbone at a time
         state, posterior = backbone.train(session, name)
         # What is tested: the last weights of the SGD run, the mean of the SWA run.
         weights = posterior if name == "swa" else state.params

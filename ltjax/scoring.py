@@ -76,11 +76,16 @@ def dispersion_per_class(logits, features, labels, classes):
     `features` [M, N, D], or [M, N, E, D] of experts; `logits(features)` are those whose
     softmax is taken, `labels` [N]. Three lists [C], None for classes without images.
     """
-    per_image = {
-        "representation": dispersion.representation(features),
-        "relative": dispersion.relative(features),
-        "probability": dispersion.probability(jax.nn.softmax(logits(features))),
-    }
+
+    def spreads(members):
+        return {
+            "representation": dispersion.representation(members),
+            "relative": dispersion.relative(members),
+            "probability": dispersion.probability(jax.nn.softmax(logits(members))),
+        }
+
+    parts = list(_of_batches(spreads, features))
+    per_image = jax.tree.map(lambda *values: np.concatenate(values), *parts)
     counts = np.bincount(labels, minlength=classes)
 
     def per_class(values):
@@ -90,9 +95,11 @@ def dispersion_per_class(logits, features, labels, classes):
     return {name: per_class(values) for name, values in per_image.items()}
 
 
-def _of_batches(log_probs, features):
+def _of_batches(compute, features):
+    """compute(features [M, B, D]) of each batch, in arrays of the host."""
     for rows, mask in _batches(features.shape[1]):
-        yield np.asarray(log_probs(features[:, rows]))[mask]
+        found = compute(features[:, rows])
+        yield jax.tree.map(lambda leaf, mask=mask: np.asarray(leaf)[mask], found)
 
 
 def _batches(images):

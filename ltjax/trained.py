@@ -8,7 +8,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ltjax import adoption, checkpoint, identity, retraining, streams
+from ltjax import (
+    adoption,
+    bank,
+    checkpoint,
+    feature_file,
+    identity,
+    retraining,
+    streams,
+)
 from ltjax.config import Config
 from ltjax.data import order
 from ltjax.data.dataset import Dataset
@@ -60,7 +68,9 @@ def recipes(stored, settings):
         settings,
         stored.keys.head,
         stored.head,
-        class_means(stored.plain, stored.data.train.label, stored.data.classes),
+        class_means(
+            settings, stored.plain, stored.data.train.label, stored.data.classes
+        ),
         stored.index.counts,
         has_draws=len(stored.test) > 1,
     )
@@ -94,19 +104,21 @@ def views(stored):
     kept.
     """
     names = (f"view{number}" for number in itertools.count())
-    place = newest(stored.out, f"features/{stored.name}")
-    known = checkpoint.names(place)
-    bank = list(itertools.takewhile(known.__contains__, names))
-    if not bank:
+    place = bank.folder(stored.out, stored.name)
+    # An earlier version had them in the checkpoint.
+    known = {file.stem for file in place.glob("*.npy")}
+    known |= checkpoint.names(newest(stored.out, f"features/{stored.name}"))
+    kept = list(itertools.takewhile(known.__contains__, names))
+    if not kept:
         raise Mistake(f"{place} keeps no views; classifier.views must not be None")
 
     @functools.cache
-    def kept(name):
+    def seen(name):
         return features(stored.out, stored.name, name)
 
     def view(epoch, draws):
-        seen = kept(bank[epoch % len(bank)])
-        return seen if draws else seen[:1]
+        found = seen(kept[epoch % len(kept)])
+        return found if draws else found[:1]
 
     return view
 
@@ -114,10 +126,19 @@ def views(stored):
 def features(out, name, what):
     """What the run in `out` keeps of the backbone `name`.
 
-    "batch_stats" [M + 1, ...], "plain" [1, N, D], "test" [M + 1, N, D], "view0", ...,
-    and of a backbone with draws "heads" [M + 1, ...].
+    "plain" [1, N, D], "test" [M + 1, N, D], "view0", ...: on the device, or mapped from
+    its file where there is no room for it.
     """
-    return _entry(newest(out, f"features/{name}"), what)
+    file = feature_file.file_of(bank.folder(out, name), what)
+    if not feature_file.there(file):
+        return _entry(newest(out, f"features/{name}"), what)
+    _refuse(file, feature_file.damage(file), out)
+    return bank.placed(file)
+
+
+def batch_stats(out, name):
+    """The batch-norm statistics [M + 1, ...] that the run keeps of the backbone."""
+    return _entry(newest(out, f"features/{name}"), "batch_stats")
 
 
 def heads(out):
@@ -145,13 +166,16 @@ def newest(out, stage):
     places = checkpoint.steps(folder)
     if not places:
         raise Mistake(f"{folder} has nothing; finish the run first")
-    wrong = _damage(places[0], _state(places[0]))
+    _refuse(places[0], _damage(places[0], _state(places[0])), out)
+    return places[0]
+
+
+def _refuse(place, wrong, out):
     if wrong:
         raise Mistake(
-            f"{places[0]} cannot be used: {wrong}; delete {out / 'results.json'}, and "
-            "its command makes it again"
+            f"{place} cannot be used: {wrong}; delete {out / 'results.json'}, and its "
+            "command makes it again"
         )
-    return places[0]
 
 
 @functools.lru_cache

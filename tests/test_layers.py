@@ -19,7 +19,7 @@ KNOWS = {
     "losses": set(),
     "evaluation": set(),
     "models": {"mistake"},
-    "checkpoint": {"hosts", "mistake", "report", "shortage"},
+    "checkpoint": {"hosts", "mistake", "report", "shortage", "trees"},
     "devices": {"mistake"},
     "hosts": {"mistake", "shortage"},
     "deviations": {"devices", "posterior"},

@@ -73,7 +73,7 @@ def test_statistics_are_those_of_augmented_images(zoo, tmp_path, monkeypatch, st
     shape = (1, *session.data.train.image.shape[1:])
     params = session.net.init(jax.random.key(0), np.zeros(shape, np.float32))["params"]
     kind = passes.streamed if stream else passes.resident
-    refresh, _ = kind(session, extractor.of_point)
+    refresh = kind(session, extractor.of_point).refresh
     one = extractor.members(jax.random.key(1), 0, 1.0)
     found = refresh(params, one, session.train["image"])
 

@@ -35,7 +35,7 @@ def at(tree, expert):
 
 @pytest.fixture(scope="module")
 def made():
-    means = recipes.class_means(FEATURES[0], LABELS, CLASSES)
+    means = recipes.class_means(SETTINGS, FEATURES[0], LABELS, CLASSES)
     return recipes.of_classifiers(
         SETTINGS, jax.random.key(0), HEAD, means, COUNTS, has_draws=True
     )
@@ -110,7 +110,7 @@ def test_every_classifier_learns_as_it_would_alone(made):
 @pytest.fixture(scope="module")
 def together():
     """As `made`, of classifiers that learn together."""
-    means = recipes.class_means(FEATURES[0], LABELS, CLASSES)
+    means = recipes.class_means(SETTINGS, FEATURES[0], LABELS, CLASSES)
     settings = replace(SETTINGS, experts="together")
     return recipes.of_classifiers(
         settings, jax.random.key(0), HEAD, means, COUNTS, has_draws=True
@@ -162,6 +162,11 @@ def test_together_nothing_else_changes(made, together):
             together[name, ""].loss(together[name, ""].params, FEATURES[:1], LABELS),
             made[name, ""].loss(made[name, ""].params, FEATURES[:1], LABELS),
         )
+
+
+def test_class_means_are_made_for_ncm_only():
+    settings = replace(SETTINGS, methods=("la", "tau_norm"))
+    assert recipes.class_means(settings, FEATURES[0], LABELS, CLASSES) is None
 
 
 @pytest.mark.parametrize("experts", ["alone", "together"])

@@ -13,6 +13,8 @@ COSINE = Model(head="cosine", experts=Experts(count=3))
     "config",
     [
         Config(model=Model(experts=Experts(count=1))),
+        Config(classifier=Classifier(bank="file", bank_dtype="bfloat16")),
+        Config(classifier=Classifier(views=None)),
         Config(model=Model(experts=Experts(count=2, branch=1))),
         Config(model=Model(experts=Experts(count=2, width=8))),
         Config(model=Model(shortcut="B", experts=Experts(count=2, width=4))),
@@ -50,6 +52,16 @@ def test_settings_that_go_together(config):
             Config(classifier=Classifier(experts="together")),
             "classifier.experts is 'together' without model.experts.count; give how "
             "many experts",
+        ),
+        (
+            Config(classifier=Classifier(bank="file", views=None)),
+            "classifier.bank is 'file', which only kept views have; classifier.views "
+            "is None",
+        ),
+        (
+            Config(classifier=Classifier(bank_dtype="bfloat16", views=None)),
+            "classifier.bank_dtype is 'bfloat16', which only kept views have; "
+            "classifier.views is None",
         ),
         (
             Config(model=Model(experts=Experts(count=2, branch=4))),

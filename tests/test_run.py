@@ -281,7 +281,9 @@ def test_without_a_bank_every_epoch_has_its_own_views(place, tmp_path, monkeypat
         for _, mean in views[1:]:
             np.testing.assert_allclose(mean, views[0][1], rtol=1e-5, atol=1e-5)
     assert np.abs(by_epoch[0][0][1] - by_epoch[1][0][1]).max() > 1e-2
-    assert not (tmp_path / "x" / "checkpoints" / "features" / "swa" / "view0").exists()
+    assert not (
+        tmp_path / "x" / "checkpoints" / "features" / "swa" / "view0.npy"
+    ).exists()
 
 
 def test_classes_may_lack_training_or_test_images(place, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tiny import quiet, timeless
 
-from ltjax import checkpoint
+from ltjax import checkpoint, feature_file
 from ltjax.folder import events, read_json
 from ltjax.run import run
 
@@ -14,11 +14,17 @@ def saved(out):
     """Every array that the run has kept, by the path of its checkpoint."""
     place = out / "checkpoints"
     depths = {"sgd": 1, "swa": 1, "heads": 2, "features": 2}
-    return {
+    found = {
         str(path.relative_to(place)): checkpoint.load_as_saved(path)
         for name, depth in depths.items()
         for path in (place / name).glob("/".join("*" * depth))
+        if path.is_dir()
     }
+    features = {
+        str(path.relative_to(place)): feature_file.mapped(path)
+        for path in place.glob("features/*/*.npy")
+    }
+    return found | features
 
 
 @pytest.mark.usefixtures("compiled_once")
@@ -34,7 +40,9 @@ def test_the_same_seed_gives_the_same_bits(place, tmp_path):
     assert losses
     assert found == losses
     first, second = saved(place.out), saved(again)
-    assert {"sgd/4", "swa/4", "heads/sgd/8", "features/swa/6"} <= set(first)
+    assert {"sgd/4", "swa/4", "heads/sgd/8", "features/swa/2"} <= set(first)
+    names = "plain", "test", "view0", "view1"
+    assert {f"features/swa/{name}.npy" for name in names} <= set(first)
     assert first.keys() == second.keys()
     leaves = [jax.tree.leaves_with_path(kept) for kept in (first, second)]
     assert len(leaves[0]) == len(leaves[1]) > 50

@@ -78,10 +78,16 @@ def test_what_is_not_there_is_named(place, tmp_path):
         trained.backbone(out, "sgd", place.config, data)
     stored = trained.backbone(out, "swa", place.config, data)
     features = out / "checkpoints" / "features" / "swa"
-    few = {name: np.zeros(1) for name in ("batch_stats", "plain", "test")}
-    checkpoint.save_step(features, (9,), few, keep=1)
+    (features / "view0.npy").unlink()
     with pytest.raises(Mistake, match="keeps no views"):
         trained.views(stored)
+    (features / "test.npy").write_bytes(b"x")
+    with pytest.raises(
+        Mistake, match=r"test\.npy cannot be used: it is not what was wr"
+    ):
+        trained.backbone(out, "swa", place.config, data)
+    few = {"batch_stats": np.zeros(1)}
+    checkpoint.save_step(features, (9,), few, keep=1)
     with pytest.raises(Mistake, match="no heads of the draws: an earlier version"):
         trained.heads(out)
 

@@ -26,3 +26,16 @@ def test_noise_is_standard_normal_and_independent_between_leaves():
     np.testing.assert_allclose(np.cov(found), np.eye(3), atol=5 * np.sqrt(2 / 20_000))
     again = trees.normal_like(jax.random.key(1), tree)
     np.testing.assert_array_equal(again["b"], noise["b"])
+
+
+def test_arrays_are_compared_bit_for_bit_in_parts(monkeypatch):
+    monkeypatch.setattr(trees, "_BLOCK", 50)  # two rows at a time
+    array = np.arange(35, dtype=np.float32).reshape(7, 5)
+    for other in (array.copy(), jnp.asarray(array)):
+        assert trees.same_bits(other, array)
+    for place in ((0, 0), (5, 4), (6, 2)):
+        other = array.copy()
+        other[place] = np.nextafter(other[place], 99, dtype=np.float32)
+        assert not trees.same_bits(array, other)
+    assert not trees.same_bits(np.zeros(3), -np.zeros(3))
+    assert trees.same_bits(np.float32(np.nan), jnp.float32(np.nan))

@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 from sklearn.neighbors import NearestCentroid
 
@@ -25,6 +26,25 @@ def test_logits_match_numpy():
         mean = transformed(TRAIN)[np.equal(LABELS, label)].mean(0)
         wanted = -((transformed(TEST) - mean) ** 2).sum(1)
         np.testing.assert_allclose(found[:, label], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_many_classes_and_rows_are_summed_in_parts():
+    rng = np.random.default_rng(3)
+    classes, count = 700, 2 * ncm._ROWS + 11
+    labels = rng.integers(0, classes - 3, count)  # of the last three none
+    train = (100 + rng.normal(size=(count, 3))).astype(np.float32)
+    found = ncm.init(jnp.asarray(train), labels, classes)
+    # Added in float32, the center alone would be 1e-4 away.
+    center = train.astype(np.float64).mean(0)
+    np.testing.assert_allclose(found["center"], center, rtol=1e-7)
+    points = train - np.asarray(found["center"], np.float64)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    for label in (0, 350, classes - 4):
+        mean = points[labels == label].mean(0)
+        np.testing.assert_allclose(found["means"][label], mean, rtol=1e-6)
+    present = np.asarray(found["present"])
+    assert present.tolist() == [True] * (classes - 3) + [False] * 3
+    np.testing.assert_array_equal(found["means"][-3:], 0)
 
 
 def test_predictions_match_scikit_learn():

@@ -77,6 +77,60 @@ def test_all_epochs_are_one_program(name):
     assert not np.array_equal(jax.tree.leaves(trained)[0], jax.tree.leaves(params)[0])
 
 
+@pytest.mark.parametrize("at_once", [1, 20 * 3 * 3 * 4 * 3, 2**20])
+@pytest.mark.parametrize("name", METHODS)
+def test_features_on_the_host_come_to_the_same_bits(monkeypatch, name, at_once):
+    # Seven steps: in parts of two and three, of three and four, and at once.
+    monkeypatch.setattr(train, "_AT_ONCE", at_once)
+    rows = np.random.default_rng(5).integers(0, 100, (2, 7, 20))
+    params, loss = METHODS[name]
+    places = {
+        "device": jnp.asarray(FEATURES),
+        "host": FEATURES,
+        # As they lie in a file, one image after the other.
+        "file": np.moveaxis(np.ascontiguousarray(np.moveaxis(FEATURES, 0, 1)), 0, 1),
+    }
+
+    def fitted(features):
+        seen = []
+        head = train.fit(
+            params,
+            loss,
+            optax.sgd(optax.cosine_decay_schedule(0.5, 14), momentum=0.9),
+            lambda epoch: features,
+            LABELS,
+            lambda epoch: rows[epoch],
+            2,
+            lambda epoch, losses, params: seen.append(losses),
+        )
+        return head, seen
+
+    wanted = fitted(places.pop("device"))
+    assert wanted[1][0].shape == (7,)
+    for features in places.values():
+        chex.assert_trees_all_equal(fitted(features), wanted)
+
+
+def test_features_in_bfloat16_are_learnt_in_float32():
+    half = FEATURES.astype(jnp.bfloat16)
+    dtypes = []
+
+    def loss(params, z, y):
+        dtypes.append(z.dtype)
+        return crt.loss(params, z[0], y)
+
+    def fitted(features):
+        tx = optax.sgd(0.5, momentum=0.9)
+        return train.fit(
+            HEAD, loss, tx, lambda epoch: features, LABELS, lambda epoch: ROWS[0], 1
+        )
+
+    wanted = fitted(jnp.asarray(half, jnp.float32))
+    for features in (half, jnp.asarray(half)):
+        chex.assert_trees_all_equal(fitted(features), wanted)
+    assert set(dtypes) == {np.dtype("float32")}
+
+
 def fitted(loss):
     """A head after full batches of gradient descent to convergence."""
     every = np.broadcast_to(np.arange(100), (400, 100))
