@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ltjax import finished
+from ltjax import finished, streams, views
 from ltjax.classifier import linear
 from ltjax.loading import load
 from ltjax.mistake import Mistake, exit_code
@@ -99,7 +99,11 @@ def make(source, place, rank, mean_bits, bits):
     """Writes the posterior and what is known of it to the folder `place`."""
     run = finished.read(source)
     data = load(run.config.data)
-    mean, draws = make_look(run, {"train": data.train.image, "test": data.test.image})
+    # As the run takes its statistics: of images augmented as in training.
+    seen = views.of_training(run.config)(
+        streams.keys(run.config.seed).statistics, data.train.image
+    )
+    mean, draws = make_look(run, {"train": seen, "test": data.test.image})
     stats = jax.tree.map(lambda leaf: leaf[0], run.batch_stats)
     small = shrunk(run.weights, rank)
     small = small.replace(

@@ -27,7 +27,7 @@ import numpy as np
 import optax
 
 from ltjax import config as configs
-from ltjax import config_file, extractor, identity, limits, revision, streams
+from ltjax import config_file, extractor, identity, limits, machine, revision, streams
 from ltjax.classifier import linear, logit_adjustment, srepr, train
 from ltjax.data import augment, longtail, order, sampling, sources
 from ltjax.evaluation import groups
@@ -179,7 +179,10 @@ def speedrun(config, seeds, at_once, clock):
 
         return jax.lax.map(view, jnp.arange(heads.views))
 
-    stats = run("batch_norm", refresh, (average, members), (images,))
+    def statistics(average, members, keys, images):
+        return refresh(average, members, augmented(keys.statistics, images))
+
+    stats = run("batch_norm", statistics, (average, members, keys), (images,))
     everyone = average, members, stats
     bank = run("features", views, (*everyone, keys), (images,))
 
@@ -253,6 +256,7 @@ def report(flags):
     packages = {p.__name__: p.__version__ for p in (jax, jaxlib, flax, optax, np)}
     results = {
         "device": device.device_kind,
+        "processor": machine.processor(),
         "peak_bytes": (device.memory_stats() or {}).get("peak_bytes_in_use"),
         "versions": {"python": platform.python_version(), **packages},
         "commit": revision.commit(),

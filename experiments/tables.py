@@ -11,6 +11,7 @@ from pathlib import Path
 
 import choices
 import expert_tables
+import statistics_tables
 from rich.console import Console
 
 from ltjax.classifier import TITLES
@@ -31,6 +32,7 @@ BENCH, SCALING = "bench_cpu.json", "scaling_cpu.json"
 METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
 CHECKS = "checks_cpu.json"
+STATISTICS = "batch_statistics_cifar100_lt100_cpu.jsonl"
 DOCUMENTS = (
     "README.md",
     *(
@@ -350,6 +352,13 @@ def tables():
         **runs(of_sweep, SWEEPS),
         "sweep_experts": partial(of_expert_sweep, RESULTS / EXPERT_SWEEP),
         "candidates": partial(choices.beside, "cifar100_lt100_cpu"),
+        **{
+            f"statistics_{of}_{images.replace(' ', '_')}": partial(
+                statistics_tables.of_backbone, RESULTS / STATISTICS, of, images
+            )
+            for of in ("sgd", "swa")
+            for images in ("held out", "test")
+        },
         "methods": partial(of_methods, RESULTS / METHODS),
         "experts": expert_tables.short,
         "bench": figures(of_bench, BENCH),

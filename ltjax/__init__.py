@@ -1,3 +1,3 @@
 """Long-tailed recognition with honest uncertainty, as pure functions on pytrees."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -5,12 +5,11 @@ Images, activations and the compiler's scratch come on top.
 
 import dataclasses
 import math
-import os
 from typing import NamedTuple
 
 import jax
 
-from ltjax import deviations
+from ltjax import deviations, machine
 from ltjax.mistake import Mistake
 from ltjax.posterior import swag
 
@@ -102,11 +101,8 @@ def device_memory():
 
 
 def host_memory():
-    """Bytes of the host's memory; None where the system does not tell."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
+    """Bytes of memory that this process may use; None where nobody tells."""
+    return machine.memory()
 
 
 def _bytes(tree, shardings=None):

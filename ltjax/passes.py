@@ -1,8 +1,9 @@
 """The two kinds of passes over all images, on the device or streamed to it.
 
-Each gives `refresh(weights, members, images) -> batch_stats` and `features(weights,
-members, batch_stats, images, number) -> [M + 1, N, D]`: of the images as they are
-tested, or, with a number, of that augmented view of them.
+Each gives `refresh(weights, members, images) -> batch_stats`, of the images augmented
+as stage one saw them, and `features(weights, members, batch_stats, images, number) ->
+[M + 1, N, D]`: of the images as they are tested, or, with a number, of that augmented
+view of them.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,6 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ltjax import devices, epochs, extractor
@@ -49,8 +49,10 @@ def resident(session, draw):
         )
     )
 
+    seen = jax.jit(lambda images: session.seen(session.keys.statistics, images))
+
     def refresh(weights, members, images):
-        return refresh_all(frozen, weights, members, images)
+        return refresh_all(frozen, weights, members, seen(images))
 
     def features(weights, members, batch_stats, images, number=None):
         if number is not None:
@@ -79,20 +81,18 @@ def streamed(session, draw):
         jax.jit(compute, out_shardings=everywhere) for compute in (fold_of, features_of)
     )
 
-    def sent(images, words=None):
+    def sent(batches):
         """Batches on the devices, whole on each: they need not divide a batch."""
-        rows = np.arange(len(images))
-        batches = stream.in_order(images, rows, posterior.batch_size, words)
         with stream.Reader(batches, config.data.workers) as reader:
-            yield from (jax.device_put(batch, everywhere) for batch in reader)
+            yield from map(devices.whole, reader)
 
     def refresh(weights, members, images):
-        carry = None
-        for batch in sent(images):
+        words, carry = epochs.words_of(session.keys.statistics, 0), None
+        for batch in sent(stream.across(images, posterior.batch_size, words)):
             if carry is None:
                 like = jax.eval_shape(fold_of, frozen, weights, members, None, batch)
-                carry = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
-                carry = jax.device_put(carry, everywhere)
+                carry = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+                carry = devices.whole(carry)
             # One batch is worked on while the next one is decoded, and no more.
             jax.block_until_ready(carry)
             carry = fold_batch(frozen, weights, members, carry, batch)
@@ -100,9 +100,10 @@ def streamed(session, draw):
 
     def features(weights, members, batch_stats, images, number=None):
         words = None if number is None else epochs.words_of(session.keys.views, number)
+        rows = np.arange(len(images))
         parts = _one_late(
             partial(features_batch, frozen, weights, members, batch_stats),
-            sent(images, words),
+            sent(stream.in_order(images, rows, posterior.batch_size, words)),
         )
         bank, done = None, 0
         for part in map(devices.local, parts):

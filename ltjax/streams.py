@@ -16,6 +16,7 @@ class Keys(NamedTuple):
     views: jax.Array
     head: jax.Array
     head_order: jax.Array
+    statistics: jax.Array  # the images that batch-norm statistics are taken from
 
 
 def keys(seed):

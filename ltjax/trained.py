@@ -145,13 +145,25 @@ def newest(out, stage):
     places = checkpoint.steps(folder)
     if not places:
         raise Mistake(f"{folder} has nothing; finish the run first")
-    wrong = checkpoint.damage(places[0])
+    wrong = _damage(places[0], _state(places[0]))
     if wrong:
         raise Mistake(
             f"{places[0]} cannot be used: {wrong}; delete {out / 'results.json'}, and "
             "its command makes it again"
         )
     return places[0]
+
+
+@functools.lru_cache
+def _damage(place, state):
+    """`checkpoint.damage`: files are read whole once, not for every entry of them."""
+    return checkpoint.damage(place)
+
+
+def _state(place):
+    """What changes when a file below `place` does."""
+    stats = ((str(file), file.stat()) for file in sorted(place.rglob("*")))
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
 
 def _entry(place, name):

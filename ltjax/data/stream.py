@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ltjax.data import album
+from ltjax import machine
 from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
 
@@ -68,6 +68,13 @@ def in_order(pictures, rows, batch_size, words=None):
     return Batches(pictures, parts, parts, words)
 
 
+def across(pictures, batch_size, words):
+    """Batches of all pictures, each from all over: b of n has b, b + n, b + 2n, ..."""
+    number = -(-len(pictures) // batch_size)
+    parts = [np.arange(first, len(pictures), number) for first in range(number)]
+    return Batches(pictures, parts, parts, words)
+
+
 def _begin_worker(index, count):
     """Leaves Ctrl-C to the run, which still needs its batches, and ends with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -91,7 +98,7 @@ class Reader:
     def __init__(self, batches, workers=0):
         """Starts with the first batch; `workers` 0 is threads of this process only."""
         grain = _grain()
-        self._threads = max(1, album.cores() // max(workers, 1))
+        self._threads = max(1, machine.threads() // max(workers, 1))
         read = grain.ReadOptions(
             num_threads=self._threads, prefetch_buffer_size=self._threads
         )

@@ -1,4 +1,4 @@
-"""The two loops of this package: over members, and over even batches of images."""
+"""The loops of this package: over members, and over even batches of images."""
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +64,24 @@ def over_batches(step, carry, images, batch_size):
         carry, output = jax.lax.scan(body, carry, jnp.arange(batches))
         outputs.append(output)
     return carry, outputs
+
+
+def across_batches(step, carry, images, batch_size):
+    """Scans `step(carry, batch) -> carry` over as many batches, each from all over.
+
+    Batch b of n holds the images b, b + n, b + 2n, ...
+    """
+    runs = spans(len(images), batch_size)
+    number, first = sum(batches for _, batches, _ in runs), 0
+    for _, batches, size in runs:
+        # The larger ones come first here, too: they are those with a row in the rest.
+        def body(carry, index, size=size):
+            rows = index + number * jnp.arange(size)
+            return step(carry, jnp.take(images, rows, axis=0)), None
+
+        carry, _ = jax.lax.scan(body, carry, first + jnp.arange(batches))
+        first += batches
+    return carry
 
 
 def _is_key(leaf):

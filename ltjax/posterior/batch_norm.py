@@ -25,12 +25,17 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
     variables, x, train=True, mutable=["batch_stats"])` returns (output, {"batch_stats":
     updated}) as a Linen module does, with any momentum below 1.
 
-    The images [N, ...], in index order, are cut into ceil(N / batch_size) batches whose
-    sizes n_b differ by at most one. Each runs with its own batch statistics, pooled by
+    Batch b of n = ceil(N / batch_size) holds the images b, b + n, b + 2n, ... of [N,
+    ...]. Each runs with its own batch statistics, pooled over their sizes n_b by
     mean = sum n_b mean_b / N, var = sum n_b (var_b + (mean_b - mean)^2) / N (biased).
-    Only the first layer is then independent of `batch_size`: deeper inputs depend on
-    how the layers below normalised. Returns batch_stats with leading axis M, float32;
-    {} for a model without batch norm.
+    Only the first layer is then independent of the batches: deeper inputs depend on how
+    the layers below normalised. A batch of one class would take out what tells it from
+    the others; in strides, images sorted by class give each batch its share of all.
+
+    Images are taken as given: for a network trained on augmented ones they should be
+    augmented likewise, since it knows the plain ones by heart and answers them
+    otherwise than those of a test. Returns batch_stats with leading axis M, float32; {}
+    for a model without batch norm.
 
     >>> import jax
     >>> import numpy as np
@@ -50,9 +55,7 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
     empty, fold = accumulator(draw, keys, apply, images[:2], chunk)
     if not jax.tree.leaves(empty[1]):
         return {}
-    (_, pooled), _ = _loops.over_batches(
-        lambda carry, x: (fold(carry, x), None), empty, images, batch_size
-    )
+    _, pooled = _loops.across_batches(fold, empty, images, batch_size)
     return pooled
 
 

@@ -111,6 +111,19 @@ def test_batches_in_order_differ_in_size_by_one_at_most(zoo):
     assert np.concatenate(batches.rows).tolist() == list(range(22))
 
 
+def test_batches_across_the_set_are_strides_of_one_pass(zoo):
+    images = train(zoo, FULL)
+    batches = stream.across(images, 6, WORDS)
+    assert [rows.tolist() for rows in batches.rows] == [
+        list(range(22))[first::4] for first in range(4)
+    ]
+    # An image's pixels are those of its row, in whichever batch it is.
+    rows = np.arange(22)
+    (whole,) = read(stream.in_order(images, rows, 100, WORDS))
+    for first, batch in enumerate(read(batches)):
+        np.testing.assert_array_equal(batch, whole[first::4])
+
+
 def test_rows_are_spaced_evenly():
     assert pictures.spaced(10, 4).tolist() == [0, 2, 5, 7]
     assert pictures.spaced(3, 8).tolist() == [0, 1, 2]

@@ -55,7 +55,8 @@ def twin(params, images, batch_size):
         return np.maximum(x * affine["scale"] + affine["bias"], 0)
 
     parts = -(-len(images) // batch_size)
-    for batch in np.array_split(images.astype(np.float64), parts):
+    for first in range(parts):
+        batch = images[first::parts].astype(np.float64)
         x = convolved(params, batch)
         x = norm("low", x).mean((1, 2))
         norm("high", x @ params["dense"]["kernel"] + params["dense"]["bias"])
@@ -78,7 +79,7 @@ def pooled(rows):
 
 
 images = np.random.default_rng(0).normal(1, 2, (COUNT, 5, 6, 2)).astype(np.float32)
-# Batches that differ, as classes in index order make them.
+# Images that differ in their order, as those sorted by class do.
 images += np.linspace(-2, 2, COUNT, dtype=np.float32)[:, None, None, None]
 centre = jax.jit(Net().init)(jax.random.key(0), images)["params"]
 
@@ -146,6 +147,48 @@ def test_one_batch_is_the_two_pass_everywhere():
     # In parts the deeper layer sees other inputs; the test would notice.
     parts = expected(weights, 7)["high"]["BatchNorm_0"]["var"]
     assert np.abs(parts / whole["high"]["BatchNorm_0"]["var"] - 1).max() > 0.01
+
+
+def sum_of_classes(channels, per_class, classes):
+    """Two batch norms, the sum over channels between, and images sorted by class.
+
+    An image is its class's value on all channels, plus noise; variances one and a
+    hundredth. Each channel has unit variance after the first norm, nearly all of which
+    the channels share: their sum has a variance of nearly channels^2.
+    """
+    rng = np.random.default_rng(0)
+    value = np.repeat(rng.normal(size=classes), per_class)
+    value = (value - value.mean()) / value.std()
+    images = value[:, None] + 0.1 * rng.normal(size=(len(value), channels))
+
+    def apply(variables, x, train, mutable):
+        first = {"mean": x.mean(0), "var": x.var(0)}
+        y = (x - x.mean(0, keepdims=True)) / jnp.sqrt(x.var(0, keepdims=True) + EPSILON)
+        y = y.sum(-1, keepdims=True)
+        second = {"mean": y.mean(0), "var": y.var(0)}
+        return y, {"batch_stats": {"first": first, "second": second}}
+
+    return images.astype(np.float32), apply
+
+
+@pytest.mark.parametrize("batch_size", [20, 64, 1000])
+def test_images_sorted_by_class_keep_the_variance_between_classes(batch_size):
+    """Outside of any rule of batches: what the network would compute of all at once.
+
+    In index order a batch has one class or two, whose variance its first norm has
+    divided away: what is left of the second's is that of noise, some 8.
+    """
+    channels = 8
+    images, apply = sum_of_classes(channels, per_class=20, classes=10)
+    keys = jnp.zeros(1)
+    run = jax.jit(lambda x: batch_norm.refresh(direct, keys, apply, x, batch_size))
+    found = run(images)["second"]["var"][0, 0]
+    standard = (images - images.mean(0)) / images.std(0)
+    np.testing.assert_allclose(found, standard.sum(-1).var(), rtol=0.05)
+    assert found > 0.9 * channels**2
+    # The order of images is no part of what they are.
+    shuffled = images[np.random.default_rng(1).permutation(len(images))]
+    np.testing.assert_allclose(run(shuffled)["second"]["var"][0, 0], found, rtol=0.05)
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 12, 1000])
@@ -257,9 +300,9 @@ def test_pooling_survives_a_large_mean():
     x[:100] += 2
     found = batch_norm.refresh(direct, jnp.zeros(1), apply, x, batch_size=7)["layer"]
     exact = x.astype(np.float64)
-    # One number of x is rounded by 1e-4, and so is a mean; pooling mean squares instead
-    # would leave the variance uncertain by 3000^2 * 6e-8 = 0.5.
-    np.testing.assert_allclose(found["mean"][0], exact.mean(0), rtol=0, atol=1e-3)
+    # One number of x is rounded by 1e-4, and so is a mean after each of 58 batches;
+    # pooling mean squares instead would leave the variance uncertain by 3000^2 * 6e-8.
+    np.testing.assert_allclose(found["mean"][0], exact.mean(0), rtol=0, atol=3e-3)
     np.testing.assert_allclose(found["var"][0], exact.var(0), rtol=1e-3)
 
 

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -30,3 +31,19 @@ def test_batches_come_in_order_and_the_carry_goes_through():
     rows = np.concatenate([np.ravel(run) for run in runs])
     np.testing.assert_array_equal(rows, np.arange(11))
     assert total == ((0 + 1 + 2 + 3) * 2 + (4 + 5 + 6 + 7)) * 2 + (8 + 9 + 10)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 12, 23, 1001])
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 1000])
+def test_batches_across_the_images_are_strides(count, batch_size):
+    number = -(-count // batch_size)
+    seen = []
+
+    def step(carry, batch):
+        jax.debug.callback(lambda rows: seen.append(rows.tolist()), batch, ordered=True)
+        return carry + batch.sum()
+
+    total = _loops.across_batches(step, jnp.int32(0), jnp.arange(count), batch_size)
+    jax.effects_barrier()
+    assert seen == [list(range(count))[first::number] for first in range(number)]
+    assert total == count * (count - 1) // 2
