@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ltjax import deployment, finished
+from ltjax.data import rendering
 from ltjax.data.listing import shown
 from ltjax.data.shape import Shape
 from ltjax.evaluation import conformal
@@ -60,10 +61,15 @@ def of_command(command):
         priors=priors,
         classes=list(map(shown if "class_names" in data else int, names)),
         counts=counts,
-        shape=Shape(*data["image"], config.data.crop_area),
+        shape=_shape(data["image"], config.data),
         coverage=coverage,
         notes=notes,
     )
+
+
+def _shape(image, settings):
+    shown = rendering.of_words(settings.background, settings.range)
+    return Shape(*image, settings.crop_area, shown)
 
 
 def _others(results, config, counts):

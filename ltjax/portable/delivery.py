@@ -128,6 +128,9 @@ def _about(run, row, figures):
         "mean": data["mean"],
         # A constant channel is not divided.
         "std": [std or 1.0 for std in data["std"]],
+        # How its image files became 8-bit RGB.
+        "background": run.config.data.background,
+        "range": run.config.data.range,
         "figures": figures,
         "weights": digest(run, row),
         "prior": assumed,
@@ -146,7 +149,7 @@ def digest(run, row):
 
 _METADATA = (
     *("name", "seed", "model", "classifier", "classes", "counts", "image"),
-    *("mean", "std"),
+    *("mean", "std", "background", "range"),
 )
 
 
