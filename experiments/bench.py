@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 import ltjax
-from ltjax import revision
+from ltjax import machine, revision
 from ltjax.mistake import Mistake, exit_code
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
@@ -148,6 +148,7 @@ def environment(threads):
         },
         "threads": threads,
         "machine": platform.machine(),
+        "processor": machine.processor(),
         "load_average": os.getloadavg(),
     }
 

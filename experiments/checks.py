@@ -20,7 +20,7 @@ import numpy as np
 import optax
 import tyro
 
-from ltjax import backbone, config, losses, revision
+from ltjax import backbone, config, losses, machine, revision
 from ltjax.data import augment
 from ltjax.mistake import Mistake, exit_code
 from ltjax.report.writer import write_json
@@ -100,6 +100,7 @@ def main(options):
         "commit": revision.commit(),
         "versions": {"jax": jax.__version__},
         "device": jax.devices()[0].device_kind,
+        "processor": machine.processor(),
         "ratio": statistics.median(ratios),
         "quartiles": statistics.quantiles(ratios, n=4)[::2],
         "seconds": times,

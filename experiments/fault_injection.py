@@ -25,7 +25,7 @@ import faults
 import jax
 import numpy as np
 
-from ltjax import checkpoint, folder, revision
+from ltjax import checkpoint, folder, machine, revision
 from ltjax.mistake import Mistake, exit_code
 from ltjax.report.writer import write_json
 
@@ -285,6 +285,7 @@ def inject(flags, rest, work):
     return {
         "commit": revision.commit(),
         "versions": {"jax": jax.__version__},
+        "processor": machine.processor(),
         "config": flags.config.name,
         "flags": rest,
         "seed": flags.seed,

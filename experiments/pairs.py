@@ -4,7 +4,6 @@ A ResNet-32 for 100 classes, in batches of 128 images of 32 × 32 × 3, uint8, t
 scaled on the way; the images are noise, which takes as long as any others.
 """
 
-import os
 from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 import peer
 import torch
 
-from ltjax import backbone, config, extractor, losses, scoring
+from ltjax import backbone, config, extractor, losses, machine, scoring
 from ltjax.classifier import linear, logit_adjustment, train
 from ltjax.data import augment, longtail
 from ltjax.posterior import predictive, swag
@@ -78,9 +77,7 @@ def use_cpu():
     jax.config.update("jax_platforms", "cpu")
     # Or first calls would take what an earlier bench left them to compile.
     jax.config.update("jax_enable_compilation_cache", False)
-    # As XLA counts them: the cores that this process may use.
-    own = getattr(os, "sched_getaffinity", None)
-    threads = len(own(0)) if own else os.cpu_count()
+    threads = machine.threads()
     torch.set_num_threads(threads)
     return threads
 

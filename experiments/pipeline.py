@@ -20,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ltjax import machine
 from ltjax.data import crops, listing, pictures, stream
 from ltjax.mistake import Mistake, exit_code
 
@@ -73,7 +74,7 @@ def measure(args):
     numbers = pictures.spaced(len(files.paths), asked.images * 11 // 10)
     some = pictures.Files(files.root, tuple(files.paths[at] for at in numbers))
     begin = time.monotonic()
-    digests, bad = pictures.looked_at(some.read, len(numbers))
+    digests, bad, _ = pictures.looked_at(some.read, len(numbers))
     checking = len(numbers) / (time.monotonic() - begin)
     good = np.array([at for at in range(len(numbers)) if at not in bad])
     recipe = crops.Recipe(asked.size, area=0.08, flip=True, jitter=0.4)
@@ -96,7 +97,8 @@ def measure(args):
     console.print(f"checking files: {checking:.0f} images/s")
     if asked.out:
         record = {
-            "cores": len(os.sched_getaffinity(0)),
+            "cores": machine.cores(),
+            "processor": machine.processor(),
             "load": os.getloadavg()[0],
             "recipe": recipe._asdict(),
             "batch_size": asked.batch_size,

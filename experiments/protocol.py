@@ -209,6 +209,7 @@ def finished(options, config):
         "seed": config.seed,
         "commit": last["commit"],
         "device": last["devices"][0],
+        "processor": last.get("processor"),
     }
     return out, results, about
 

@@ -61,15 +61,19 @@ def of_rows(by_seed):
 
 
 def provenance(by_seed):
-    """Which commits and devices made the lines."""
+    """Which commits, devices and, where they tell, processors made the lines."""
     lines = [line for lines in by_seed.values() for line in lines]
     # A dirty tree is told, too.
     commits = sorted(
         {re.sub(r"(\w{7})\w*", r"\1", str(line["commit"])) for line in lines}
     )
     devices = sorted({line["device"] for line in lines})
+    # Lines of earlier versions tell of none.
+    processors = sorted({line.get("processor") or "not told" for line in lines})
+    told = f"; processor {' or '.join(processors)}"
+    told = "" if processors == ["not told"] else told
     return (
-        f"{seeds_in_words(by_seed).capitalize()}; device {', '.join(devices)}; "
+        f"{seeds_in_words(by_seed).capitalize()}; device {', '.join(devices)}{told}; "
         f"commit {', '.join(commits)}."
     )
 

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import devices, extractor, revision
+from ltjax import devices, extractor, machine, revision
 from ltjax.data import augment, sampling
 from ltjax.data.order import class_index
 from ltjax.losses import cross_entropy
@@ -203,8 +203,12 @@ def measure(args):
             name: getattr(flags, name)
             for name in ("batch_size", "steps", "depth", "width", "size")
         }
-        commit, versions = revision.commit(), {"jax": jax.__version__}
-        written = {"commit": commit, "versions": versions, "settings": settings}
+        written = {
+            "commit": revision.commit(),
+            "versions": {"jax": jax.__version__},
+            "processor": machine.processor(),
+            "settings": settings,
+        }
         write_json(flags.out, {**written, "rows": rows, "note": " ".join(NOTE.split())})
 
 

@@ -27,7 +27,7 @@ import numpy as np
 import optax
 
 from ltjax import config as configs
-from ltjax import config_file, extractor, identity, limits, revision, streams
+from ltjax import config_file, extractor, identity, limits, machine, revision, streams
 from ltjax.classifier import linear, logit_adjustment, srepr, train
 from ltjax.data import augment, longtail, order, sampling, sources
 from ltjax.evaluation import groups
@@ -256,6 +256,7 @@ def report(flags):
     packages = {p.__name__: p.__version__ for p in (jax, jaxlib, flax, optax, np)}
     results = {
         "device": device.device_kind,
+        "processor": machine.processor(),
         "peak_bytes": (device.memory_stats() or {}).get("peak_bytes_in_use"),
         "versions": {"python": platform.python_version(), **packages},
         "commit": revision.commit(),

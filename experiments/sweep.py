@@ -25,7 +25,7 @@ import heads
 import numpy as np
 import protocol
 
-from ltjax import identity, revision, scoring, trained
+from ltjax import identity, machine, revision, scoring, trained
 from ltjax.config import Srepr
 from ltjax.evaluation import nll
 from ltjax.loading import load
@@ -95,8 +95,9 @@ def sweep(options, seed):
     config = protocol.config_of(options, seed, options.holdout)
     out, _, about = protocol.finished(options, config)
     stored = trained.backbone(out, "swa", config, load(config.data))
-    # That of the fits; the backbone may be older.
-    return lines(stored, {**about, "commit": revision.commit()})
+    # Those of the fits; the backbone may be older, and of another machine.
+    fits = {"commit": revision.commit(), "processor": machine.processor()}
+    return lines(stored, {**about, **fits})
 
 
 def lines(stored, about):

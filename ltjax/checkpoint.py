@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from ltjax import hosts, trees
+from ltjax import hosts, shortage, trees
 from ltjax.mistake import Mistake
 from ltjax.report.writer import write_json
 
@@ -118,7 +118,7 @@ def seal(path, made=None):
             "format": FORMAT,
             **(made or {}),
             "files": {
-                str(file.relative_to(path)): _digest(file, sync=True)
+                file.relative_to(path).as_posix(): _digest(file, sync=True)
                 for file in files
                 if file.name != _RECORD
             },
@@ -192,9 +192,9 @@ def _written(path):
     except (OSError, ValueError, RuntimeError) as error:
         with contextlib.suppress(OSError):
             _forget(path)
+        why = shortage.told(error) or f"{path} cannot be written: {_reason(error)}"
         raise Mistake(
-            f"{path} cannot be written: {_reason(error)}; what was saved before is "
-            "kept, the same command goes on from there"
+            f"{why}; what was saved before is kept, the same command goes on from there"
         ) from error
     except BaseException:
         sys.unraisablehook = hook
@@ -257,7 +257,7 @@ def _parts(leaf):
 
 
 def _digest(file, sync=False):
-    with file.open("rb") as content:
+    with file.open("r+b" if sync else "rb") as content:  # or Windows syncs nothing
         if sync:
             os.fsync(content.fileno())
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -18,10 +18,16 @@ class Setting(NamedTuple):
 def settings(runs):
     """The `Setting` of each group of runs, in the order in which they are given.
 
-    Raises `Mistake` for runs of other data, and for the same seed twice.
+    Raises `Mistake` for runs of other classes or data, and for the same seed twice.
     """
     first, found = runs[0], {}
     for run in runs:
+        other = identity.class_difference(_classes(first), _classes(run))
+        if other:
+            raise Mistake(
+                f"{run.out} has other classes than {first.out} ({other}); only runs of "
+                "the same classes can be compared"
+            )
         if run.identity["data"] != first.identity["data"]:
             raise Mistake(
                 f"{run.out} has other images or labels than {first.out}; only runs of "
@@ -33,6 +39,11 @@ def settings(runs):
         _setting(group, first, f" ({number})" * several)
         for number, group in enumerate(found.values(), 1)
     ]
+
+
+def _classes(run):
+    data = run.results["dataset"]
+    return identity.names(len(data["counts"]), data.get("class_names"))
 
 
 def _setting(group, first, suffix):

@@ -1,6 +1,5 @@
 """What a run will take, from a few of its training steps on this device."""
 
-import os
 import time
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import backbone, views
+from ltjax import backbone, machine, views
 from ltjax.losses import cross_entropy
 from ltjax.representation import epoch, schedule, step
 
@@ -98,7 +97,7 @@ def _step(config, shape, classes):
     count = _REPEATS * _STEPS
     if accelerated():
         return stepping.wall / count, compiling.wall, None, scratch
-    alone = stepping.working / _cores()
+    alone = stepping.working / machine.cores()
     # Compiling keeps one core at work.
     return alone / count, compiling.working, stepping.wall / alone, scratch
 
@@ -117,12 +116,6 @@ class _Clocks(NamedTuple):
     def since(cls, begin):
         now = cls.now()
         return cls(now.wall - begin.wall, now.working - begin.working)
-
-
-def _cores():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def accelerated():

@@ -24,6 +24,8 @@ class Command:
     Every file is read back and compared with the run on generated images:
       python -m ltjax.export runs/digits_lt-seed0 --to onnx --to safetensors
 
+    Formats of the same row are added to a folder; its model card tells of all.
+
     Exit codes: 0 done, 1 a file differs, 2 a mistake, told in one line, 130 stopped by
     Ctrl-C.
     """
@@ -37,7 +39,7 @@ class Command:
     out: Path | None = None
     """Folder to write. None: RUN/export."""
     overwrite: bool = False
-    """Replace an earlier export in that folder."""
+    """Make formats that are there again; replace the export of another row whole."""
 
 
 def main(args):

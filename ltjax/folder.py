@@ -12,13 +12,16 @@ import shutil
 import jax
 
 import ltjax
-from ltjax import checkpoint, identity, lock
+from ltjax import checkpoint, identity, lock, machine
 from ltjax.mistake import Mistake
 from ltjax.report.writer import unfinished, write_json
 from ltjax.revision import commit
 
 # What decides the shapes of what is saved.
-_SHAPES = ("model.", "swa.rank", "swa.dtype", "posterior.samples", "data.classes")
+_SHAPES = (
+    *("model.", "swa.rank", "swa.dtype", "posterior.samples"),
+    *("data.classes", "classes were"),
+)
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -145,8 +148,11 @@ def writable(path):
         raise Mistake(f"--out {path} cannot be written: {reason}") from error
 
 
-def record_versions(path):
-    """Adds this process to `versions.json`: time, commit, packages and devices."""
+def record_versions(path, say=lambda line: None):
+    """Adds this process to `versions.json`: time, commit, packages, devices, processor.
+
+    Says where the run began on others, which round otherwise.
+    """
     file = path / "versions.json"
     sessions = read_json(file) if file.exists() else []
     sessions.append(
@@ -159,10 +165,23 @@ def record_versions(path):
                 **_packages(),
             },
             "devices": [device.device_kind for device in jax.devices()],
+            "processor": machine.processor(),
         }
     )
+    began, now = _calculator(sessions[0]), _calculator(sessions[-1])
+    if began and began != now:
+        say(
+            f"this run began on {began}; here is {now}, where sums round otherwise: "
+            "the last bits will differ"
+        )
     with writable(path):
         write_json(file, sessions)
+
+
+def _calculator(session):
+    """What a session's numbers come from, in words; None where an old one has none."""
+    kind = session["devices"][0]
+    return session.get("processor") if kind == "cpu" else kind
 
 
 def _packages():

@@ -12,10 +12,12 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from ltjax import shortage
 from ltjax.mistake import Mistake
 
-# Bytes of a message that processes send each other.
-_LONGEST = 2000
+
+class _Told(Mistake):
+    """A mistake of one process that all have heard of."""
 
 
 def join(coordinator=None, count=None, index=None, detect=False):
@@ -74,21 +76,25 @@ def first():
 def together(action):
     """The value of `action()`, done in every process, when all have done it.
 
-    A `Mistake` of one is raised in all: none waits for another that has gone.
+    A `Mistake` of one, or memory that was used up, is raised in all: none waits for
+    another that has gone. An action may itself bring things together.
     """
     if jax.process_count() == 1:
         return action()
-    value, said = None, ""
+    value, said = None, None
     try:
         value = action()
+    except _Told:
+        raise
     except Mistake as mistake:
         said = str(mistake)
     except OSError as error:  # a full disk, say
         said = f"{error.filename}: {error.strerror or error}"
-    for index, other in enumerate(_gathered(said.encode()[:_LONGEST])):
-        if other:
-            at = f"process {index}: " if index else ""
-            raise Mistake(at + other.decode(errors="replace"))
+    except (RuntimeError, MemoryError) as error:
+        said = shortage.told(error)
+        if said is None:
+            raise
+    _exchanged("together", None, said)
     return value
 
 
@@ -101,7 +107,7 @@ def agree(what, text):
     """Raises `Mistake` in every process unless `text()` is the same in all of them."""
     if jax.process_count() == 1:
         return
-    found = _gathered(hashlib.sha256(text().encode()).digest())
+    found = gathered(hashlib.sha256(text().encode()).hexdigest())
     others = [index for index, digest in enumerate(found) if digest != found[0]]
     if others:
         raise Mistake(
@@ -111,15 +117,52 @@ def agree(what, text):
 
 
 def gathered(value):
-    """What every process brings here, JSON-ready, in their order."""
+    """What every process brings here, JSON-ready and of any length, in their order."""
     if jax.process_count() == 1:
         return [value]
-    return [json.loads(message) for message in _gathered(json.dumps(value).encode())]
+    return _exchanged("gathered", value)
+
+
+def divided(work, count):
+    """`work(rows)` of the rows 0..count - 1: a list with something JSON-ready of each.
+
+    Every process does its share of the rows, and all get all.
+    """
+    processes = jax.process_count()
+    if processes == 1:
+        return work(range(count))
+    whole, mine = [None] * count, range(jax.process_index(), count, processes)
+    for first, found in enumerate(_exchanged(f"divided {count}", work(mine))):
+        whole[first::processes] = found
+    return whole
+
+
+def _exchanged(place, value, failed=None):
+    """The values that the processes bring to a `place` of the story.
+
+    Raises a mistake in all of them where one has `failed`, wherever that was, or has
+    come to another place.
+    """
+    message = json.dumps({"place": place, "value": value, "failed": failed})
+    found = [json.loads(message) for message in _gathered(message.encode())]
+    for index, other in enumerate(found):
+        if other["failed"] is not None:
+            raise _Told((f"process {index}: " if index else "") + other["failed"])
+    for index, other in enumerate(found):
+        if other["place"] != found[0]["place"]:
+            raise _Told(
+                f"process {index} does something else than process 0; all need the "
+                "same command and the same files"
+            )
+    return [other["value"] for other in found]
 
 
 def _gathered(message):
-    """The bytes that every process brings here, without zeros at their end."""
-    padded = np.zeros(_LONGEST, np.uint8)
+    """The bytes that every process brings here."""
+    length = np.array([len(message)], np.int32)
+    lengths = multihost_utils.process_allgather(length).ravel()
+    # A power of two: a program is compiled for every size.
+    padded = np.zeros(1 << int(lengths.max()).bit_length(), np.uint8)
     padded[: len(message)] = np.frombuffer(message, np.uint8)
     rows = multihost_utils.process_allgather(padded)
-    return [row.tobytes().rstrip(b"\0") for row in rows]
+    return [row[:count].tobytes() for row, count in zip(rows, lengths)]

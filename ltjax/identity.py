@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import unicodedata
+from collections import Counter
 
 import numpy as np
 
@@ -41,8 +43,17 @@ def of_run(config, data, weights=None):
     "pretrained" and "teacher". A run that is only opened again takes none: they are not
     compared.
     """
-    found = {"config": of_config(config), "data": fingerprint(data)}
-    return {**found, **(weights or {})}
+    return {
+        "config": of_config(config),
+        "data": fingerprint(data),
+        "classes": names(data.classes, data.class_names),
+        **(weights or {}),
+    }
+
+
+def names(classes, class_names=None):
+    """The name of every class, or its number where it has none, as a list [C]."""
+    return list(class_names or map(str, range(classes)))
 
 
 def fingerprint(data):
@@ -92,6 +103,25 @@ def differences(old, new, path=""):
             yield f"{path}{name} was {before!r}, now {now!r}"
 
 
+def class_difference(old, new):
+    """The first difference of two lists of class names in words, or None.
+
+    Names are compared as they are read: in any Unicode form.
+    """
+    before, now = (
+        [unicodedata.normalize("NFC", name) for name in classes]
+        for classes in (old, new)
+    )
+    if len(before) != len(now):
+        new, gone = Counter(now) - Counter(before), Counter(before) - Counter(now)
+        name, side = (*new, *gone)[0], "new" if new else "gone"
+        return f"classes were {len(before)}, are {len(now)}: {name!r} is {side}"
+    for number, (was, is_now) in enumerate(zip(before, now)):
+        if was != is_now:
+            return f"class {number} was {was!r}, is {is_now!r}"
+    return None
+
+
 def recorded_differences(record, run, part=lambda settings: settings):
     """In what the run of the file `record` differs from `run`, an `of_run`, in words.
 
@@ -105,9 +135,13 @@ def recorded_differences(record, run, part=lambda settings: settings):
         same_data = found["data"] == run["data"]
         taken = run.keys() & _WEIGHTS.keys()
         others = [name for name in taken if found.get(name) != run[name]]
+        # Earlier versions did not keep them.
+        renamed = class_difference(found.get("classes", run["classes"]), run["classes"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     told += [_WEIGHTS[name] for name in sorted(others)]
+    if renamed:
+        told.append(renamed)
     if not same_data:
         told.append("its images or labels were others")
     return told

@@ -6,12 +6,14 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from ltjax import hosts, machine
 from ltjax.data import (
     album,
     crops,
     listing,
     longtail,
     manifest,
+    partition,
     pictures,
     sources,
     stream,
@@ -61,35 +63,49 @@ def load(settings, console=None):
     if settings.subset == "first":
         rank = longtail.in_order(data.train.label, data.classes)
         data = dataclasses.replace(data, train=data.train._replace(rank=rank))
-    train = tailed(data.train, data.classes, settings)
+    profile = settings.imbalance_factor, settings.largest, settings.subset_seed
+    rows = longtail.kept(data.train, data.classes, *profile)
     # A manifest tells of the whole set, before anything is held out.
-    checked = manifest.check(
-        settings, data.train.label, train.label, data.test.label, data.classes
-    )
+    checked = manifest.check(settings, data.train, rows, data.test, data.classes)
     if settings.holdout:
         rest, chosen = longtail.hold_out(
             data.train, data.classes, settings.holdout, settings.subset_seed
         )
-        train = tailed(rest, data.classes, settings)
-        data = dataclasses.replace(data, test=chosen)
+        data = dataclasses.replace(data, train=rest, test=chosen)
+    train = longtail.tailed(data.train, data.classes, *profile)
     counts = longtail.class_counts(train.label, data.classes)
     if settings.imbalance_factor is not None and counts.min() < 1:
         raise Mistake(
             f"data.imbalance_factor is {settings.imbalance_factor:g}; it must be at "
             f"most {counts.max()}, or class {counts.argmin()} has no training image"
         )
-    return dataclasses.replace(data, train=train, manifest=checked)
-
-
-def tailed(split, classes, settings):
-    """The long-tailed part of a training split."""
-    return longtail.tailed(
-        split,
-        classes,
-        settings.imbalance_factor,
-        settings.largest,
-        settings.subset_seed,
+    seen = (partition.digests_of(split) for split in (train, data.test))
+    data = dataclasses.replace(
+        data, train=train, manifest=checked, shared=partition.shared(*seen)
     )
+    for line in _told(data):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    return data
+
+
+def _told(data):
+    """What a user should know of a data set before it is trained on, in lines."""
+    checked = data.manifest or {}
+    if checked.get("difference"):
+        yield (
+            f"data.manifest {checked['name']}, mismatch allowed: "
+            f"{checked['difference']}"
+        )
+    if checked.get("holdout"):
+        yield (
+            f"data.manifest {checked['name']} is of the set as it was before "
+            f"data.holdout {checked['holdout']}"
+        )
+    if data.shared:
+        yield (
+            f"{data.shared} of the {len(data.test.label)} test images are training "
+            "images, too; they tell nothing of new ones"
+        )
 
 
 def listed(files, settings, per_class, console):
@@ -98,9 +114,10 @@ def listed(files, settings, per_class, console):
     drawn = per_class, settings.subset_seed, settings.strict
     if streams(settings, (len(files.paths), size, size, 3)):
         stream.check_installed()
-        with progress.stage(console, "check images", len(files.paths)) as advance:
+        share = _share(len(files.paths))
+        with progress.stage(console, "check images", share) as advance:
             recipe = recipe_of(settings, size)
-            data = pictures.of_listing(files, recipe, *drawn, advance)
+            data = pictures.of_listing(files, recipe, *drawn, advance, hosts.divided)
     else:
         with progress.stage(console, "read images", len(files.paths)) as advance:
             data = album.dataset(files, size, *drawn, advance)
@@ -127,8 +144,10 @@ def of_tfds(settings, console):
     stream.check_installed()
     own = height if height == width else None
     recipe = recipe_of(settings, settings.size or own or SIZE)
-    with progress.stage(console, "check images", count) as advance:
-        return pictures.of_tfds(name, builder, names, classes, recipe, advance)
+    with progress.stage(console, "check images", _share(count)) as advance:
+        return pictures.of_tfds(
+            name, builder, names, classes, recipe, advance, hosts.divided
+        )
 
 
 def recipe_of(settings, size):
@@ -151,7 +170,12 @@ def streams(settings, shape, must=False):
     return np.prod(shape, dtype=float) > memory() / 3
 
 
+def _share(count):
+    """How many of so many files the first process looks at."""
+    return -(-count // jax.process_count())
+
+
 def memory():
-    """Bytes of the machine's memory or, if that is less, of a device's."""
+    """Bytes of this process's memory or, if that is less, of a device's."""
     device = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    return min(filter(None, (album.memory(), device)))
+    return min(filter(None, (machine.memory() or album.UNKNOWN, device)))

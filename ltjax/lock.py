@@ -1,13 +1,14 @@
 """One process at a time works in the folder of a run."""
 
 import contextlib
-import fcntl
 import os
 import socket
 
 from ltjax.mistake import Mistake
 
 NAME = ".lock"
+# Windows lets nobody read what is locked, so a byte beyond the text is.
+_BEYOND = 2**30
 
 
 @contextlib.contextmanager
@@ -23,17 +24,43 @@ def held(path):
     except OSError as error:
         raise Mistake(f"--out {path} cannot be written: {error.strerror}") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(file.fileno()):
             file.seek(0)
             raise Mistake(
                 f"--out {path} is in use by {file.read() or 'another process'}; wait "
                 "for its end, or give another --out"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
+            )
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
+
+
+def _taken(descriptor):
+    """Locks an open file; False where another process has it."""
+    try:
+        import fcntl
+    except ImportError:
+        return _taken_on_windows(descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
+
+
+def _taken_on_windows(descriptor):
+    try:
+        import msvcrt
+    except ImportError:  # neither has locks
+        return True
+    os.lseek(descriptor, _BEYOND, os.SEEK_SET)
+    try:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    except PermissionError:
+        return False
+    except OSError:
+        pass
+    return True

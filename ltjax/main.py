@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from ltjax import cache, config_file, seeds
+from ltjax import cache, config_file, seeds, shortage
 from ltjax.config import Config
 from ltjax.flags import documented
 from ltjax.mistake import Mistake
@@ -47,7 +47,8 @@ class Command:
     Exit codes; what was done is kept:
         0  done
         1  a failure of ltjax itself, with its traceback
-        2  a mistake, told in one line that says what would be right; a full disk
+        2  a mistake, told in one line that says what would be right; a full disk;
+           used-up memory
        75  stopped by --stop-after-minutes
       130  stopped by Ctrl-C, 143 by SIGTERM; a second one stops at once
     """
@@ -146,9 +147,9 @@ def _spelled_out(args):
 def main(args):
     """Runs one command line; returns the exit code.
 
-    0: done. 2: a mistake of the user, or a full disk. 143 or 130: stopped by SIGTERM or
-    SIGINT. 75: stopped by `--stop-after-minutes`. Flags that tyro refuses, and
-    `--help`, leave by its own `SystemExit`.
+    0: done. 2: a mistake of the user, a full disk or used-up memory. 143 or 130:
+    stopped by SIGTERM or SIGINT. 75: stopped by `--stop-after-minutes`. Flags that tyro
+    refuses, and `--help`, leave by its own `SystemExit`.
     """
     out = None
     try:
@@ -177,6 +178,16 @@ def main(args):
         print(
             f"ltjax: {error.filename or out}: {error.strerror}; what was saved before "
             "is kept, the same command goes on from there",
+            file=sys.stderr,
+        )
+        return 2
+    except (RuntimeError, MemoryError) as error:
+        line = shortage.told(error)
+        if line is None:
+            raise
+        print(
+            f"ltjax: {line}; what was saved before is kept, the same command goes on "
+            "from there, other settings with --accept-changes",
             file=sys.stderr,
         )
         return 2

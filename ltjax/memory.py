@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import jax
 
-from ltjax import deviations
-from ltjax.data import album
+from ltjax import deviations, machine
 from ltjax.mistake import Mistake
 from ltjax.posterior import swag
 
@@ -203,8 +202,8 @@ def device_memory():
 
 
 def host_memory():
-    """Bytes of the host's memory, as far as this process may use it."""
-    return album.memory()
+    """Bytes of memory that this process may use; None where nobody tells."""
+    return machine.memory()
 
 
 def _bytes(tree, shardings=None):

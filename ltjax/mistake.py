@@ -3,6 +3,8 @@
 import difflib
 import sys
 
+from ltjax import shortage
+
 
 class Mistake(ValueError):
     """A user's mistake, told in one line.
@@ -24,7 +26,8 @@ def nearest(wanted, known, told=str):
 def exit_code(work, name="ltjax"):
     """Calls `work()`; the exit code of a command line of that name.
 
-    0, or 2 after a `Mistake`, told in one line, or 130 after Ctrl-C.
+    0, or 2 after a `Mistake` or where the memory is used up, told in one line, or 130
+    after Ctrl-C.
     """
     try:
         work()
@@ -34,4 +37,10 @@ def exit_code(work, name="ltjax"):
     except KeyboardInterrupt:
         print(f"{name}: stopped", file=sys.stderr)
         return 130
+    except (RuntimeError, MemoryError) as error:
+        line = shortage.told(error)
+        if line is None:
+            raise
+        print(f"{name}: {line}", file=sys.stderr)
+        return 2
     return 0

@@ -100,15 +100,15 @@ def streamed(session, draw, whole=True, alone=False):
     def sent(batches):
         """Batches on the devices, whole on each: they need not divide a batch."""
         with stream.Reader(batches, config.data.workers) as reader:
-            yield from (jax.device_put(batch, everywhere) for batch in reader)
+            yield from map(devices.whole, reader)
 
     def refresh(weights, members, images):
         words, carry = epochs.words_of(session.keys.statistics, 0), None
         for batch in sent(stream.across(images, posterior.batch_size, words)):
             if carry is None:
                 like = jax.eval_shape(fold_of, frozen, weights, members, None, batch)
-                carry = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
-                carry = jax.device_put(carry, everywhere)
+                carry = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+                carry = devices.whole(carry)
             # One batch is worked on while the next one is decoded, and no more.
             jax.block_until_ready(carry)
             carry = fold_batch(frozen, weights, members, carry, batch)

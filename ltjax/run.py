@@ -88,12 +88,6 @@ def run(
     config = dataclasses.replace(
         config, data=dataclasses.replace(config.data, stream=streamed or None)
     )
-    if data.manifest and data.manifest["difference"]:
-        console.print(
-            f"data.manifest {data.manifest['name']}, mismatch allowed: "
-            f"{data.manifest['difference']}",
-            soft_wrap=True,
-        )
     weights = {"pretrained": start.digest, "teacher": taught_by.digest}
     made_of = identity.of_run(config, data, weights)
     hosts.agree("config or data", lambda: json.dumps(made_of))
@@ -120,7 +114,7 @@ def run(
             folder.claim(out, config, made_of, accept_changes)
             if stage_one is not None:
                 adoption.adopt(out, other, config, names)
-            folder.record_versions(out)
+            folder.record_versions(out, say)
             folder.record_skipped(out, data, console)
 
         hosts.by_first(claim)
@@ -174,6 +168,7 @@ def _stages(config, out, console, data, start, taught_by, made_of, stopping, tra
             "mean": list(map(float, mean)),
             "std": list(map(float, std)),
             **({"manifest": data.manifest} if data.manifest else {}),
+            **({"shared": data.shared} if data.shared else {}),
             **({"class_names": list(data.class_names)} if data.class_names else {}),
         },
         "seed": config.seed,

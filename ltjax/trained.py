@@ -155,7 +155,7 @@ def newest(out, stage):
     places = checkpoint.steps(folder)
     if not places:
         raise Mistake(f"{folder} has nothing; finish the run first")
-    _refuse(places[0], checkpoint.damage(places[0]), out)
+    _refuse(places[0], _damage(places[0], _state(places[0])), out)
     return places[0]
 
 
@@ -165,6 +165,18 @@ def _refuse(place, wrong, out):
             f"{place} cannot be used: {wrong}; delete {out / 'results.json'}, and its "
             "command makes it again"
         )
+
+
+@functools.lru_cache
+def _damage(place, state):
+    """`checkpoint.damage`: files are read whole once, not for every entry of them."""
+    return checkpoint.damage(place)
+
+
+def _state(place):
+    """What changes when a file below `place` does."""
+    stats = ((str(file), file.stat()) for file in sorted(place.rglob("*")))
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
 
 def _entry(place, name):

@@ -9,9 +9,11 @@ import jax
 import numpy as np
 import tiny
 from flax import linen as nn
+from PIL import Image
 
-from ltjax import backbone, devices, hosts
-from ltjax.data import order, sampling
+from ltjax import backbone, devices, hosts, loading
+from ltjax.config import Classifier, Config, Data, Optim, Posterior, Swa
+from ltjax.data import order, picture, sampling
 from ltjax.mistake import Mistake
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.convolution import Convolution
@@ -65,6 +67,68 @@ def orders():
     return found
 
 
+def zoo(place):
+    """Fifteen images of two classes, one of which is none."""
+    rng = np.random.default_rng(0)
+    for at in range(15):
+        path = place / "zoo" / ("a" if at < 9 else "b") / f"{at:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 120, (8, 8, 3), np.uint8) + np.uint8(80 * (at >= 9))
+        Image.fromarray(pixels).save(path)
+    (place / "zoo" / "a" / "03.png").write_bytes(b"")
+
+
+def streamed(place):
+    """A config whose images are files, decoded in training."""
+    return Config(
+        name="zoo",
+        data=Data(
+            source="folder",
+            path=str(place / "zoo"),
+            size=8,
+            test_per_class=2,
+            stream=True,
+        ),
+        optim=Optim(epochs=2, warmup_epochs=0, batch_size=4),
+        swa=Swa(start=1, every_steps=1, rank=2),
+        posterior=Posterior(samples=1, batch_size=5),
+        classifier=Classifier(methods=("la",), epochs=1, batch_size=4, views=1),
+    )
+
+
+def looked(settings):
+    """The files that this process reads to know of all, and what it knows."""
+    read, names = picture.read, []
+    picture.read = lambda path: names.append(path.name) or read(path)
+    try:
+        data = hosts.together(lambda: loading.load(settings, tiny.quiet()))
+    finally:
+        picture.read = read
+    digests = np.concatenate([data.train.image.digests, data.test.image.digests])
+    skipped = [file._asdict() for file in data.skipped]
+    return {"read": sorted(names), "skipped": skipped, "digests": digests.tolist()}
+
+
+def long(index):
+    """What is longer than any message of a fixed length, and ends in zeros."""
+    return {"index": index, "text": "é\0" * (5000 + 3000 * index)}
+
+
+def finished(config, out):
+    """The results of a run that is finished, made longer than they were."""
+    file = out / "results.json"
+    results = json.loads(file.read_text())
+    results["dataset"]["class_names"] = [f"a class named {n}" for n in range(500)]
+    hosts.by_first(lambda: file.write_text(json.dumps(results)))
+    return run(config, out, tiny.quiet()) == results
+
+
+def elsewhere(index):
+    """Process 0 brings things together where process 1 has none to bring."""
+    if index == 0:
+        hosts.divided(lambda rows: list(rows), 3)
+
+
 def refusal(action):
     try:
         action()
@@ -87,7 +151,18 @@ def work(place, address, count, index):
         "together": [refusal(lambda: hosts.together(lambda: complain(1)))],
         "config": refusal(lambda: run(other, place / "never", tiny.quiet())),
         "devices": jax.device_count(),
+        "within": refusal(
+            lambda: hosts.together(
+                lambda: complain(1) or hosts.divided(lambda rows: list(rows), 3)
+            )
+        ),
+        "elsewhere": refusal(lambda: hosts.together(lambda: elsewhere(index))),
+        "divided": hosts.divided(lambda rows: [[row, index] for row in rows], 5),
+        "long": hosts.gathered(long(index)) == [long(0), long(1)],
+        "looked": looked(streamed(place).data),
         "rows": run(keeping(config, "sharded"), place / "pair", tiny.quiet())["rows"],
+        "again": finished(keeping(config, "sharded"), place / "pair"),
+        "streamed": run(streamed(place), place / "streamed", tiny.quiet())["rows"],
     }
     (place / f"told{index}.json").write_text(json.dumps(told))
     np.savez(place / f"orders{index}.npz", **orders())

@@ -787,11 +787,24 @@ EXPORTS = (
         (
             table("r"),
             folders("r/export"),
-            text("r/export/export.json", "{}"),
+            text("r/export/export.json", '{"classifier": "sgd/none", "files": {}}'),
             text("r/export/model.npz", ""),
         ),
-        "r --to npz",
-        "--out r/export holds an export; --overwrite replaces it",
+        "r --to npz --classifier swa/none",
+        "--out r/export holds sgd/none, not swa/none; give another --out, or --overwr",
+    ),
+    *(
+        (
+            f"an earlier one that is {what}",
+            (table("r"), folders("r/export"), text("r/export/export.json", record)),
+            "r --to npz --overwrite --classifier swa/none",
+            says,
+        )
+        for what, record, says in (
+            ("none", "{}", "r/export/export.json is not that of an export; give ano"),
+            ("a list", "[1]", "r/export/export.json is not that of an export; give a"),
+            ("damaged", '{"classif', "r/export/export.json is damaged"),
+        )
     ),
     (
         "others' files",

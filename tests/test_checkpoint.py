@@ -1,9 +1,11 @@
 import errno
 import hashlib
 import json
+import os
 import shutil
 import sys
 import types
+from pathlib import PureWindowsPath
 
 import chex
 import jax
@@ -264,3 +266,37 @@ def test_late_writes_of_a_failed_save_print_nothing(tmp_path, monkeypatch):
         error = RuntimeError(text)
         sys.unraisablehook(types.SimpleNamespace(exc_value=error))
     assert [str(unraisable.exc_value) for unraisable in told] == ["another one"]
+
+
+def test_files_are_synced_as_windows_can(tmp_path, monkeypatch):
+    """Which refuses to sync a file that is open for reading only."""
+    fcntl = pytest.importorskip("fcntl")
+    sync, synced = os.fsync, []
+
+    def on_windows(descriptor):
+        mode = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
+        if mode == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        synced.append(descriptor)
+        sync(descriptor)
+
+    (tmp_path / "tree" / "state").mkdir(parents=True)
+    (tmp_path / "tree" / "state" / "a").write_bytes(b"12")
+    monkeypatch.setattr(os, "fsync", on_windows)
+    checkpoint.seal(tmp_path / "tree")
+    assert len(synced) == 2  # the record, too
+    assert checkpoint.damage(tmp_path / "tree") is None
+
+
+def test_a_record_names_files_as_every_system_does(tmp_path, monkeypatch):
+    (tmp_path / "tree" / "state").mkdir(parents=True)
+    (tmp_path / "tree" / "state" / "a").write_bytes(b"12")
+    relative = type(tmp_path).relative_to
+    monkeypatch.setattr(
+        type(tmp_path),
+        "relative_to",
+        lambda self, other: PureWindowsPath(relative(self, other)),
+    )
+    checkpoint.seal(tmp_path / "tree")
+    record = json.loads((tmp_path / "tree" / "record.json").read_text())
+    assert set(record["files"]) == {"state/a"}

@@ -1,6 +1,7 @@
 """The command `export`: files that are read back, a card, and nothing half done."""
 
 import json
+import os
 import runpy
 import shutil
 from pathlib import Path
@@ -10,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ltjax import export, finished, scoring
+from ltjax import export, finished, rows, scoring
 from ltjax.loading import load
 from ltjax.mistake import Mistake
 from ltjax.models import weights
 from ltjax.portable import delivery, graph, tensors
+from ltjax.portable import place as folder
 from ltjax.posterior import archive
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -116,31 +118,195 @@ def test_onnx_runtime_gives_the_probabilities_of_a_row(place, tmp_path):
     assert jnp.ones(1).dtype == jnp.float32
 
 
-def test_an_earlier_export_is_replaced_only_when_asked(place, exported, tmp_path):
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.fixture
+def copied(place, exported, tmp_path):
+    """A copy of the run with the export of swa/srepr in it, npz and posterior."""
     copy = tmp_path / "run"
     shutil.copytree(place.out, copy)
     shutil.copytree(exported, copy / "export")
-    words = [str(copy), "--to", "npz", "--classifier", "sgd/la"]
-    before = {file.name: file.read_bytes() for file in (copy / "export").iterdir()}
-    assert export.main(words) == 2
-    kept = {file.name: file.read_bytes() for file in (copy / "export").iterdir()}
-    assert kept == before
-    assert export.main([*words, "--overwrite"]) == 0
-    names = {file.name for file in (copy / "export").iterdir()}
-    assert names == {"README.md", "export.json", "model.npz"}
-    card = (copy / "export" / "README.md").read_text()
-    assert card.startswith("# CIFAR ResNet-8, ")
-    assert "`sgd/la`" in card
+    return copy
+
+
+@pytest.fixture
+def quickly(exported, monkeypatch):
+    """Files of an export are copied, not made."""
+    told = json.loads((exported / "export.json").read_text())["files"]
+
+    def written(part, run, row, kinds, about):
+        names = [folder.FILES[kind] for kind in kinds]
+        for name in names:
+            shutil.copy(exported / name, part / name)
+        return {name: told[name] for name in names}
+
+    monkeypatch.setattr(delivery, "_written", written)
+
+
+def refused(capsys, out, *words):
+    """What an export says that is refused and leaves all as it was."""
+    before = contents(out)
+    capsys.readouterr()
+    assert export.main(list(map(str, words))) == 2
+    assert contents(out) == before
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    return err
+
+
+def test_a_row_takes_the_place_of_another_only_when_asked(copied, capsys):
+    out = copied / "export"
+    words = [str(copied), "--to", "npz", "--classifier", "sgd/la"]
+    assert refused(capsys, out, *words) == (
+        f"ltjax: --out {out} holds swa/srepr, not sgd/la; give another --out, or "
+        "--overwrite to replace all of it\n"
+    )
+    theirs = {entry.name for entry in copied.iterdir()}
     # What is not ours is not removed.
-    (copy / "export" / "mine.txt").write_text("kept")
-    assert export.main([*words, "--overwrite"]) == 2
-    assert (copy / "export" / "mine.txt").read_text() == "kept"
-    theirs = {entry.name for entry in place.out.iterdir()}
-    assert {entry.name for entry in copy.iterdir()} == theirs | {"export"}
+    (out / "mine.txt").write_text("kept")
+    assert "holds other files" in refused(capsys, out, *words, "--overwrite")
+    (out / "mine.txt").unlink()
+    assert export.main([*words, "--overwrite"]) == 0
+    assert f"swa/srepr, which was in {out}, is replaced" in capsys.readouterr().out
+    names = {"README.md", "export.json", "model.npz"}
+    assert contents(out).keys() == names
+    text = (out / "README.md").read_text()
+    assert text.startswith("# CIFAR ResNet-8, ")
+    assert "`sgd/la`" in text
+    assert {entry.name for entry in copied.iterdir()} == theirs
     # Without an earlier one, the folder is the same.
-    shutil.rmtree(copy / "export")
+    shutil.rmtree(out)
     assert export.main(words) == 0
-    assert {file.name for file in (copy / "export").iterdir()} == names
+    assert contents(out).keys() == names
+
+
+def test_a_format_is_added_beside_those_of_the_same_row(place, exported, tmp_path):
+    out, whole = tmp_path / "added", tmp_path / "whole"
+    export_to = [str(place.out), "--out", str(out), "--to"]
+    assert export.main([*export_to, "posterior"]) == 0
+    card = (out / "README.md").read_text()
+    assert "model.npz" not in card
+    # Of the owner, who may have files of their own there, too.
+    licence = "## Licence\n\nCC0, of mine.\n\n## Thanks\n\nTo all.\n\n## Fig"
+    card = card.replace(
+        card[card.index("## Licence") : card.index("## Fig") + 6], licence
+    )
+    (out / "README.md").write_text(card + "\nThe end.\n")
+    (out / "LICENSE").write_text("CC0")
+    before = contents(out)
+    assert export.main([*export_to, "npz"]) == 0
+    after = contents(out)
+    assert after.keys() == before.keys() | {"model.npz"}
+    for name in ("posterior.npz", "LICENSE"):
+        assert after[name] == before[name]
+    # All the same as if both had been asked for at once, but for what is the owner's.
+    assert after["export.json"] == (exported / "export.json").read_bytes()
+    assert after["model.npz"] == (exported / "model.npz").read_bytes()
+    kept = (out / "README.md").read_text()
+    at_once = (exported / "README.md").read_text()
+    for title in ("## Files", "## How to load it", "## Figures", "## Versions"):
+        section = at_once.split(title)[1].split("\n## ")[0].strip()
+        assert section in kept
+    assert licence in kept
+    assert kept.endswith("\n\nThe end.\n")
+    assert not whole.exists()
+
+
+def test_a_format_that_is_there_is_made_again_only_when_asked(copied, quickly, capsys):
+    out = copied / "export"
+    before = contents(out)
+    (out / "model.npz").write_bytes(b"damaged")
+    for words in ((), ("--to", "posterior")):
+        told = refused(capsys, out, copied, "--to", "npz", *words)
+        assert "holds model.npz already; --overwrite makes it again" in told
+    assert export.main([str(copied), "--to", "npz", "--overwrite"]) == 0
+    assert contents(out) == before
+    # One that its owner has deleted is not there, and no longer told of.
+    (out / "posterior.npz").unlink()
+    assert export.main([str(copied), "--to", "npz", "--overwrite"]) == 0
+    about = json.loads((out / "export.json").read_text())
+    assert about["files"].keys() == {"model.npz"}
+    assert "posterior" not in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("seed", 1, "its seed differs"),
+        ("classes", ["a", "b", "c", "d"], "its classes differ"),
+        ("weights", "0" * 16, "its weights differ"),
+        ("weights", None, "its weights differ"),  # of an earlier version
+    ],
+)
+def test_another_run_is_refused(copied, quickly, capsys, field, value, why):
+    out = copied / "export"
+    about = json.loads((out / "export.json").read_text())
+    (out / "export.json").write_text(json.dumps({**about, field: value}))
+    (out / "model.npz").unlink()
+    told = refused(capsys, out, copied, "--to", "npz")
+    assert told == (
+        f"ltjax: --out {out} holds swa/srepr, of another run: {why}; give another "
+        "--out, or --overwrite to replace all of it\n"
+    )
+    assert export.main([str(copied), "--to", "npz", "--overwrite"]) == 0
+    assert contents(out).keys() == {"README.md", "export.json", "model.npz"}
+
+
+def test_the_digest_is_of_this_row_of_this_run(place, exported):
+    weights = json.loads((exported / "export.json").read_text())["weights"]
+    run = finished.read(place.out)
+    row = rows.Row("swa", "srepr")
+    assert delivery.digest(run, row) == weights
+    others = {
+        delivery.digest(run, rows.Row("swa", "la")),
+        delivery.digest(finished.read(place.out, "sgd"), rows.Row("sgd", "la")),
+        delivery.digest(
+            run._replace(batch_stats=jax.tree.map(lambda x: x + 1, run.batch_stats)),
+            row,
+        ),
+    }
+    assert len(others | {weights}) == 4
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_an_export_that_is_stopped_loses_nothing(copied, quickly, monkeypatch, at):
+    """Whichever move of a file is the last, all that was there can still be had."""
+    out, moves, replace = copied / "export", [], os.replace
+    (out / "model.npz").unlink()
+    before = contents(out)
+
+    def stopping(source, target):
+        if "export" in str(target) and len(moves) == at:
+            raise KeyboardInterrupt
+        moves.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        delivery.export(copied, ("npz",), say=lambda line: None)
+    monkeypatch.undo()
+    after = contents(out)
+    for name in ("posterior.npz", "export.json"):
+        assert after[name] == before[name]
+    delivery.export(copied, ("npz",), say=lambda line: None)
+    about = json.loads((out / "export.json").read_text())
+    assert about["files"].keys() == {"model.npz", "posterior.npz"}
+    assert {entry.name for entry in copied.iterdir() if "export" in entry.name} == {
+        "export"
+    }
+
+
+def test_a_kill_between_two_folders_loses_nothing(copied):
+    """As it is left where the earlier folder is away and the next is not yet there."""
+    out = copied / "export"
+    before = contents(out)
+    out.rename(f"{out}.part.before")
+    shutil.copytree(f"{out}.part.before", f"{out}.part")
+    with pytest.raises(Mistake, match=r"holds model\.npz already"):
+        delivery.export(copied, ("npz",), say=lambda line: None)
+    assert contents(out) == before
 
 
 @pytest.mark.parametrize("kind", ["npz", "posterior"])

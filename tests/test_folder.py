@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ltjax
-from ltjax import folder, identity, revision
+from ltjax import folder, identity, machine, revision
 from ltjax.config import Checkpoint, Config, Data, Optim, Posterior, Swa
 from ltjax.data.dataset import Dataset, Split
 from ltjax.mistake import Mistake
@@ -164,6 +164,62 @@ def test_other_data_are_refused(run, other):
     assert "holds another run: its images or labels were others" in message
 
 
+NAMES = ("bird", "cat")
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("bird", "dog"), "class 1 was 'cat', is 'dog'"),
+        (("ant", "cat"), "class 0 was 'bird', is 'ant'"),
+        (("cat", "bird"), "class 0 was 'bird', is 'cat'"),
+        ((), "class 0 was 'bird', is '0'"),
+        (("bird", "cat", "dog"), "classes were 2, are 3: 'dog' is new"),
+        (("ant", "bird", "dog"), "classes were 2, are 3: 'ant' is new"),
+        (("cat",), "classes were 2, are 1: 'bird' is gone"),
+        (("a\nb", "\udcff"), "class 0 was 'bird', is 'a\\nb'"),
+    ],
+)
+def test_other_class_names_are_another_run(tmp_path, names, says):
+    path = tmp_path / "x"
+    before = dataclasses.replace(DATA, class_names=NAMES)
+    claim(path, data=before)
+    claim(path, data=before)
+    classes = len(names or NAMES)
+    now = dataclasses.replace(DATA, class_names=names, classes=classes)
+    assert refused(path, data=now).startswith(
+        f"--out {path} holds another run: {says}; give another --out"
+    )
+    if classes == 2:
+        claim(path, data=now, accept=True)
+        assert folder.changes(path)[0]["differences"] == [says]
+        claim(path, data=now)
+    else:  # the head has another shape
+        with pytest.raises(Mistake, match="as what it has saved does not fit"):
+            claim(path, data=now, accept=True)
+
+
+def test_names_without_files_of_their_own_are_numbers(tmp_path):
+    path = tmp_path / "x"
+    claim(path, data=dataclasses.replace(DATA, classes=3))
+    more = dataclasses.replace(DATA, classes=4)
+    assert "classes were 3, are 4: '3' is new" in refused(path, data=more)
+    claim(path, data=dataclasses.replace(DATA, class_names=("0", "1", "2"), classes=3))
+
+
+def test_a_name_in_another_unicode_form_is_the_same(tmp_path):
+    path = tmp_path / "x"
+    claim(path, data=dataclasses.replace(DATA, class_names=("caf\u00e9", "b")))
+    claim(path, data=dataclasses.replace(DATA, class_names=("cafe\u0301", "b")))
+
+
+def test_a_record_of_an_earlier_version_knows_no_classes(run):
+    record = json.loads((run / "config.json").read_text())
+    assert record["run"].pop("classes") == ["0", "1"]
+    (run / "config.json").write_text(json.dumps(record))
+    claim(run, data=dataclasses.replace(DATA, class_names=NAMES))
+
+
 def test_the_fingerprint_tells_shapes_and_types_apart():
     train = DATA.train
     others = [
@@ -251,11 +307,41 @@ def test_versions_gain_one_entry_per_process(run):
     sessions = json.loads((run / "versions.json").read_text())
     assert len(sessions) == 2
     for session in sessions:
-        assert set(session) == {"started", "commit", "python", "packages", "devices"}
+        assert set(session) == {
+            *("started", "commit", "python", "packages", "devices", "processor"),
+        }
+        assert session["processor"] == machine.processor()
         assert session["packages"]["ltjax"] == ltjax.__version__
         assert {"jax", "flax", "orbax-checkpoint"} <= set(session["packages"])
         assert session["started"].endswith("+00:00")
         assert session["devices"]
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ({}, []),
+        (
+            {"processor": "Xeon; avx512f"},
+            ["this run began on Xeon; avx512f; here is EPYC; avx2, where sums round"],
+        ),
+        ({"devices": ["Tesla T4"]}, ["this run began on Tesla T4; here is EPYC; avx2"]),
+        ({"processor": None}, []),  # an earlier version did not tell
+    ],
+)
+def test_a_run_that_goes_on_elsewhere_says_so(run, monkeypatch, first, told):
+    monkeypatch.setattr(machine, "processor", lambda: "EPYC; avx2")
+    folder.record_versions(run)
+    (session,) = json.loads((run / "versions.json").read_text())
+    session = {k: v for k, v in (session | first).items() if v is not None}
+    (run / "versions.json").write_text(json.dumps([session]))
+    for _ in range(2):  # it is not the last session that decides, but the first
+        said = []
+        folder.record_versions(run, said.append)
+        assert len(said) == len(told)
+        for line, start in zip(said, told):
+            assert line.startswith(start)
+            assert "\n" not in line
 
 
 def test_damaged_json_is_told_in_one_line(run):

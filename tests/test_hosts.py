@@ -42,6 +42,7 @@ def place(tmp_path_factory, compiled_once):
     # Odd numbers, so that statistics, features and scores meet unequal parts.
     tiny.save(place / "train.npz", [25] * tiny.CLASSES, 0)
     tiny.save(place / "test.npz", [5, 5, 5, 2], 1)
+    hosts_worker.zoo(place)
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(
             (str(Path(ltjax.__file__).parents[1]), str(TESTS))
@@ -160,6 +161,46 @@ def test_one_process_goes_on_with_a_run_of_two(place, alone, told):
 
 def test_a_mistake_of_one_process_is_told_by_all(told):
     assert [each["together"] for each in told] == [["process 1: a file is missing"]] * 2
+
+
+def test_a_mistake_on_the_way_to_where_others_wait_is_told_by_all(told):
+    assert [each["within"] for each in told] == ["process 1: a file is missing"] * 2
+
+
+def test_processes_that_part_are_told_so(told):
+    for each in told:
+        assert each["elsewhere"].startswith("process 1 does something else than")
+
+
+def test_what_is_gathered_may_be_of_any_length(told):
+    assert [each["long"] for each in told] == [True, True]
+
+
+def test_work_is_divided_and_comes_back_in_order(told):
+    for each in told:
+        assert each["divided"] == [[0, 0], [1, 1], [2, 0], [3, 1], [4, 0]]
+
+
+def test_a_finished_run_started_again_tells_all_its_results(told):
+    assert [each["again"] for each in told] == [True, True]
+
+
+def test_each_file_is_looked_at_by_one_process_and_known_to_all(place, told):
+    alone = hosts_worker.looked(hosts_worker.streamed(place).data)
+    assert alone["read"] == [f"{at:02d}.png" for at in range(15)]
+    assert [len(each["looked"]["read"]) for each in told] == [8, 7]
+    both = [name for each in told for name in each["looked"]["read"]]
+    assert sorted(both) == alone["read"]
+    for each in told:
+        for what in ("skipped", "digests"):
+            assert each["looked"][what] == alone[what]
+    assert [file["path"] for file in alone["skipped"]] == ["a/03.png"]
+
+
+def test_two_processes_stream_as_one_does(place, told, tmp_path):
+    wanted = run(hosts_worker.streamed(place), tmp_path / "alone", tiny.quiet())
+    for each in told:
+        assert_same_rows(each["streamed"], wanted["rows"])
 
 
 def test_another_config_in_one_process_is_refused_by_all(place, told):

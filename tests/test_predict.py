@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax import finished, predict, prediction, predictor
+from ltjax import checkpoint, finished, predict, prediction, predictor, trained
 from ltjax.classifier import prior
 from ltjax.evaluation import conformal
 from ltjax.posterior import dispersion
@@ -89,6 +89,20 @@ def test_the_runs_own_test_images_give_its_table(desk, place, labels, capsys, na
     assert out == ""
     assert f"{wanted} of run; its probabilities assume" in err
     assert "20 rows are in out.csv" in err
+
+
+def test_every_file_of_a_checkpoint_is_hashed_once(desk, monkeypatch):
+    digest, files = checkpoint._digest, []
+
+    def counted(file, *args):
+        files.append(file)
+        return digest(file, *args)
+
+    monkeypatch.setattr(checkpoint, "_digest", counted)
+    trained._damage.cache_clear()
+    predicted("run test.npz --coverage 0.5 --samples 2")
+    assert files
+    assert len(files) == len(set(files))
 
 
 def test_pictures_of_the_same_images(desk, plain, capsys):

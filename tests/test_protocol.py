@@ -12,7 +12,7 @@ import pytest
 from scipy import optimize, special, stats
 from tiny import save
 
-from ltjax import retraining, trained
+from ltjax import machine, retraining, trained
 from ltjax.config import Config, Experts, Model, Srepr
 from ltjax.loading import load
 
@@ -92,6 +92,7 @@ def test_a_line_is_a_row_of_the_run_and_what_made_it(table, table2):
         assert line["data"] == record["run"]["data"]
         assert line["seed"] == 0
         assert line["device"] == "cpu"
+        assert line["processor"] == machine.processor()
         assert line["seconds"] >= 0
 
 

@@ -102,6 +102,23 @@ def test_means_deviations_and_the_best_of_one_pass(page, monkeypatch, tmp_path):
     assert claims == ["99.00 ± 0.00" if row[1] == "la" else "–" for row in ROWS]
 
 
+@pytest.mark.parametrize(
+    ("processors", "told"),
+    [
+        ((None, None), "device cpu; commit"),  # lines of earlier versions
+        (("A; avx2", "A; avx2"), "device cpu; processor A; avx2; commit"),
+        (("A; avx2", "B"), "device cpu; processor A; avx2 or B; commit"),
+        (("B", None), "device cpu; processor B or not told; commit"),
+    ],
+)
+def test_a_page_tells_the_processors_that_made_it(page, processors, told):
+    lines = {
+        seed: [line(seed, ROWS[0]) | ({"processor": name} if name else {})]
+        for seed, name in enumerate(processors)
+    }
+    assert told in page.result_lines.provenance(lines)
+
+
 def test_srepr_is_compared_by_a_paired_test(page, monkeypatch, tmp_path):
     lines = [line(seed, row) for seed in (0, 1, 2) for row in ROWS]
     write(page, monkeypatch, tmp_path, lines)

@@ -89,6 +89,29 @@ def test_other_images_are_another_run(desk, capsys):
     assert "its images or labels were others" in capsys.readouterr().err
 
 
+def test_other_class_names_are_another_run(desk, capsys):
+    assert ended("--out", "out") == 0
+    capsys.readouterr()
+    Path("zoo/b").rename("zoo/c")
+    for words in (("--out", "out"), ("--out", "new", "--stage-one", "out")):
+        assert ended(*words) == 2
+        err = capsys.readouterr().err
+        assert "class 0 was 'b', is 'c'" in err
+        assert err.count("\n") == 1
+    assert ended("--out", "out", "--accept-changes") == 0
+    kept = json.loads(Path("out/results.json").read_text())
+    assert kept["dataset"]["class_names"] == ["c", "große Katze"]
+    assert kept["changes"][0]["differences"] == ["class 0 was 'b', is 'c'"]
+    capsys.readouterr()
+    Path("zoo/new").mkdir()
+    for words in ((), ("--accept-changes",)):
+        assert ended("--out", "out", *words) == 2
+        assert "classes were 2, are 3: 'new' is new; give another --out" in (
+            capsys.readouterr().err
+        )
+    assert json.loads(Path("out/results.json").read_text()) == kept
+
+
 def test_a_class_that_is_only_tested_is_told(desk):
     for name in ("train", "test"):
         Path("split", name).mkdir(parents=True)

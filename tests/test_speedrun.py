@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ltjax import backbone, identity
+from ltjax import backbone, identity, machine
 from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
 from ltjax.run import run
 
@@ -100,6 +100,7 @@ def test_the_file_tells_what_ran_and_how_long(done):
         parts = sum(times[name] for name in times if name in stages)
         assert times["total"] == pytest.approx(parts)
     assert found["device"] == jax.devices()[0].device_kind
+    assert found["processor"] == machine.processor()
     assert found["versions"].keys() == {
         *("python", "jax", "jaxlib", "flax", "optax", "numpy")
     }

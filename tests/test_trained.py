@@ -66,6 +66,9 @@ def test_what_is_not_there_is_named(place, tmp_path):
     other = dataclasses.replace(place.config, seed=1)
     with pytest.raises(Mistake, match="holds another run: seed was 0, now 1"):
         trained.backbone(out, "sgd", other, data)
+    named = dataclasses.replace(data, class_names=tuple("abcd"))
+    with pytest.raises(Mistake, match="holds another run: class 0 was '0', is 'a'"):
+        trained.backbone(out, "sgd", place.config, named)
     (head,) = checkpoint.steps(out / "checkpoints" / "heads" / "sgd")
     (head / "_CHECKPOINT_METADATA").unlink()
     with pytest.raises(Mistake, match=r"sgd/8 cannot be used: _CHECK.* is missing"):

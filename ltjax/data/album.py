@@ -1,19 +1,19 @@
 """A small set of image files, decoded by threads and held whole in memory."""
 
 import concurrent.futures
-import contextlib
 import hashlib
-import os
 import warnings
 
 import numpy as np
 
+from ltjax import machine
 from ltjax.data import partition, picture
 from ltjax.data.dataset import Dataset, Skipped, Split
 from ltjax.data.listing import shown
 from ltjax.mistake import Mistake
 
 _WINDOW = 512  # files under way at a time
+UNKNOWN = 2**34  # bytes of memory, where the system does not tell
 
 
 def each(work, items, advance=lambda: None):
@@ -25,7 +25,7 @@ def each(work, items, advance=lambda: None):
     done = []
     with (
         warnings.catch_warnings(),
-        concurrent.futures.ThreadPoolExecutor(cores()) as pool,
+        concurrent.futures.ThreadPoolExecutor(machine.threads()) as pool,
     ):
         warnings.filterwarnings("ignore", module=r"PIL\.")
         for first in range(0, len(items), _WINDOW):
@@ -51,7 +51,8 @@ def dataset(
     Raises `Mistake` if the pixels need more than `most_bytes`, by default a third of
     the machine's memory.
     """
-    most_bytes = memory() // 3 if most_bytes is None else most_bytes
+    if most_bytes is None:
+        most_bytes = (machine.memory() or UNKNOWN) // 3
     check_fits(len(listing.paths), size, most_bytes)
     images = np.empty((len(listing.paths), size, size, 3), np.uint8)
 
@@ -96,9 +97,14 @@ def assembled(listing, images, looks, per_class, seed=0, strict=False):
     for name, rows in (("training", train), ("test", test)):
         if not len(rows):
             raise Mistake(f"{shown(listing.root)} leaves no {name} images")
+    files = np.zeros((len(looks), 32), np.uint8)
+    files[good] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
     return Dataset(
         listing.name,
-        *(Split(images[rows], listing.label[rows]) for rows in (train, test)),
+        *(
+            Split(images[rows], listing.label[rows], file=files[rows])
+            for rows in (train, test)
+        ),
         classes=len(listing.classes),
         class_names=listing.classes,
         skipped=skipped,
@@ -131,18 +137,3 @@ def check_fits(images, size, most_bytes):
             f"{needed / 2**30:.1f} GiB, more than the {most_bytes / 2**30:.1f} GiB "
             "spared for images; give a smaller --data.size"
         )
-
-
-def cores():
-    """The cores that this process may use."""
-    with contextlib.suppress(AttributeError):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def memory():
-    """Bytes of the machine's memory; 16 GiB where it does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 2**34

@@ -29,6 +29,7 @@ class Split(NamedTuple):
     rank: np.ndarray | None = (
         None  # int [N], place in the long-tailed draw of its class
     )
+    file: np.ndarray | None = None  # uint8 [N, 32], SHA-256 of the files of images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Dataset:
     class_names: tuple[str, ...] = ()  # [C], or none
     skipped: tuple[Skipped, ...] = ()
     manifest: dict | None = None  # what it was held against (`manifest.check`)
+    shared: int = 0  # test images that are training images, too
 
 
 def checked(path, image, label, classes=None):

@@ -126,14 +126,24 @@ def groups(counts):
 def tailed(split, classes, imbalance_factor, largest=None, seed=0):
     """The training split with the exponential profile of `imbalance_factor`.
 
-    None leaves the split as it is, and so does a split that already has the profile.
+    Its rows `kept`, in their order; all of them are the split itself.
+    """
+    rows = kept(split, classes, imbalance_factor, largest, seed)
+    return split if len(rows) == len(split.label) else taken(split, rows)
+
+
+def kept(split, classes, imbalance_factor, largest=None, seed=0):
+    """Rows of the training split that have the profile of `imbalance_factor`, int [n].
+
+    None keeps all as they are, and so does a split that already has the profile.
     `largest` is the size of class 0; without it, the split must be balanced (largest
     class at most twice the smallest) and its smallest class sets the size, so that
     every class can supply the profile. A set with another tail is refused. Which images
     are kept, `split.rank` says, or without it the draw of `seed`.
     """
+    everything = np.arange(len(split.label))
     if imbalance_factor is None:
-        return split
+        return everything
     _check_factor(imbalance_factor)
     if largest is not None and largest < 1:
         raise Mistake(f"largest class count is {largest}, wanted 1 or more")
@@ -141,7 +151,7 @@ def tailed(split, classes, imbalance_factor, largest=None, seed=0):
     top = found.max() if largest is None else largest
     wanted = exponential_counts(classes, top, imbalance_factor)
     if (found == wanted).all():
-        return split
+        return everything
     rank = _rank(split, classes, seed)
     profile = f"imbalance factor {imbalance_factor:g} from {top}"
     if largest is None:
@@ -160,7 +170,7 @@ def tailed(split, classes, imbalance_factor, largest=None, seed=0):
             f"class {name} has {found[name]} training images, "
             f"{profile} needs {wanted[name]}"
         )
-    return taken(split, _first_ranked(split.label, rank, wanted))
+    return _first_ranked(split.label, rank, wanted)
 
 
 def hold_out(split, classes, count, seed=0):

@@ -40,6 +40,19 @@ def digests(images):
     return [hashlib.sha256(image.tobytes()).digest() for image in images]
 
 
+def digests_of(split):
+    """A hash of each image of a `Split`: of its file, or else of its pixels."""
+    if split.file is None:
+        return digests(split.image)
+    return [each.tobytes() for each in split.file]
+
+
+def shared(train, test):
+    """How many of the hashes `test` are among `train`."""
+    known = set(train)
+    return sum(each in known for each in test)
+
+
 def repeated(digests):
     """Mask of the digests that occur more than once, bool [N]."""
     if not len(digests):

@@ -112,36 +112,61 @@ class Pictures:
             ) from error
 
 
-def looked_at(read, count, advance=lambda: None):
+def alone(work, count):
+    """`work(rows)` of the rows 0..count - 1, all of them here.
+
+    `hosts.divided` is the same where several processes share the work.
+    """
+    return work(range(count))
+
+
+def looked_at(read, count, advance=lambda: None, divided=alone, told=lambda number: ()):
     """Hashes of so many files' bytes, uint8 [N, 32], and those without an image.
 
     The latter as {number: `picture.Unreadable`}. `read(number)` gives the bytes; each
-    file is read and decoded once, as small as its format allows, by threads.
+    file is read and decoded once, as small as its format allows, by threads. Third come
+    `told(number)` [N], JSON-ready, asked when the file was read. The work is `divided`.
     """
 
     def look(number):
         try:
             data = read(number)
             with picture.opened(data, at_least=1):
-                return hashlib.sha256(data).digest()
+                seen = hashlib.sha256(data).hexdigest()
         except picture.Unreadable as error:
-            return error
+            seen = [error.kind, error.reason]
+        return seen, told(number)
 
-    looks = album.each(look, range(count), advance)
-    bad = {at: seen for at, seen in enumerate(looks) if not isinstance(seen, bytes)}
+    looks = divided(lambda rows: album.each(look, rows, advance), count)
+    bad = {
+        at: picture.Unreadable(*seen)
+        for at, (seen, _) in enumerate(looks)
+        if not isinstance(seen, str)
+    }
     digests = b"".join(
-        bytes(32) if at in bad else seen for at, seen in enumerate(looks)
+        bytes(32) if at in bad else bytes.fromhex(seen)
+        for at, (seen, _) in enumerate(looks)
     )
-    return np.frombuffer(digests, np.uint8).reshape(count, 32), bad
+    digests = np.frombuffer(digests, np.uint8).reshape(count, 32)
+    return digests, bad, [about for _, about in looks]
 
 
-def of_listing(listing, recipe, per_class, seed=0, strict=False, advance=lambda: None):
+def of_listing(
+    listing,
+    recipe,
+    per_class,
+    seed=0,
+    strict=False,
+    advance=lambda: None,
+    divided=alone,
+):
     """The images of a `listing.Listing` as a `Dataset` that is read in training.
 
-    Split, skipped and refused are the same files as in `album.dataset`.
+    Split, skipped and refused are the same files as in `album.dataset`. Looking at all
+    of them is `divided`, as in `looked_at`.
     """
     files, count = Files(listing.root, listing.paths), len(listing.paths)
-    digests, bad = looked_at(files.read, count, advance)
+    digests, bad, _ = looked_at(files.read, count, advance, divided)
     looks = [
         Skipped(listing.paths[at], bad[at].kind, bad[at].reason)
         if at in bad
@@ -152,36 +177,45 @@ def of_listing(listing, recipe, per_class, seed=0, strict=False, advance=lambda:
     return album.assembled(listing, whole, looks, per_class, seed, strict)
 
 
-def of_tfds(name, builder, splits, classes, recipe, advance=lambda: None):
+def of_tfds(
+    name, builder, splits, classes, recipe, advance=lambda: None, divided=alone
+):
     """The two `splits` of a prepared TFDS set as a `Dataset` that is read in training.
 
-    Examples with an `id` are sorted by it, as `sources.tfds` sorts them. Raises
-    `Mistake` for an image that cannot be decoded.
+    Examples with an `id` are sorted by it, as `sources.tfds` sorts them. Looking at all
+    of them is `divided`, as in `looked_at`. Raises `Mistake` for an image that cannot
+    be decoded.
     """
-    whole = [_split(builder, split, recipe, advance) for split in splits]
+    whole = [_split(builder, split, recipe, advance, divided) for split in splits]
     if classes is None:
         classes = 1 + max(int(split.label.max()) for split in whole)
     return Dataset(name, *whole, classes=classes)
 
 
-def _split(builder, name, recipe, advance):
+def _split(builder, name, recipe, advance, divided):
     files = Records(str(builder.data_dir), name)
     count = builder.info.splits[name].num_examples
     if not count:
         raise Mistake(f"{files.folder} split {name!r} has no images")
-    label, ids = np.empty(count, np.int32), [None] * count
+    others = {}
 
     def read(number):
         """The bytes of an image; what else its example tells is kept."""
         example = files.opened[number]
-        label[number], ids[number] = example["label"], example.get("id", number)
+        id_ = example.get("id", number)
+        # Every byte is a character of its own: sorted, they come in the same order.
+        id_ = id_.decode("latin-1") if isinstance(id_, bytes) else id_
+        others[number] = int(example["label"]), id_
         return example["image"]
 
-    digests, bad = looked_at(read, count, advance)
+    digests, bad, told = looked_at(read, count, advance, divided, others.pop)
     for at, error in bad.items():
         raise Mistake(f"{files.name(at)} cannot be decoded: {error.reason}")
+    label, ids = zip(*told)
     order = np.argsort(np.array(ids), kind="stable")
-    return Split(Pictures(files, order, digests[order], recipe), label[order])
+    digests = digests[order]
+    whole = Pictures(files, order, digests, recipe)
+    return Split(whole, np.array(label, np.int32)[order], file=digests)
 
 
 def sample(pictures):

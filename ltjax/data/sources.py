@@ -6,6 +6,7 @@ Every source returns a checked `Dataset`.
 import importlib.util
 import lzma
 import os
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -92,10 +93,10 @@ def opened_tfds(name, data_dir=None, download=False):
     import tensorflow_datasets
 
     if importlib.util.find_spec("array_record") is None:
-        raise Mistake(
-            "reading a TFDS set needs the package array_record: "
-            "pip install 'ltjax[large]'"
-        )
+        how = "pip install 'ltjax[large]'"
+        if sys.platform == "win32":
+            how = "there is none for Windows; take a folder, a CSV or an .npz instead"
+        raise Mistake(f"reading a TFDS set needs the package array_record: {how}")
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)
     builder = _tfds_builder(tensorflow_datasets, name, data_dir, download)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ltjax.data import album
+from ltjax import machine
 from ltjax.data.pictures import Pictures
 from ltjax.mistake import Mistake
 
@@ -98,7 +98,7 @@ class Reader:
     def __init__(self, batches, workers=0):
         """Starts with the first batch; `workers` 0 is threads of this process only."""
         grain = _grain()
-        self._threads = max(1, album.cores() // max(workers, 1))
+        self._threads = max(1, machine.threads() // max(workers, 1))
         read = grain.ReadOptions(
             num_threads=self._threads, prefetch_buffer_size=self._threads
         )

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ltjax.data import album, archive, listing, picture
+from ltjax import machine
+from ltjax.data import archive, listing, picture
 from ltjax.data.listing import shown
 from ltjax.data.shape import Fitted, Shape
 from ltjax.mistake import Mistake
@@ -97,7 +98,7 @@ def batches(images, size):
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        pool = concurrent.futures.ThreadPoolExecutor(album.cores())
+        pool = concurrent.futures.ThreadPoolExecutor(machine.threads())
         try:
             yield _decoded(images, size, pool)
         finally:

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ltjax.models import root
+
 _AXES = (0, 1, 2)
 
 
@@ -51,7 +53,7 @@ class BatchNorm(nn.Module):
                 keep = self.momentum
                 running_mean.value = keep * running_mean.value + (1 - keep) * mean
                 running_var.value = keep * running_var.value + (1 - keep) * var
-        factor = scale * jax.lax.rsqrt(var + self.epsilon)
+        factor = scale * root.inverse(var + self.epsilon)
         shifted = x.astype(jnp.float32) - mean[None, None, None]
         y = shifted * factor[None, None, None] + bias[None, None, None]
         return y.astype(x.dtype)

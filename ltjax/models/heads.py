@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ltjax.models import root
+
 
 class Linear(nn.Module):
     """Logits = features @ kernel + bias."""
@@ -96,4 +98,4 @@ def _unit(x, axis):
     square = jnp.square(x).sum(axis, keepdims=True)
     # A length of zero is replaced before the root, whose slope there is infinite.
     zero = square == 0
-    return jnp.where(zero, 0.0, x * jax.lax.rsqrt(jnp.where(zero, 1.0, square)))
+    return jnp.where(zero, 0.0, x * root.inverse(jnp.where(zero, 1.0, square)))

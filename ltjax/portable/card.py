@@ -1,5 +1,7 @@
 """The model card of an export: what it is, on what, how good, how to load it."""
 
+import re
+
 from ltjax.rows import HEADLINE
 
 _MOST_CLASSES = 200  # rows of the table; of more, those at both ends
@@ -45,6 +47,31 @@ def text(about, figures, data):
     return "\n\n".join(parts) + "\n"
 
 
+def renewed(old, new):
+    """The README `old` with those sections of `new` that are about files.
+
+    All else in it may be its owner's, and stays. Where nothing is left, it is `new`.
+    """
+    if not old.strip():
+        return new
+    fresh = {_title(part): part for part in _sections(new)}
+    kept = [
+        fresh.pop(title, part) if (title := _title(part)) in _OF_FILES else part
+        for part in _sections(old)
+    ]
+    kept += [fresh[title] for title in _OF_FILES if title in fresh]
+    return "\n\n".join(part.rstrip() for part in kept) + "\n"
+
+
+def _title(section):
+    return section.partition("\n")[0].strip()
+
+
+def _sections(text):
+    return re.split(r"^(?=## )", text, flags=re.MULTILINE)
+
+
+_OF_FILES = ("## Files", "## How to load it")
 _LICENCE = (
     "**Not chosen yet.** Write here under which licence you give this model away, and "
     "what the licences of its images, and of weights it began with, ask for."

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -11,35 +10,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import finished, folder, rows
+from ltjax import finished, folder, pretrained, rows
 from ltjax.classifier import prior
 from ltjax.mistake import Mistake
 from ltjax.models import weights
-from ltjax.portable import card, graph, tensors
+from ltjax.portable import card, graph, place, tensors
 from ltjax.posterior import archive
 from ltjax.report.writer import write_json
 
-FILES = {
-    "safetensors": "model.safetensors",
-    "npz": "model.npz",
-    "onnx": "model.onnx",
-    "posterior": "posterior.npz",
-}
 # How far a file's logits may be from the run's, absolutely and, beyond 1, relatively:
 # no probability is then off by more than 0.2 % of itself. Sums in another order make
 # 1e-6 in a network of 8 layers, and some 1e-5 in one of 50.
 TOLERANCE = 1e-3
 _IMAGES = 16
-_RECORD, _CARD = "export.json", "README.md"
 
 
 def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     """Writes a row of the finished run in the folder `run` to files for others.
 
-    `kinds` are of `FILES`, `wanted` is the row, such as "swa/la"; None: swa/srepr. The
-    folder `out`, None: `run`/export, is there whole or not at all; with `overwrite` an
-    earlier export may be there and is replaced. Each file is read back, and its logits
-    are compared with those of the run. Returns what its `export.json` holds.
+    `kinds` are of `place.FILES`, `wanted` is the row, such as "swa/la"; None:
+    swa/srepr. In the folder `out`, None: `run`/export, they come to lie beside other
+    kinds of the same row; with `overwrite` they replace their own kind there, or an
+    export of another row as a whole. Each file is read back, and its logits are
+    compared with those of the run; if it ends before, `out` is as it was. Returns what
+    its `export.json` holds.
 
     Raises `Mistake` for what the user can put right, and `RuntimeError` where a file
     differs by more than `TOLERANCE`.
@@ -50,7 +44,7 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     row = rows.choose(run, results, wanted)
     figures = rows.named(results)[row]
     _check(row, kinds)
-    _check_folder(out, overwrite)
+    earlier = place.earlier(out, row, overwrite)
     if wanted is None and row != rows.HEADLINE:
         say(f"{run} has no {rows.HEADLINE}; {row} is exported")
     # What others compute with, whatever the run did.
@@ -58,24 +52,33 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     if {"safetensors", "npz"} & set(kinds):
         tensors.check_network(opened.config.model)
     about = _about(opened, row, figures)
+    stays = place.stays(out, earlier, about, kinds, overwrite)
+    part = place.part(out)
     with folder.writable(out):
-        part = Path(f"{os.path.abspath(out)}.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
-            about["files"] = _written(part, opened, row, kinds, about)
-            for name, file in about["files"].items():
+            made = _written(part, opened, row, kinds, about)
+            for name, file in made.items():
                 say(
                     f"{name}: {file['bytes'] / 2**20:.2f} MiB, read back with a "
                     f"largest difference of {file['largest_difference']:.2g}"
                 )
+            held = {**earlier["files"], **made} if stays else made
+            names = (name for name in place.FILES.values() if name in held)
+            about["files"] = {name: held[name] for name in names}
             text = card.text(about, figures, results["dataset"])
-            (part / _CARD).write_text(text, encoding="utf-8")
-            write_json(part / _RECORD, about)
-            _put(part, out)
+            if stays:
+                text = card.renewed(place.card(out), text)
+            place.write_card(part, text)
+            write_json(part / place.RECORD, about)
+            (place.add if stays else place.put)(part, out)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    say(f"{row} of {run} is in {out}; its {_CARD} waits for a licence of yours")
+    if earlier and not stays:
+        say(f"{earlier['classifier']}, which was in {out}, is replaced")
+    listed = ", ".join(about["files"])
+    say(f"{row} of {run} is in {out}: {listed}; {place.CARD} has room for a licence")
     return about
 
 
@@ -93,27 +96,7 @@ def _check(row, kinds):
                 raise Mistake(f"--to posterior needs a row of swa; {row} is a point")
         else:
             tensors.check(row)
-            weights.check_kind(FILES[kind])
-
-
-def _check_folder(out, overwrite):
-    """Raises `Mistake` unless `out` can become an export, or be replaced by one."""
-    with folder.writable(out):
-        there = out.exists()
-        above = next(place for place in out.absolute().parents if place.exists())
-        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-            raise Mistake(f"--out {out} cannot be written: {above.name} takes no files")
-        if there and not out.is_dir():
-            raise Mistake(f"--out {out} is a file; it must be a folder or not exist")
-        found = {entry.name for entry in out.iterdir()} if there else set()
-    ours = {_RECORD, _CARD, *FILES.values()}
-    if found and (_RECORD not in found or found - ours):
-        raise Mistake(f"--out {out} holds other files; give a new or empty folder")
-    if found and not overwrite:
-        raise Mistake(
-            f"--out {out} holds an export; --overwrite replaces it (one command may "
-            "have several --to)"
-        )
+            weights.check_kind(place.FILES[kind])
 
 
 def _about(run, row, figures):
@@ -155,11 +138,19 @@ def _about(run, row, figures):
         # A constant channel is not divided.
         "std": [std or 1.0 for std in data["std"]],
         "figures": figures,
+        "weights": digest(run, row),
         "prior": prior.in_words(assumed, run.counts),
         "versions": sessions[-1]["packages"],
         "checked_on": _IMAGES,
         "tolerance": TOLERANCE,
     }
+
+
+def digest(run, row):
+    """A hash of all that decides the logits of a row."""
+    _, params = finished.head(run, row.classifier, row.variant)
+    features = finished.point(run), tensors.statistics(run), run.frozen
+    return pretrained.digest((*features, params))
 
 
 _METADATA = (
@@ -168,7 +159,7 @@ _METADATA = (
 )
 
 
-def _written(place, run, row, kinds, about):
+def _written(part, run, row, kinds, about):
     """Writes the files of all `kinds`; bytes and largest difference of each."""
     row_logits, params = finished.head(run, row.classifier, row.variant)
     metadata = json.dumps({name: about[name] for name in _METADATA})
@@ -179,7 +170,7 @@ def _written(place, run, row, kinds, about):
         known = np.asarray(jax.jit(partial(row_logits, params))(features))
         told = {}
         for kind in kinds:
-            path = place / FILES[kind]
+            path = part / place.FILES[kind]
             if kind == "onnx":
                 graph.write(path, run, row_logits, params, metadata)
                 found, probabilities = graph.run(path, images)
@@ -194,10 +185,10 @@ def _written(place, run, row, kinds, about):
                 difference = _difference(tensors.logits(path, run, images), known)
             if not difference <= TOLERANCE:
                 raise RuntimeError(
-                    f"{FILES[kind]}, read back, differs by {difference:.3g} from the "
+                    f"{path.name}, read back, differs by {difference:.3g} from the "
                     f"run, more than {TOLERANCE:g}; it is not kept"
                 )
-            told[FILES[kind]] = {
+            told[path.name] = {
                 "bytes": path.stat().st_size,
                 "largest_difference": difference,
             }
@@ -226,19 +217,3 @@ def _posterior(path, run):
         return float(jnp.abs(found - known.astype(found.dtype)).max())
 
     return max(jax.tree.leaves(jax.tree.map(difference, archive.load(path), whole)))
-
-
-def _put(part, out):
-    """Moves the folder `part` to `out`; an earlier one is there until then."""
-    before = Path(f"{part}.before")
-    shutil.rmtree(before, ignore_errors=True)  # that a kill left
-    there = out.exists()
-    if there:
-        os.replace(out, before)
-    try:
-        os.replace(part, out)
-    except OSError:
-        if there:
-            os.replace(before, out)
-        raise
-    shutil.rmtree(before, ignore_errors=True)

@@ -29,8 +29,10 @@ def _facts(run):
     yield "data", f"{data['name']}, fingerprint {run.identity.get('data', '-')}"
     if data.get("manifest"):
         difference = data["manifest"]["difference"]
-        told = f", but {difference}" if difference else ", to the image"
+        told = f", but {difference}" if difference else _compared(data["manifest"])
         yield "manifest", data["manifest"]["name"] + told
+    if data.get("shared"):
+        yield "shared", f"{data['shared']} test images are training images, too"
     if run.versions:
         first, last = run.versions[0], run.versions[-1]
         yield "begun", first["started"]
@@ -40,8 +42,22 @@ def _facts(run):
         devices = last["devices"]
         kinds = (f"{devices.count(kind)} {kind}" for kind in dict.fromkeys(devices))
         yield "devices", ", ".join(kinds)
+        if "processor" in last:
+            yield "processor", last["processor"]
         yield "Python", last["python"]
         yield from last["packages"].items()
+
+
+def _compared(manifest):
+    """To what a data set was found to be that of the manifest."""
+    known = manifest.get("compared", ())
+    if "images" in known:
+        to = ", to the pixel"
+    elif "list" in known:
+        to = ", by its list of images"
+    else:
+        to = ", by counts"
+    return to + ", before images were held out" * ("holdout" in manifest)
 
 
 def span(seconds):

@@ -52,6 +52,7 @@ def writing(path, columns):
             sheet.close()
             file.flush()
             os.fsync(file.fileno())
+            file.close()  # Windows renames no open file
             part.replace(path)
     finally:
         with contextlib.suppress(OSError):  # of a full disk, told above

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -286,3 +287,24 @@ def test_images_of_several_shapes_are_streamed(tmp_path, monkeypatch):
     greys = pictures.sample(data.train.image)[:, 0, 0, 0]
     assert sorted(greys.tolist()) == [0, 10, 20, 30, 40, 50]
     assert (greys // 10 % 3 == data.train.label).all()
+
+
+def test_on_windows_there_is_none_to_install(cifar100, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *name: None)
+    monkeypatch.setattr(sys, "platform", "win32")
+    message = refused(lambda: sources.tfds("cifar100", cifar100))
+    assert "array_record: there is none for Windows; take a folder, a CSV or" in message
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+def test_the_extra_asks_for_what_the_system_has(system):
+    requirements = pytest.importorskip("packaging.requirements")
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    extra = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
+    asked = map(requirements.Requirement, extra["large"])
+    names = {
+        each.name
+        for each in asked
+        if each.marker is None or each.marker.evaluate({"sys_platform": system})
+    }
+    assert names == {"grain"} | ({"array_record"} if system != "win32" else set())

@@ -98,3 +98,23 @@ def test_of_many_classes_both_ends_are_shown():
     assert rows[0] == "| 0 | n0 | 1000 |"
     assert rows[-1] == "| 999 | n999 | 1 |"
     assert "The 100 largest and the 100 smallest" in text
+
+
+def test_a_card_is_renewed_where_it_tells_of_files():
+    old = card.text(about("model.npz"), ROW, DATA)
+    new = card.text(about("model.npz", "model.onnx"), ROW, DATA)
+    assert old != new
+    assert card.renewed(old, new) == card.renewed(new, new) == new
+    assert card.renewed("", new) == new
+    # What its owner has written, or left out.
+    mine = old.replace("**Not chosen yet.**", "CC0.").replace("## Figures", "## Mine")
+    found = card.renewed(mine, new)
+    wanted = new.replace("**Not chosen yet.**", "CC0.").replace("## Figures", "## Mine")
+    assert found == wanted
+    assert card.renewed(mine.replace("\n", "\r\n"), new).count("## Files") == 1
+    bare = card.renewed("Read the paper.\n", new)
+    assert bare.startswith("Read the paper.\n\n## Files\n")
+    assert "InferenceSession" in bare
+    twice = new + new[new.index("## Files") :]
+    assert card.renewed(twice, new).count("## Files") == 2
+    assert "## Versions" not in bare

@@ -10,6 +10,7 @@ import written
 
 from ltjax import compared
 from ltjax.mistake import Mistake
+from ltjax.report import __main__ as report
 from ltjax.report import comparison, page
 
 SECTIONS = ("rows", "classes", "calibration", "confusion", "examples", "dispersion")
@@ -184,6 +185,30 @@ def test_seeds_have_means_and_settings_differences(tmp_path):
     check(one)
     assert "settings" not in sections(one)
     assert "differences" in sections(one)
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"counts": (300, 90, 40, 9, 3, 0)}, "classes were 5, are 6: '5' is new"),
+        ({"class_names": list("abcde")}, "class 0 was '0', is 'a'"),
+        (
+            {"counts": (300, 90), "class_names": list("ab"), "data": "d1"},
+            "classes were 5, are 2: 'a' is new",
+        ),
+    ],
+)
+def test_runs_of_other_classes_are_not_compared(tmp_path, capsys, other, says):
+    written.write(tmp_path / "a", keep=False)
+    written.write(tmp_path / "b", seed=1, keep=False, **other)
+    words = [*(str(tmp_path / name) for name in "ab"), "--out", str(tmp_path / "x")]
+    assert report.main(words) == 2
+    err = capsys.readouterr().err
+    assert err == (
+        f"ltjax: {tmp_path / 'b'} has other classes than {tmp_path / 'a'} ({says}); "
+        "only runs of the same classes can be compared\n"
+    )
+    assert not (tmp_path / "x").exists()
 
 
 def test_runs_of_other_data_are_not_compared(tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,23 @@ def written(path, times=1, rows=ROWS):
     with sheet.writing(path, COLUMNS) as write:
         for _ in range(times):
             write(rows)
+
+
+def test_a_file_is_closed_before_it_is_renamed(tmp_path, monkeypatch):
+    """Windows renames no open file."""
+    rename, still_open = Path.replace, []
+
+    def on_windows(self, target):
+        descriptors = Path("/proc/self/fd")
+        if not descriptors.exists():
+            pytest.skip("needs Linux's /proc")
+        links = (os.path.realpath(link) for link in descriptors.iterdir())
+        still_open.append(str(self) in links)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", on_windows)
+    written(tmp_path / "a.csv")
+    assert still_open == [False]
 
 
 def test_a_csv(tmp_path):
