@@ -69,15 +69,17 @@ def _beside(stored):
 
 def test_logits(stored):
     """The logits [N, C] of every row on the test images; logs of a mean, for SWAG."""
-    found = {}
+    found, heads = {}, None
+    if len(stored.test) > 1:  # each draw's own
+        heads = jax.tree.map(lambda leaf: leaf[1:], trained.heads(stored.out))
     for (classifier, variant), recipe in rows(stored).items():
         kept = params(stored, classifier, variant)
         logits = scoring.one_pass(recipe.logits, kept)(stored.test[:1])
         for shown in recipe.variants:
             found[stored.name, classifier, shown] = logits
-        if recipe.averaged and len(stored.test) > 1:
-            mean = scoring.every_draw(recipe.logits, kept)(stored.test[1:])
-            found["swag", classifier, ""] = mean
+        if recipe.averaged and heads:
+            mean = scoring.every_draw(recipe, kept, heads)
+            found["swag", classifier, ""] = mean(stored.test[1:])
     return found
 
 

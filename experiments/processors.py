@@ -115,7 +115,11 @@ def row(name, flags, before, threads):
 def rows(flags):
     """All of them, the first one as it is here; the models under the same settings."""
     asked = [("here", SETTINGS[name], (), None) for name in flags.settings]
-    asked += [("here", "", (), threads) for threads in flags.threads]
+    asked += [
+        ("here", SETTINGS[name], (), threads)
+        for threads in flags.threads
+        for name in flags.settings
+    ]
     for model in flags.models:
         before = flags.emulator, "-cpu", model
         asked += [(model, SETTINGS[name], before, None) for name in flags.settings]
@@ -161,7 +165,7 @@ def measure(args):
         return
     found = rows(flags)
     for each, names in zip(found, different(found)):
-        told = ", ".join(names) or "none"
+        told = "; ".join(names) or "none"
         threads = f", {each['threads']} threads" if each["threads"] else ""
         setting = (each["flags"] or "as it is") + threads
         print(f"{each['processor']}, {setting}: other bits of {told}")

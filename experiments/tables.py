@@ -9,6 +9,7 @@ import re
 from functools import partial
 from pathlib import Path
 
+import choices
 import expert_tables
 import statistics_tables
 from rich.console import Console
@@ -389,6 +390,7 @@ def tables():
             for of in ("sgd", "swa")
             for images in ("held out", "test")
         },
+        "candidates": partial(choices.beside, "cifar100_lt100_cpu"),
         "methods": partial(of_methods, RESULTS / METHODS),
         "experts": expert_tables.short,
         "bench": figures(of_bench, BENCH),

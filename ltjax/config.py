@@ -35,9 +35,17 @@ class Data:
     path: str | None = None
     """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
     label and, optionally, split."""
+    nested: bool = False
+    """Take the last folder of an image as its class, not the first one."""
     size: int | None = None
     """Pixels a side of images from files: the shorter side scaled to it, the longer
     one cut. None: a TFDS set's own, or 64."""
+    background: str | None = "white"
+    """Colour behind what is transparent in images from files: a name, or "#rrggbb".
+    None: alpha is left out."""
+    range: tuple[float, float] | None = None
+    """Values that become black and white in grey files of more than 8 bits. None: the
+    upper 8 of 16 bits."""
     test_per_class: int | None = None
     """Test images of each class that keeps as many, where a folder, CSV or npz has no
     test split. None: 10."""
@@ -332,12 +340,15 @@ def swa_start(config):
     return 3 * config.optim.epochs // 4 if start is None else start
 
 
-def of_record(record, kind=Config):
+# What a record means by the fields that it does not know, as it is older than they.
+UNTOLD = Config(data=Data(background=None))
+
+
+def of_record(record, untold=UNTOLD):
     """The config that `dataclasses.asdict` made a JSON record of."""
-    fields = {field.name: field.type for field in dataclasses.fields(kind)}
     values = {}
     for name, value in record.items():
         if isinstance(value, dict):
-            value = of_record(value, fields[name])
+            value = of_record(value, getattr(untold, name))
         values[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**values)
+    return dataclasses.replace(untold, **values)

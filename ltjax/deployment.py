@@ -1,14 +1,33 @@
-"""The class prior where a classifier is used: a word, or a file of shares."""
+"""The class prior that a row's probabilities assume, and that of where it is used."""
 
 import json
 import os
 
 import numpy as np
 
+from ltjax import recipes
+from ltjax.classifier import prior as priors
 from ltjax.data.listing import shown
 from ltjax.mistake import Mistake
 
 _SLACK = 1e-3  # by which shares that were rounded may miss 1
+
+
+def assumed(config, row, counts):
+    """The prior [C] of a `Row` of a run of `config`, None without one, and its words.
+
+    `counts` [C] are the run's training images.
+    """
+    model, optim, settings = config.model, config.optim, config.classifier
+    joined = settings.experts == "together" and row.classifier in recipes.LINEAR
+    found = None
+    if joined or model.experts.count is None:
+        plain = optim.loss == "cross_entropy" and model.head == "linear"
+        found = priors.assumed(
+            row.classifier, counts, settings.tau, optim.sampling, plain
+        )
+    drawn = row.backbone == "swag" or row.classifier == "srepr"
+    return found, priors.in_words(found, counts, drawn)
 
 
 def shares(prior, names, counts):

@@ -32,12 +32,17 @@ def first(members):
 def at(members, number):
     """Only one member, with leading axis 1."""
 
-    def only(leaf):
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            leaf = jax.random.clone(leaf)  # another member's is taken from it, too
-        return leaf[number : number + 1]
+    return jax.tree.map(lambda leaf: leaf[number : number + 1], _again(members))
 
-    return jax.tree.map(only, members)
+
+def _again(members):
+    """The same members, whose keys count as unused: a draw is made many times."""
+
+    def again(leaf):
+        key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return jax.random.clone(leaf) if key else leaf
+
+    return jax.tree.map(again, members)
 
 
 def of_point(params, member):
@@ -45,9 +50,14 @@ def of_point(params, member):
     return params["features"]
 
 
+def whole_of_swag(posterior, member):
+    """The whole network of one draw of a `swag.State`; its mean at scale 0."""
+    return swag.sample(member.key, posterior, member.scale)
+
+
 def of_swag(posterior, member):
-    """The feature extractor of one draw of a `swag.State`; its mean at scale 0."""
-    return swag.sample(member.key, posterior, member.scale)["features"]
+    """The feature extractor of that draw."""
+    return whole_of_swag(posterior, member)["features"]
 
 
 @struct.dataclass
@@ -70,10 +80,30 @@ def parts(posterior, members):
     return Parts(members, jax.tree.map(low_ranks, posterior.deviations))
 
 
-def of_parts(posterior, part):
-    """The feature extractor of one draw; the posterior's deviations are not read."""
+def whole_of_parts(posterior, part):
+    """The whole network of one draw; the posterior's deviations are not read."""
     key, scale = part.members.key, part.members.scale
-    return swag.assemble(key, posterior, scale, part.low_ranks)["features"]
+    return swag.assemble(key, posterior, scale, part.low_ranks)
+
+
+def of_parts(posterior, part):
+    """The feature extractor of that draw."""
+    return whole_of_parts(posterior, part)["features"]
+
+
+def make_heads(draw_whole, net):
+    """Builds `heads(weights, members)`: linear classifiers, leading axis M + 1.
+
+    Each is the stage-one head of the very draw whose features the others give.
+    """
+
+    def heads(weights, members):
+        def one(member):
+            return net.head.linear(draw_whole(weights, member)["head"])
+
+        return jax.lax.map(one, _again(members))
+
+    return heads
 
 
 def make_refresh(draw, net, prepare, batch_size, chunk):

@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from ltjax.config import Config
+from ltjax.config import UNTOLD, Data
 
 # Weights that a run takes from elsewhere, and how it is told that two runs took others.
 _WEIGHTS = {
@@ -26,10 +26,14 @@ def of_config(config):
     """
     fields = json.loads(json.dumps(dataclasses.asdict(config)))
     del fields["checkpoint"], fields["swa"]["place"], fields["classifier"]["bank"]
-    places = ("train", "test", "path", "strict", "directory", "download", "workers")
-    for place in places:
+    places = ("train", "test", "path", "nested", "strict", "directory", "download")
+    for place in (*places, "workers"):
         del fields["data"][place]
     fields["data"]["stream"] = bool(config.data.stream)
+    # What comes as arrays has no background, unless one was asked for.
+    files = config.data.source in ("folder", "csv")
+    if not files and config.data.background == Data.background:
+        fields["data"]["background"] = None
     # What the data are checked against does not change them.
     del fields["data"]["manifest"], fields["data"]["allow_mismatch"]
     del fields["model"]["pretrained"], fields["optim"]["ride"]["teacher"]
@@ -77,7 +81,7 @@ def stage_one(identity):
 
 
 def completed(recorded):
-    """A recorded identity with the defaults of the fields that it does not know."""
+    """A recorded identity with what the fields that it does not know were then."""
 
     def filled(record, defaults):
         return {
@@ -90,7 +94,7 @@ def completed(recorded):
             },
         }
 
-    return filled(recorded, of_config(Config()))
+    return filled(recorded, of_config(UNTOLD))
 
 
 def differences(old, new, path=""):

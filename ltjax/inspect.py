@@ -30,6 +30,8 @@ class Command:
     """Writes everything that was found to this file."""
     config_out: Path | None = None
     """Writes the proposed config to this new file, for ltjax.main."""
+    nested: bool = False
+    """Take the last folder of an image as its class, not the first one."""
     test: Path | None = None
     """Test file of an .npz; without it the images of PATH are split."""
     size: int | None = None

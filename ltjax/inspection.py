@@ -11,7 +11,7 @@ import numpy as np
 
 from ltjax import limits, proposal
 from ltjax.config import Config, Data
-from ltjax.data import audit, listing, longtail, sources
+from ltjax.data import audit, csv_file, listing, longtail, sources
 from ltjax.mistake import Mistake
 from ltjax.report import findings, progress
 from ltjax.report.writer import write_json
@@ -42,6 +42,7 @@ def inspect(command, console):
                 f"{listing.shown(command.path)} leaves no images to {use} on; a class "
                 "needs 3 or more to have one of them tested"
             )
+    place = dataclasses.replace(place, range=_range([looks[row] for row in train]))
     # Late: --help, a typo and unusable images need no JAX.
     from ltjax.estimate import accelerated, estimate
 
@@ -69,17 +70,20 @@ def _look(command, console):
     """Where the images are, their listing, looks at them, and their shape if fixed."""
     path = Path(command.path)
     kind = path.suffix.lower()
+    if command.nested and not os.path.isdir(path):
+        raise Mistake(f"--nested is for a folder; PATH is {path}")
     if kind == ".npz" and not os.path.isdir(path):
         return _look_at_arrays(command)
     if command.test is not None:
         raise Mistake(f"--test {command.test} goes with an .npz; PATH is {path}")
-    if kind == ".csv" and not os.path.isdir(path):
-        source, files = "csv", listing.table(path)
+    if kind in csv_file.SUFFIXES and not os.path.isdir(path):
+        place, files = Data(source="csv", path=str(path)), listing.table(path)
     else:
-        source, files = "folder", listing.folder(path)
+        place = Data(source="folder", path=str(path), nested=command.nested)
+        files = listing.folder(path, command.nested)
     with progress.stage(console, "look", len(files.paths)) as advance:
         looks = audit.files(files, advance)
-    return Data(source=source, path=str(path)), files, looks, None
+    return place, files, looks, None
 
 
 def _look_at_arrays(command):
@@ -115,9 +119,22 @@ def _proposed(files, train, test, config, shape):
         "test": to_test,
         "groups": audit.members(groups, files.classes),
         "size": shape[0],
+        "range": config.data.range,
         "depth": config.model.depth,
         "epochs": config.optim.epochs,
     }
+
+
+def _range(looks):
+    """The scale to propose for grey values of more than 8 bits; None: as files have it.
+
+    That is right for those that use more than half of what 16 bits can hold.
+    """
+    found = audit.span(looks)
+    if found is None or found[0] == found[1]:
+        return None
+    sixteen = not any(look.mode in ("I", "F") and look.span for look in looks)
+    return None if sixteen and found[1] - found[0] >= 2**15 else found
 
 
 def _rule(files, config):

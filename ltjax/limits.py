@@ -40,6 +40,16 @@ _LIMITS = (
     ),
     (("data.size",), lambda value: 8 <= value <= 4096, "in 8..4096"),
     (("data.crop_area",), lambda value: 0 < value <= 1, "above 0 and at most 1"),
+    (
+        ("data.background",),
+        lambda value: _is_colour(value),
+        "a colour, such as black or '#7f7f7f'",
+    ),
+    (
+        ("data.range",),
+        lambda value: -1e300 < value[0] < value[1] < 1e300,
+        "two finite numbers, the lower one first",
+    ),
     (("data.jitter",), lambda value: 0 <= value < 1, "0 or more, and below 1"),
     (("data.classes", "swa.rank"), lambda value: value >= 2, "at least 2"),
     (("model.frozen",), lambda value: 0 <= value <= 4, "in 0..4"),
@@ -189,10 +199,24 @@ def _fits(value, kind):
     if typing.get_origin(kind) in _UNIONS:
         return any(_fits(value, part) for part in parts)
     if typing.get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(_fits(item, parts[0]) for item in value)
+        if not isinstance(value, tuple):
+            return False
+        kinds = parts[:1] * len(value) if parts[-1] is ... else parts
+        return len(value) == len(kinds) and all(map(_fits, value, kinds))
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, int | float if kind is float else kind)
+
+
+def _is_colour(name):
+    # Late: few configs name one.
+    from PIL import ImageColor
+
+    try:
+        parts = ImageColor.getrgb(name)
+    except ValueError:
+        return False
+    return len(parts) == 3 and all(0 <= part <= 255 for part in parts)
 
 
 def _words(kind):
@@ -202,6 +226,8 @@ def _words(kind):
     if typing.get_origin(kind) in _UNIONS:
         return " or ".join(_words(part) for part in parts)
     if typing.get_origin(kind) is tuple:
+        if parts[-1] is not ...:
+            return f"a tuple ({', '.join(map(_words, parts))})"
         return f"a tuple of {_words(parts[0])}"
     return {types.NoneType: "None", int: "an integer", float: "a number"}.get(
         kind, kind.__name__

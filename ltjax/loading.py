@@ -10,11 +10,13 @@ from ltjax import hosts, machine
 from ltjax.data import (
     album,
     crops,
+    entries,
     listing,
     longtail,
     manifest,
     partition,
     pictures,
+    rendering,
     sources,
     stream,
 )
@@ -36,8 +38,7 @@ def load(settings, console=None):
     if settings.source == "digits":
         data = sources.digits()
     elif settings.source in ("folder", "csv"):
-        read = listing.folder if settings.source == "folder" else listing.table
-        data = listed(read(settings.path), settings, per_class, console)
+        data = listed(_files(settings), settings, per_class, console)
     elif settings.source == "npz":
         data = sources.npz(
             settings.train,
@@ -108,10 +109,19 @@ def _told(data):
         )
 
 
+def _files(settings):
+    """The `listing.Listing` of a folder or a CSV."""
+    if settings.source == "folder":
+        return listing.folder(settings.path, settings.nested)
+    return listing.table(settings.path)
+
+
 def listed(files, settings, per_class, console):
     """The images of a `listing.Listing`, decoded and held in memory, or streamed."""
     size = settings.size or SIZE
     drawn = per_class, settings.subset_seed, settings.strict
+    for line in filter(None, (entries.told(files.ignored), files.note)):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     if streams(settings, (len(files.paths), size, size, 3)):
         stream.check_installed()
         share = _share(len(files.paths))
@@ -120,7 +130,8 @@ def listed(files, settings, per_class, console):
             data = pictures.of_listing(files, recipe, *drawn, advance, hosts.divided)
     else:
         with progress.stage(console, "read images", len(files.paths)) as advance:
-            data = album.dataset(files, size, *drawn, advance)
+            shown = recipe_of(settings, size).rendering
+            data = album.dataset(files, size, *drawn, advance, rendering=shown)
     known, tested = (set(split.label.tolist()) for split in (data.train, data.test))
     if tested - known:
         names = (listing.shown(data.class_names[at]) for at in sorted(tested - known))
@@ -137,13 +148,16 @@ def of_tfds(settings, console):
     names = "train", test_name
     count = sum(builder.info.splits[split].num_examples for split in names)
     height, width, channels = builder.info.features["image"].shape
-    # Only streamed images are brought to one shape.
-    varies = None in (height, width, channels)
-    if not streams(settings, (count, height, width, channels), settings.size or varies):
-        return sources.tfds(*place)
-    stream.check_installed()
     own = height if height == width else None
     recipe = recipe_of(settings, settings.size or own or SIZE)
+    # Only streamed images are brought to one shape, one scale, a background.
+    ground, span = recipe.rendering
+    coloured = ground not in (None, rendering.USUAL.background)
+    shape = height, width, channels
+    must = settings.size or span or coloured or None in shape
+    if not streams(settings, (count, *shape), must):
+        return sources.tfds(*place)
+    stream.check_installed()
     with progress.stage(console, "check images", _share(count)) as advance:
         return pictures.of_tfds(
             name, builder, names, classes, recipe, advance, hosts.divided
@@ -151,9 +165,14 @@ def of_tfds(settings, console):
 
 
 def recipe_of(settings, size):
-    """How streamed pictures become images."""
+    """How pictures become images."""
     return crops.Recipe(
-        size, settings.crop_area, settings.pad, settings.flip, settings.jitter
+        size,
+        settings.crop_area,
+        settings.pad,
+        settings.flip,
+        settings.jitter,
+        rendering.of_words(settings.background, settings.range),
     )
 
 

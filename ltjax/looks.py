@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ class Looks(NamedTuple):
     plain: jax.Array | np.ndarray  # [N, D], training images as tested, mean weights
     test: jax.Array | np.ndarray  # [M + 1, N, D]
     view: Callable  # (epoch, draws) -> [M + 1, N, D], or [1, N, D] without draws
+    heads: Any = None  # with draws: every member's own stage-one head, [M + 1, ...]
 
 
 def take(session, name, weights):
@@ -43,6 +44,10 @@ def take(session, name, weights):
     )
 
     on_host = name == "swa" and session.config.swa.place == "host"
+    whole = extractor.whole_of_parts if on_host else extractor.whole_of_swag
+    heads_of = jax.jit(
+        extractor.make_heads(whole, session.net), out_shardings=devices.everywhere()
+    )
     views = bank.views(session.config)
     room = memory.device_has_room(_bytes(session, weights, samples, views))
     room = hosts.gathered(room)[0]  # all processes run the same programs
@@ -53,7 +58,7 @@ def take(session, name, weights):
     if on_host:
         members = extractor.parts(weights, members)
         weights = weights.replace(deviations=())
-        refresh = one_by_one(refresh, 1)
+        refresh, heads_of = one_by_one(refresh, 1), one_by_one(heads_of, 1)
     images, test_images = session.train["image"], session.test["image"]
     if not session.streams:
         images, test_images = devices.whole((images, test_images))
@@ -61,7 +66,8 @@ def take(session, name, weights):
     if posterior.images is not None:
         some = images[pictures.spaced(len(images), posterior.images)]
     shelf = Shelf(session, f"features/{name}")
-    with progress.stage(session.console, f"features {name}", 3 + (views or 0)) as done:
+    entries = 3 + (samples > 0) + (views or 0)
+    with progress.stage(session.console, f"features {name}", entries) as done:
 
         def kept(what, compute, *args):
             def make():
@@ -81,6 +87,9 @@ def take(session, name, weights):
         stats = devices.whole(kept("batch_stats", refresh, weights, members, some))
         everyone = (weights, members, stats)
         mean = (weights, extractor.first(members), extractor.first(stats))
+        heads = None
+        if samples:
+            heads = devices.local(kept("heads", heads_of, weights, members))
         shelf.close()
         held = bank.Bank(session, name, room)
 
@@ -105,7 +114,7 @@ def take(session, name, weights):
         who = everyone if draws else mean
         return bank.joined(features(*who, images, epoch), shape(*who, images), room)
 
-    return Looks(plain, test, view)
+    return Looks(plain, test, view, heads)
 
 
 def _bytes(session, weights, samples, views):

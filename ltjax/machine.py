@@ -34,7 +34,11 @@ def threads(root=_ROOT):
 
 
 def processor(root=_ROOT):
-    """The processor's model and vector extensions in words: what decides last bits."""
+    """What decides last bits in words: the processor's model, vectors and cores.
+
+    XLA takes a thread for every core that the process may run on, whatever time it has
+    there, and divides sums among them.
+    """
     about = {}
     for line in _lines(root / "proc/cpuinfo"):
         name, colon, value = line.partition(":")
@@ -50,7 +54,10 @@ def processor(root=_ROOT):
     ]
     flags = about.get("flags", about.get("Features", "")).split()
     vectors = sorted({flag for flag in flags if _VECTORS.fullmatch(flag)})
-    return "; ".join(filter(None, (model, ", ".join(numbers), " ".join(vectors))))
+    cores = _allowed()
+    count = f"{cores} core" + ("s" if cores > 1 else "")
+    told = model, ", ".join(numbers), " ".join(vectors), count
+    return "; ".join(filter(None, told))
 
 
 def _physical():

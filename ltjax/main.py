@@ -79,7 +79,10 @@ class Command:
 
 
 # Flags that mean True when they stand alone.
-_SWITCHES = ("--data.strict", "--hosts.detect", "--accept-changes", "--quiet")
+_SWITCHES = (
+    *("--data.nested", "--data.strict", "--hosts.detect", "--accept-changes"),
+    "--quiet",
+)
 
 # What of a command is not its seeds'.
 _WHOLE = ("--seeds", "--parallel", "--out", "--stop-after-minutes")

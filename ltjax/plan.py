@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ltjax import deployment, finished
-from ltjax.classifier import prior
+from ltjax.data import rendering
 from ltjax.data.listing import shown
 from ltjax.data.shape import Shape
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake
-from ltjax.rows import HEADLINE, Row, choose
+from ltjax.rows import HEADLINE, Row, choose, named
 
 
 class Plan(NamedTuple):
@@ -34,22 +34,13 @@ def of_command(command):
     names = data.get("class_names") or [str(at) for at in range(data["classes"])]
     row = choose(command.run, results, command.classifier)
     counts = np.asarray(data["counts"])
-    settings = config.classifier
-    assumed = prior.assumed(
-        row.classifier,
-        counts,
-        settings.tau,
-        settings.rho,
-        config.optim.sampling,
-        config.optim.loss,
-    )
-    taken = prior.in_words(assumed, counts)
+    assumed, taken = deployment.assumed(config, row, counts)
     priors = None
     if command.prior is not None:
         if assumed is None:
             raise Mistake(
-                f"--prior {command.prior}: the probabilities of {row} assume no known "
-                "shares of the classes; give another --classifier"
+                f"--prior {command.prior}: the probabilities of {row} assume {taken}; "
+                f"{_others(results, config, counts)}"
             )
         priors = assumed, deployment.shares(command.prior, names, counts)
         taken += f", re-adjusted to {shown(command.prior)}"
@@ -70,10 +61,27 @@ def of_command(command):
         priors=priors,
         classes=list(map(shown if "class_names" in data else int, names)),
         counts=counts,
-        shape=Shape(*data["image"], config.data.crop_area),
+        shape=_shape(data["image"], config.data),
         coverage=coverage,
         notes=notes,
     )
+
+
+def _shape(image, settings):
+    shown = rendering.of_words(settings.background, settings.range)
+    return Shape(*image, settings.crop_area, shown)
+
+
+def _others(results, config, counts):
+    """Which rows of the run assume a prior, in words."""
+    found = [
+        str(row)
+        for row in named(results)
+        if deployment.assumed(config, row, counts)[0] is not None
+    ]
+    if not found:
+        return "nor do those of any row of the run"
+    return f"give --classifier, one of {', '.join(found)}"
 
 
 def check_calibration(coverage, images):

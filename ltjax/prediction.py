@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ltjax import plan as plans
 from ltjax import predictor
-from ltjax.data import longtail, unlabelled
+from ltjax.data import entries, longtail, unlabelled
 from ltjax.data.listing import shown
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake
@@ -169,8 +169,7 @@ def _tell(images, done, out, seconds, say):
         how = "made grey" if shape.channels == 1 else "given three channels"
         say(f"{done['recoloured']:,} images of other colours were {how}")
     if images.ignored:
-        passed = ", ".join(f"{n:,} {what}" for what, n in images.ignored.items())
-        say(f"passed over: {passed}")
+        say(entries.told(images.ignored))
     if done["problems"]:
         say(
             f"{done['problems']:,} files gave no image: their rows have no label, and "

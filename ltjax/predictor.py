@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import finished, scoring
+from ltjax import finished, scoring, trained
 from ltjax.classifier import prior
 from ltjax.finished import Finished
 from ltjax.posterior import dispersion
@@ -38,13 +38,18 @@ def of_row(out, row, samples=0, priors=None):
     It looks at `samples` draws: those that a row of "swag" averages, and otherwise only
     for dispersions. `priors` are None, or the class prior that the row's probabilities
     assume and the one wanted instead, [C] each (`classifier.prior`). The mixture of
-    draws is re-adjusted, not each draw: it is what stands for p(y | x).
+    draws is re-adjusted, not each draw: it is what stands for p(y | x). Dispersions are
+    those of the draws' features through one classifier, of whole networks the mean's.
 
     Raises `Mistake` as `finished.read` does.
     """
     run = finished.read(out, "sgd" if row.backbone == "sgd" else "swa")
-    head = finished.head(run, row.classifier, row.variant)
-    one, every = scoring.one_pass(*head), scoring.every_draw(*head)
+    recipe, params = finished.recipe(run, row.classifier, row.variant)
+    one, heads = scoring.one_pass(recipe.logits, params), None
+    if row.backbone == "swag" and recipe.whole:
+        own = slice(1, samples + 1)
+        heads = jax.tree.map(lambda leaf: leaf[own], trained.heads(run.out))
+    every = scoring.every_draw(recipe, params, heads)
 
     def under(log_probs):
         return log_probs if priors is None else prior.adjusted(log_probs, *priors)

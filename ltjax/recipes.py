@@ -32,6 +32,7 @@ class Recipe(NamedTuple):
     draws: bool = False  # whether the loss looks beyond the mean, features[0]
     variants: tuple = ("",)  # names of its row; "" is the headline of a classifier
     averaged: bool = False  # whether its mean over the draws is a row, SWAG's
+    whole: bool = False  # in that row each draw has its own head, that of stage one
     experts: tuple = ()  # the recipes of the experts it is made of, if of any
 
 
@@ -64,7 +65,7 @@ def of_classifiers(settings, key, head, means, counts, has_draws):
 def none(head):
     """The recipe of no re-training: the linear `head` of stage one, or E of them."""
     if head["kernel"].ndim == 2:
-        return Recipe(head, linear.logits, averaged=True)
+        return Recipe(head, linear.logits, averaged=True, whole=True)
     experts = range(len(head["kernel"]))
     return per_expert([none(_at(head, expert)) for expert in experts])
 

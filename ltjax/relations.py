@@ -11,7 +11,10 @@ _PLACES = {
     "train": ("npz",),
     "test": ("npz",),
     "path": ("folder", "csv"),
+    "nested": ("folder",),
     "size": _FILES,
+    "background": (*_FILES, "npz"),
+    "range": _FILES,
     "stream": _FILES,
     "workers": _FILES,
     "crop_area": _FILES,
@@ -53,7 +56,8 @@ def _data(data):
         )
     for place, owners in _PLACES.items():
         value = getattr(data, place)
-        if value and kind not in owners:
+        asked = value and value != getattr(configs.Data, place)
+        if asked and kind not in owners:
             raise Mistake(
                 f"data.{place} is {value!r}, which only --data.source "
                 f"{' or '.join(owners)} reads; data.source is {data.source}"
@@ -80,11 +84,12 @@ def _stream(kind, data):
         "workers",
         "crop_area",
         "jitter",
-        *(("size",) if kind == "tfds" else ()),
+        *(("size", "background", "range") if kind == "tfds" else ()),
     )
     for name in streamed:
         value = getattr(data, name)
-        if value and data.stream is False:
+        asked = value and value != getattr(configs.Data, name)
+        if asked and data.stream is False:
             raise Mistake(
                 f"data.{name} is {value!r}, which only a streamed set reads; "
                 "data.stream is False"

@@ -25,9 +25,10 @@ def rows(session, name, head, looks):
     """Every row of the backbone `name`, its accuracy per class, and classifiers.
 
     `head` is the linear classifier of stage one and `looks` the backbone's features.
-    A finished row is saved with its classifier and not made again. The SWAG rows send
-    each draw's features through a head of the SWA row. Of every headline row of one
-    pass there is `log_probs(features [1, B, D]) -> [B, C]`, by its classifier.
+    A finished row is saved with its classifier and not made again. The SWAG row is of
+    the drawn whole networks, each with its own head; those of re-trained classifiers
+    send each draw's features through the one of the SWA row. Of every headline row of
+    one pass there is `log_probs(features [1, B, D]) -> [B, C]`, by its classifier.
     """
     counts = session.index.counts
     has_draws = len(looks.test) > 1
@@ -66,7 +67,7 @@ def rows(session, name, head, looks):
             params, note = shelf.get(row, make, lambda like=recipe.params: like)
             params = devices.local(params)
             if recipe.averaged:
-                averaged[classifier] = scoring.every_draw(recipe.logits, params)
+                averaged[classifier] = recipe, params
             if "" in recipe.variants:
                 classifiers[classifier] = scoring.one_pass(recipe.logits, params)
             for shown in recipe.variants:
@@ -75,10 +76,14 @@ def rows(session, name, head, looks):
     shelf.close()
 
     if has_draws:
-        for classifier, log_probs in averaged.items():
+        own = jax.tree.map(lambda leaf: leaf[1:], looks.heads)
+        for classifier, made in averaged.items():
             begin = time.monotonic()
             figures, per_class = scoring.score(
-                log_probs, looks.test[1:], session.test["label"], counts
+                scoring.every_draw(*made, own),
+                looks.test[1:],
+                session.test["label"],
+                counts,
             )
             seconds = time.monotonic() - begin
             note = {"figures": figures, "accuracy": per_class, "seconds": seconds}

@@ -141,6 +141,17 @@ def batch_stats(out, name):
     return _entry(newest(out, f"features/{name}"), "batch_stats")
 
 
+def heads(out):
+    """Every member's own stage-one head, [M + 1, ...], of the SWA backbone."""
+    place = newest(out, "features/swa")
+    if "heads" not in checkpoint.names(place):
+        raise Mistake(
+            f"{place} has no heads of the draws: an earlier version wrote it; delete "
+            f"{out / 'results.json'}, and its command makes them"
+        )
+    return _entry(place, "heads")
+
+
 def head(out, name, row):
     """The parameters of a row of the backbone `name`."""
     return _entry(newest(out, f"heads/{name}"), row)

@@ -473,6 +473,21 @@ FLAGS = (
         "data.jitter is 0.4, which only --data.source folder or csv or tfds reads",
     ),
     (
+        "a range of what is no file",
+        "--data.range 0 4095",
+        "data.range is (0.0, 4095.0), which only --data.source folder or csv or tfds",
+    ),
+    (
+        "a range upside down",
+        "--data.range 5 -1",
+        "data.range is (5.0, -1.0); it must be two finite numbers, the lower one first",
+    ),
+    (
+        "an unknown colour",
+        "--data.background whiteish",
+        "data.background is 'whiteish'; it must be a colour, such as black or",
+    ),
+    (
         "an unknown manifest",
         "--data.manifest cifar101_lt",
         "data.manifest: no cifar101_lt is known, only cifar100_lt_if10, ",
@@ -726,7 +741,16 @@ WEIGHTS = (
     ),
 )
 CSVS = (
-    ("columns", "path,class\na,1\n", "has the columns path, class; wanted path, label"),
+    ("columns", "path,group\na,1\n", "has the columns path, group; wanted path, label"),
+    ("no names", "a.png,cat\n", "; the first line must name the columns: path,label"),
+    ("two labels", "path,class,target\na,1,2\n", "call that of class and target 'labe"),
+    ("two spellings", "path,label\na,cat\nb,Cat\n", "'Cat' is spelled 'cat' in line 2"),
+    (
+        "of another disk",
+        "path,label\nD:\\a.png,1\n",
+        "D:\\a.png leaves the folder of th",
+    ),
+    ("up by backslash", "path,label\n..\\out.png,1\n", "..\\out.png leaves the folder"),
     ("no header", "", "has the columns none; wanted path, label"),
     ("no rows", "path,label\n", "has no images, wanted a row per image"),
     ("one class", "path,label\na,1\nb,1\n", "has one class, '1'; it takes 2 to tell"),
@@ -736,8 +760,8 @@ CSVS = (
     ("absolute", "path,label\n/etc/passwd,2\n", "line 2: /etc/passwd leaves the"),
     ("a link out", "path,label\na.png,1\nl.png,2\n", "line 3: l.png leaves the folder"),
     ("a linked folder", "path,label\nup/o.png,1\n", "line 2: up/o.png leaves the"),
-    ("a null byte", "path,label\n\0,1\nb,2\n", "none of the 2 images can be read"),
-    ("a null folder", "path,label\na\0/b,1\nb,2\n", "none of the 2 images can be read"),
+    ("a null byte", "path,label\n\0,1\nb,2\n", "none of its 2 files is there; the fi"),
+    ("a null folder", "path,label\na\0/b,1\nb,2\n", "none of its 2 files is there"),
     ("twice", "path,label\na,1\n./a,2\n", "line 3: ./a is there already, in line 2"),
     ("a split", "path,label,split\na,1,tset\n", "line 2: the split is 'tset', wanted"),
     (
@@ -745,7 +769,7 @@ CSVS = (
         "path,label,split\na,cat,train\nb,dog,train\nc,cta,test\n",
         "line 4: the label 'cta' is in no training row; did you mean 'cat'?",
     ),
-    ("no files", "path,label\na,1\nb,2\n", "No such file or directory"),
+    ("no files", "path,label\na,1\nb,2\n", "none of its 2 files is there; the first"),
     ("a quote", 'path,label\n"a,1\n', "cannot be read as a CSV: "),
     ("a cell without end", f"path,label\n{'a' * 200_000},1\n", "cannot be read as"),
 )
@@ -999,6 +1023,12 @@ ROWS = (
         "main --config mine.py --stage-one old --classifier.lr 1.0",
         "--stage-one old has None epochs of sgd; it must have finished the 4",
     ),
+    Row(
+        "csv: nested",
+        text("p.csv", "path,label\na,1\nb,2\n"),
+        f"{FOLDER} p.csv --data.source csv --data.nested",
+        "data.nested is True, which only --data.source folder reads",
+    ),
     Row("folder: nowhere", (), f"{FOLDER} no", "no does not exist"),
     Row("folder: not named", (), FOLDER + " None", "data.path is None; it must name a"),
     Row("folder: a file", (), f"{FOLDER} mine.py", "mine.py is a file, wanted a"),
@@ -1099,6 +1129,31 @@ ROWS = (
         "inspect p",
         "(passed over: 2 links to folders)",
     ),
+    Row(
+        "inspect: a level too high",
+        (photos(*(f"p/i/{s}/{n}/1.png" for s in ("Train", "Test") for n in "ab"))),
+        "inspect p",
+        "p has no splits itself, i/ has Test/ and Train/; did you mean p/i?",
+    ),
+    Row(
+        "inspect: a split among classes",
+        photos("p/a/1.png", "p/b/1.png", "p/test/1.png"),
+        "inspect p",
+        "p has test/ among its classes; if that is a split, put the other classes",
+    ),
+    Row(
+        "inspect: nested twice",
+        photos("p/a/x/1.png", "p/b/x/1.png"),
+        "inspect p --nested",
+        "p has two folders 'x', a/x and b/x; with nested each is a class",
+    ),
+    Row("inspect: nested rows", (), "inspect train.npz --nested", "--nested is for a"),
+    Row(
+        "inspect: photos of a phone",
+        (folders("p/a", "p/b"), data("p/a/1.HEIC", b""), data("p/b/1.heic", b"")),
+        "inspect p",
+        "(passed over: 2 .heic; convert .heic to .jpg or .png)",
+    ),
     Row("inspect: a link to itself", link("p", "p"), "inspect p", "leads nowhere"),
     Row("inspect: a zip", archives, "inspect photos.zip", "photos.zip is a file"),
     Row("inspect: a tar", archives, "inspect photos.tar", "photos.tar is a file"),
@@ -1155,6 +1210,7 @@ ROWS = (
         Row(f"csv: {n}", (text("p.csv", content), *LINKS), "inspect p.csv", says)
         for n, content, says in CSVS
     ),
+    Row("tsv: empty", text("p.tsv", "path\tlabel\n"), "inspect p.tsv", "has no images"),
     Row("csv: a folder", folders("p.csv"), "inspect p.csv", "p.csv has no images"),
     Row("csv: no text", data("p.csv", b"path,label\n\xff,1"), "inspect p.csv", "utf-8"),
     # Pages
@@ -1297,7 +1353,13 @@ ROWS = (
         "predict: no images",
         (finished(), folders("e"), text("e/x.txt", "x")),
         "predict r e --out o.csv",
-        "e has no images, wanted some (passed over: 1 files of other kinds)",
+        "e has no images, wanted some (passed over: 1 .txt)",
+    ),
+    Row(
+        "predict: a photo of a phone",
+        (finished(), text("1.heic", "")),
+        "predict r 1.heic --out o.csv",
+        "or an .npz with image; convert .heic to .jpg or .png",
     ),
     Row(
         "predict: no image",
@@ -1306,10 +1368,16 @@ ROWS = (
         "mine.py is no image; wanted a folder, an image file, a .csv with a column",
     ),
     Row(
+        "predict: an empty tsv",
+        (finished(), text("p.tsv", "label\tfile\n")),
+        "predict r p.tsv --out o.csv",
+        "p.tsv has no images, wanted some",
+    ),
+    Row(
         "predict: a csv without paths",
-        (finished(), text("p.csv", "file\na.png\n")),
+        (finished(), text("p.csv", "other\na.png\n")),
         "predict r p.csv --out o.csv",
-        "p.csv has the columns file; wanted path",
+        "p.csv has the columns other; wanted path",
     ),
     Row(
         "predict: up and out",
@@ -1440,7 +1508,8 @@ ROWS = (
         "predict: no prior",
         finished(),
         f"{PREDICT} --prior uniform --classifier swa/ncm",
-        "--prior uniform: the probabilities of swa/ncm assume no known shares",
+        "--prior uniform: the probabilities of swa/ncm assume no known shares of the "
+        "classes; give --classifier, one of sgd/none, swa/none, swa/la",
     ),
     *(
         Row(f"export: {name}", made, f"export {command}", says)

@@ -38,7 +38,7 @@ def changed(**more):
         Config(swa=Swa(place="host")),
         Config(data=Data(train="a.npz", test="b.npz")),
         Config(data=Data(directory="elsewhere", download=True)),
-        Config(data=Data(path="elsewhere", strict=True)),
+        Config(data=Data(path="elsewhere", nested=True, strict=True)),
         Config(data=Data(workers=4, stream=False)),
         Config(data=Data(manifest="cifar100_lt", allow_mismatch=True)),
         Config(model=Model(pretrained="a.npz")),
@@ -93,6 +93,33 @@ def test_the_identity_survives_json():
     read = json.loads(json.dumps(fields))
     assert read == fields
     assert difference_of(read, fields) is None
+
+
+def test_images_of_an_older_run_had_no_background():
+    """Alpha was left out, whatever is the default now."""
+    files = Data(source="folder", path="x")
+    for data, was, is_now in (
+        (files, None, "white"),
+        (Data(), None, None),
+        (Data(source="tfds:cifar100"), None, None),
+        (Data(source="npz", background="black"), None, "black"),
+    ):
+        config = Config(data=data)
+        record = json.loads(json.dumps(dataclasses.asdict(config)))
+        assert configs.of_record(record) == config
+        del record["data"]["background"]
+        older = configs.of_record(record)
+        assert older.data == dataclasses.replace(data, background=None)
+        identified = identity.of_config(config)
+        assert identified["data"]["background"] == is_now
+        del identified["data"]["background"]
+        assert identity.completed(identified)["data"]["background"] == was
+
+
+def test_a_range_survives_json():
+    data = Data(source="folder", path="x", range=(0.5, 4095))
+    record = json.loads(json.dumps(dataclasses.asdict(Config(data=data))))
+    assert configs.of_record(record).data == data
 
 
 def test_a_field_that_an_older_version_lacked_counts_as_none():

@@ -1,12 +1,15 @@
 """The class prior of a deployment, from a word or a file."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from ltjax import deployment
+from ltjax.config import Classifier, Config, Experts, Model
 from ltjax.mistake import Mistake
+from ltjax.rows import Row
 
 NAMES, COUNTS = ["cat", "dog", "yak"], [30, 10, 0]
 
@@ -17,6 +20,41 @@ def test_words():
     )
     found = deployment.shares("uniform", NAMES, COUNTS)
     np.testing.assert_allclose(found, 1 / 3)
+
+
+CONFIG = Config()
+COSINE = dataclasses.replace(CONFIG, model=Model(head="cosine"))
+EXPERTS = dataclasses.replace(CONFIG, model=Model(experts=Experts(count=2)))
+TOGETHER = dataclasses.replace(EXPERTS, classifier=Classifier(experts="together"))
+
+
+@pytest.mark.parametrize(
+    ("config", "row", "shares"),
+    [
+        (CONFIG, "swa none", [0.75, 0.25, 0]),
+        (CONFIG, "swag none", [0.75, 0.25, 0]),
+        (CONFIG, "swa srepr", [0.5, 0.5, 0]),
+        (CONFIG, "swa lws", None),
+        (COSINE, "swa none", None),
+        (COSINE, "sgd la_posthoc", None),
+        (COSINE, "swa la", [0.5, 0.5, 0]),
+        (EXPERTS, "swa none", None),
+        (EXPERTS, "swa la", None),
+        (TOGETHER, "swa la", [0.5, 0.5, 0]),
+        (TOGETHER, "swa srepr", [0.5, 0.5, 0]),
+        (TOGETHER, "swa none", None),
+    ],
+)
+def test_what_a_row_assumes(config, row, shares):
+    row = Row(*row.split())
+    found, words = deployment.assumed(config, row, COUNTS)
+    if shares is None:
+        assert found is None
+        assert words == "no known shares of the classes"
+    else:
+        np.testing.assert_allclose(found, shares)
+        drawn = row.backbone == "swag" or row.classifier == "srepr"
+        assert words.endswith(", as far as its draws agree") == drawn
 
 
 def test_a_file_in_any_order_and_rounded(tmp_path):

@@ -128,3 +128,18 @@ def test_a_point_has_the_mean_as_its_only_member(posterior, seen):
     found = features(posterior.mean, alone, stats, IMAGES)
     assert found.shape == (1, len(IMAGES), 5)
     np.testing.assert_allclose(found[0], everyone[0], rtol=1e-5, atol=1e-6)
+
+
+def test_each_draw_has_the_head_of_the_same_draw(posterior, weights):
+    heads = jax.jit(extractor.make_heads(extractor.whole_of_swag, NET))
+    found = heads(posterior, group())
+    chex.assert_trees_all_equal(at(found, 0), posterior.mean["head"])
+    for member in (1, 2, 3):
+        wanted = weights[member]["head"]
+        chex.assert_trees_all_close(at(found, member), wanted, rtol=1e-6)
+        assert np.all(wanted["kernel"] != posterior.mean["head"]["kernel"])
+    # From the parts that a host keeps, without deviations on the device.
+    parts = extractor.parts(posterior, group())
+    bare = posterior.replace(deviations=())
+    heads = jax.jit(extractor.make_heads(extractor.whole_of_parts, NET))
+    chex.assert_trees_all_close(heads(bare, parts), found, rtol=1e-5, atol=1e-6)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from ltjax import finished, outcome, run, scoring
+from ltjax import finished, outcome, run, scoring, trained
 from ltjax.loading import load
 from ltjax.mistake import Mistake
 from ltjax.report import __main__ as door
@@ -46,12 +46,12 @@ def test_every_row_comes_out_again(place):
     for row in place.results["rows"]:
         run = runs["sgd" if row["backbone"] == "sgd" else "swa"]
         z = finished.test_features(run)
-        z, how = (
-            (z[1:], scoring.every_draw)
-            if row["backbone"] == "swag"
-            else (z[:1], scoring.one_pass)
-        )
-        log_probs = how(*finished.head(run, row["classifier"], row["variant"]))
+        recipe, params = finished.recipe(run, row["classifier"], row["variant"])
+        if row["backbone"] == "swag":
+            own = jax.tree.map(lambda leaf: leaf[1:], trained.heads(place.out))
+            z, log_probs = z[1:], scoring.every_draw(recipe, params, own)
+        else:
+            z, log_probs = z[:1], scoring.one_pass(recipe.logits, params)
         figures, _ = scoring.score(log_probs, z, labels, run.counts)
         assert figures == {name: row[name] for name in figures}
         total = np.exp(log_probs(z)).sum(-1)

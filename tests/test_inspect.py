@@ -96,6 +96,33 @@ def test_from_images_to_a_config(desk, capsys):
     assert [file.path for file in data.skipped] == found["undecodable"]
 
 
+def test_a_range_is_that_of_the_images_to_train_on(desk, capsys):
+    """Of all classes, and of no test image."""
+    for split, most in (("train", 3000), ("test", 5000)):
+        for name in ("a", "b"):
+            for at in range(6):
+                values = np.linspace(100, most - at, 400).reshape(20, 20)
+                path = Path("deep") / split / name / f"{at}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(values.astype(np.uint16)).save(path)
+    words = ["deep", "--config-out", "deep.py", "--json", "found.json"]
+    assert inspect.main(words) == 0
+    assert (
+        "24 grey images have more than 8 bits, with values 100 to 5000; proposed: "
+        "data.range 100 to 3000, of those to train on"
+    ) in capsys.readouterr().out
+    space = {}
+    exec(Path("deep.py").read_text(), space)
+    assert space["config"].data.range == (100, 3000)
+    found = json.loads(Path("found.json").read_text())
+    assert found["deep_range"] == [100, 5000]
+    # Those that use most of 16 bits are read as they are.
+    values = np.array([[0, 2**16 - 1]], np.uint16)
+    Image.fromarray(values).save("deep/train/a/0.png")
+    assert inspect.main(["deep"]) == 0
+    assert "the upper 8 of 16 bits are read" in capsys.readouterr().out
+
+
 def test_a_csv(desk, capsys):
     rows = [f"b/{at:02d}.png,b,{'test' if at < 3 else 'train'}" for at in range(12)]
     rows += [f"白鳥 2/{at:02d}.png,w,train" for at in range(3)]
@@ -168,3 +195,34 @@ def test_ctrl_c_is_told_in_one_line(desk, capsys, monkeypatch):
     monkeypatch.setattr(inspect, "inspect", interrupted)
     assert inspect.main(["zoo"]) == 130
     assert capsys.readouterr().err == "ltjax: stopped\n"
+
+
+def test_a_folder_of_folders(desk, capsys):
+    """What is told of it, the flag, and the data of the config that is written."""
+    for at in range(4):
+        for name in ("wren", "robin"):
+            paint(Path(f"life/birds/{name}/{at}.png"), at)
+        paint(Path(f"life/rose/{at}.png"), 9 + at)
+    Path("life/rose/5.heic").touch()
+    Path("life/rose/6").touch()
+    assert inspect.main(["life"]) == 0
+    out = capsys.readouterr().out
+    assert "life: 12 images of 2 classes" in out
+    assert (
+        "  8 of 12 images lie deeper than in the folder of their class: birds/" in out
+    )
+    assert (
+        "\npassed over: 1 .heic, 1 without a suffix\n  convert .heic to .jpg or" in out
+    )
+    assert inspect.main(["life", "--nested", "--config-out", "life.py"]) == 0
+    out = capsys.readouterr().out
+    assert "life: 12 images of 3 classes" in out
+    assert "deeper" not in out
+    config = main.read(["--config", "life.py"])[0]
+    assert config.data.nested
+    assert load(config.data).class_names == ("robin", "rose", "wren")
+    out = capsys.readouterr().out
+    assert "passed over: 1 .heic, 1 without a suffix; convert .heic to .jpg or" in out
+    deep = main.read(["--config", "life.py", "--data.nested", "False"])[0]
+    assert load(deep.data).class_names == ("birds", "rose")
+    assert "8 of 12 images lie deeper" in capsys.readouterr().out

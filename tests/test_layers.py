@@ -60,11 +60,11 @@ KNOWS = {
     "predict": {"cache", "flags", "mistake", "prediction"},
     "route": {"cache", "flags", "mistake", "routed"},
     "cascade": {"classifier", "evaluation", "finished"},
-    "deployment": {"data", "mistake"},
+    "deployment": {"classifier", "data", "mistake", "recipes"},
     "rows": {"data", "mistake"},
     "portable": {
-        *("backbone", "classifier", "data", "finished", "folder", "mistake", "models"),
-        *("posterior", "pretrained", "report", "rows"),
+        *("backbone", "classifier", "data", "deployment", "finished", "folder"),
+        *("mistake", "models", "posterior", "pretrained", "report", "rows"),
     },
     "export": {"flags", "mistake", "portable"},
 }

@@ -91,6 +91,9 @@ def test_the_defaults_are_right():
         ("data.workers", (-1, 2), (0,)),
         ("data.crop_area", (0, -0.1, 1.01, NAN, 0.08), (None,)),
         ("data.jitter", (-0.1, 1, NAN, 0.4), (0, 0.0)),
+        ("data.background", ("nocolour", "", "#12345678", "rgb(300,0,0)"), ("white",)),
+        ("data.range", ((1, 0), (2, 2), (0, NAN), (0, 10**400), (0, 9)), (None,)),
+        ("data.range", ((0,), (0, 1, 2), [0, 1], ("a", 1), (0, None)), (None,)),
         # What would fill the memory, or take for ever.
         ("classifier.epochs", (10**6 + 1, 10**20), (10**6,)),
         ("data.classes", (10**6 + 1,), (10**6,)),
@@ -125,6 +128,11 @@ def test_limits(name, wrong, right):
         Config(data=Data(source="tfds:imagenet_lt", size=224, crop_area=0.08)),
         Config(data=Data(source="folder", path="x", stream=False, size=8, pad=4)),
         Config(data=Data(source="csv", path="x", stream=True, workers=4, jitter=0.4)),
+        Config(data=Data(source="folder", path="x", background="#777", range=(0, 9))),
+        Config(data=Data(source="folder", path="x", background=None, range=(-0.5, 1))),
+        Config(data=Data(source="npz", train="a", test="b", background="black")),
+        Config(data=Data(source="tfds:x", stream=True, range=(0, 4095))),
+        Config(data=Data(source="tfds:x", stream=False)),
         Config(data=Data(imbalance_factor=100, largest=500)),
         Config(optim=Optim(epochs=2, warmup_epochs=0)),
         Config(classifier=Classifier(methods=())),
@@ -165,6 +173,16 @@ def test_settings_that_belong_together(config):
             Config(data=Data(source="digits", stream=True)),
             "data.stream is True, which only --data.source folder or csv or tfds "
             "reads; data.source is digits",
+        ),
+        (
+            Config(data=Data(source="tfds:x", stream=False, range=(0, 9))),
+            "data.range is (0, 9), which only a streamed set reads; "
+            "data.stream is False",
+        ),
+        (
+            Config(data=Data(source="tfds:x", stream=False, background="black")),
+            "data.background is 'black', which only a streamed set reads; "
+            "data.stream is False",
         ),
         (
             Config(data=Data(source="tfds:cifar10", size=8, stream=False)),

@@ -197,18 +197,21 @@ def test_here(monkeypatch):
             "flags\t\t: fpu sse2 ssse3 fma sse4_2 avx f16c avx2 avx512f avx512vl rdt\n"
             "\nprocessor\t: 1\nmodel name\t: another\n",
             "Intel(R) Xeon(R) CPU @ 2.00GHz; cpu family 6, model 85; "
-            "avx avx2 avx512f avx512vl fma sse4_2 ssse3",
+            "avx avx2 avx512f avx512vl fma sse4_2 ssse3; 8 cores",
         ),
         (
             "processor\t: 0\nFeatures\t: fp asimd sve sve2 aes\n"
             "CPU implementer\t: 0x41\nCPU part\t: 0xd40\n\n",
-            "aarch64; CPU implementer 0x41, CPU part 0xd40; asimd sve sve2",
+            "aarch64; CPU implementer 0x41, CPU part 0xd40; asimd sve sve2; 8 cores",
         ),
     ],
 )
 def test_a_processor_in_words(tmp_path, monkeypatch, text, wanted):
     monkeypatch.setattr(machine.platform, "processor", lambda: "")
     monkeypatch.setattr(machine.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), False)
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_text(text)
     assert machine.processor(tmp_path) == wanted
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3})
+    assert machine.processor(tmp_path) == wanted.replace("8 cores", "1 core")

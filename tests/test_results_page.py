@@ -186,6 +186,18 @@ def test_temperatures_of_some_seeds_are_told_as_theirs(page):
     assert page.scaled(by_seed) == ()
 
 
+def test_candidates_are_counted_in_the_sweep(page, monkeypatch, tmp_path):
+    monkeypatch.setattr(page.result_lines, "RESULTS", tmp_path)
+    with pytest.raises(page.Mistake, match=r"sweep_x.jsonl does not exist; make it"):
+        page.choices.beside("x")
+    rows = [("srepr", "")] * 3 + [("srepr", "b"), ("la", ""), ("la", "stage_one")]
+    lines = [{"classifier": row[0], "variant": row[1]} for row in rows]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "sweep_x.jsonl").write_text(text)
+    assert "among 3 candidates" in page.choices.beside("x")
+    assert "LA had 1," in page.choices.beside("x")
+
+
 def expert_line(row, **changes):
     one = line(0, row)
     alone = {"acc": dict.fromkeys(one["acc"], 1.0), "nll": 9.0, "ece": 0.5}

@@ -40,7 +40,7 @@ def test_the_same_seed_gives_the_same_bits(place, tmp_path):
     assert losses
     assert found == losses
     first, second = saved(place.out), saved(again)
-    assert {"sgd/4", "swa/4", "heads/sgd/8", "features/swa/1"} <= set(first)
+    assert {"sgd/4", "swa/4", "heads/sgd/8", "features/swa/2"} <= set(first)
     names = "plain", "test", "view0", "view1"
     assert {f"features/swa/{name}.npy" for name in names} <= set(first)
     assert first.keys() == second.keys()

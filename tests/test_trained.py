@@ -86,6 +86,10 @@ def test_what_is_not_there_is_named(place, tmp_path):
         Mistake, match=r"test\.npy cannot be used: it is not what was wr"
     ):
         trained.backbone(out, "swa", place.config, data)
+    few = {"batch_stats": np.zeros(1)}
+    checkpoint.save_step(features, (9,), few, keep=1)
+    with pytest.raises(Mistake, match="no heads of the draws: an earlier version"):
+        trained.heads(out)
 
 
 def heads_changed(config):

@@ -10,16 +10,25 @@ b(y), and images of a class look the same, Bayes' rule gives
 from the loss whose minimum it is, with pi the shares of the training images:
 
     plain, on batches of all images       pi
-    plain, on batches of even classes     uniform (cRT, LWS), `optim.sampling class`
+    plain, on batches of even classes     uniform (cRT), `optim.sampling class`
     ... of even roots                     pi^(1/2), `optim.sampling square_root`
     logit-adjusted by tau log pi          the logits are without it: pi^(1 - tau),
                                           uniform at tau = 1 (LA, SRepr)
     lowered by tau log pi (LA post-hoc)   that of the plain classifier over pi^tau
-    weighted by pi^-rho (DisAlign)        pi^(1 - rho)
 
-NCM and tau-normalisation minimise no such loss, and sampling that changes while it
-trains (`progressive`) has no one prior: None. Nor is one known of a plain classifier
-that learned by a loss of several experts. A mixture of draws has that of each.
+What makes it so is an intercept for each class that the loss is free to choose: where
+its gradient is zero, the mean probability of a class, under the prior of the batches,
+is the share of the class in them, whatever the features. It holds on images like those
+that were trained on, and but for weight decay, which holds intercepts back: by the
+decay times the intercept. SRepr's intercepts are those of features under draws, and a
+mixture of draws has intercepts that are the mean's: for these it holds as far as the
+draws agree, and is off by no more than the order of the square of what they differ by.
+
+Without such intercepts there is no one prior, None: LWS learns a scale for each class,
+DisAlign's offsets come through a gate of the image and its weights are normalised in
+each batch, NCM and tau-normalisation minimise no loss, a cosine head has no intercepts,
+and no loss has seen the mean of experts that learned one by one. Nor has sampling that
+changes while it trains (`progressive`).
 """
 
 import jax
@@ -28,26 +37,27 @@ import numpy as np
 
 from ltjax.losses.adjusted import ABSENT
 
+UNKNOWN = "no known shares of the classes"
 
-def assumed(
-    method, counts, tau=1.0, rho=1.2, sampling="instance", loss="cross_entropy"
-):
+
+def assumed(method, counts, tau=1.0, sampling="instance", plain=True):
     """The prior of a row's probabilities, float64 [C], or None where there is none.
 
     `method` is a classifier of `results.json`, "none" too; `counts` [C] are training
-    images, `tau` and `rho` those of the `classifier` config, `sampling` and `loss`
-    those of stage one. A class without training images has 0.
+    images, `tau` is that of the `classifier` config, `sampling` that of stage one, and
+    `plain` says whether stage one's classifier minimised the plain cross entropy, with
+    an intercept for each class. A class without training images has 0.
     """
     powers = {"instance": 1.0, "square_root": 0.5, "class": 0.0}
-    plain = powers.get(sampling) if loss == "cross_entropy" else None
+    stage_one = powers.get(sampling) if plain else None
     powers = {
-        "none": plain,
+        "none": stage_one,
         "crt": 0.0,
-        "lws": 0.0,
-        "la_posthoc": None if plain is None else plain - tau,
+        "la_posthoc": None if stage_one is None else stage_one - tau,
         "la": 1.0 - tau,
         "srepr": 1.0 - tau,
-        "disalign": 1.0 - rho,
+        "lws": None,
+        "disalign": None,
         "tau_norm": None,
         "ncm": None,
     }
@@ -73,13 +83,18 @@ def adjusted(log_probs, old, new):
     return jax.nn.log_softmax(log_probs + jnp.broadcast_to(shift, log_probs.shape))
 
 
-def in_words(shares, counts):
-    """What an `assumed` prior is, of training images `counts` [C]."""
+def in_words(shares, counts, drawn=False):
+    """What an `assumed` prior is, of training images `counts` [C].
+
+    `drawn` says whether it is one only as far as draws agree.
+    """
     if shares is None:
-        return "no known shares of the classes"
+        return UNKNOWN
     counts = np.asarray(counts)
     if np.allclose(shares * counts.sum(), counts):
-        return "the training images' shares of the classes"
-    if np.ptp(shares[counts > 0]) < 1e-9:
-        return "equal shares of the classes"
-    return "shares of the classes that its settings give"
+        words = "the training images' shares of the classes"
+    elif np.ptp(shares[counts > 0]) < 1e-9:
+        words = "equal shares of the classes"
+    else:
+        words = "shares of the classes that its settings give"
+    return words + ", as far as its draws agree" if drawn else words

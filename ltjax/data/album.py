@@ -10,6 +10,7 @@ from ltjax import machine
 from ltjax.data import partition, picture
 from ltjax.data.dataset import Dataset, Skipped, Split
 from ltjax.data.listing import shown
+from ltjax.data.rendering import USUAL
 from ltjax.mistake import Mistake
 
 _WINDOW = 512  # files under way at a time
@@ -43,6 +44,7 @@ def dataset(
     strict=False,
     advance=lambda: None,
     most_bytes=None,
+    rendering=USUAL,
 ):
     """The images of a `Listing` as a `Dataset` of shape [size, size, 3].
 
@@ -61,7 +63,7 @@ def dataset(
         try:
             data = picture.read(listing.root / listing.paths[row])
             # Twice the size, for the filter to have something to average.
-            with picture.opened(data, at_least=2 * size) as seen:
+            with picture.opened(data, 2 * size, rendering) as seen:
                 images[row] = picture.square(seen.image, size)
         except picture.Unreadable as error:
             return Skipped(listing.paths[row], error.kind, error.reason)

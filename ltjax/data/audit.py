@@ -5,13 +5,12 @@ Files are decoded one after the other and forgotten; hashes are kept, not pixels
 
 import collections
 import hashlib
-import unicodedata
 from typing import NamedTuple
 
 import numpy as np
 
-from ltjax.data import album, longtail, partition, picture
-from ltjax.data.listing import shown
+from ltjax.data import album, kinds, longtail, partition, picture, rendering
+from ltjax.data.names import alike, shown
 from ltjax.mistake import Mistake
 
 
@@ -25,20 +24,35 @@ class Look(NamedTuple):
     mode: str
     animated: bool
     turned: bool
+    span: tuple[float, float] | None = None  # of grey values of more than 8 bits
+    clear: bool = False  # has transparent pixels
+    plain: bool = False  # is of one colour, before the background that is the default
+    reduced: bool = False  # has colours of more than 8 bits, of which 8 are read
 
 
 def look(path):
     """The `Look` of a file, or the `picture.Unreadable` that says why there is none."""
     try:
         data = picture.read(path)
-        with picture.opened(data) as seen:
+        with picture.decoded(data) as seen:
+            image = shown = seen.image
+            span = rendering.span(image)
+            # Of deep pixels it is not known yet how they are to be shown.
+            deep = image.mode in rendering.DEEP
+            if not deep:
+                shown = rendering.rgb(image, seen.bits, rendering.USUAL)
+            ends = [span] if deep else shown.getextrema()
             return Look(
-                picture.digest(seen.image),
+                picture.digest(shown),
                 hashlib.sha256(data).digest(),
-                *seen.image.size,
+                *shown.size,
                 seen.mode,
                 seen.animated,
                 seen.turned,
+                span,
+                rendering.has_clear(image),
+                all(end is None or end[0] == end[1] for end in ends),
+                seen.bits > 8 and not deep,
             )
     except picture.Unreadable as error:
         return error
@@ -92,6 +106,10 @@ def findings(listing, looks):
         "splits": _splits(listing, rows),
         "alike_names": _alike(listing.classes),
         "passed_over": listing.ignored,
+        "one_colour": sorted(
+            listing.paths[row] for row, each in zip(rows, seen) if each.plain
+        ),
+        "notes": [*filter(None, (kinds.advice(listing.ignored), listing.note))],
         **_shapes(seen),
     }
 
@@ -179,7 +197,7 @@ def _alike(names):
     """Groups of class names that look the same: other case, other Unicode form."""
     groups = collections.defaultdict(list)
     for name in names:
-        groups[unicodedata.normalize("NFC", name).casefold().strip()].append(name)
+        groups[alike(name)].append(name)
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -199,7 +217,17 @@ def _shapes(seen):
         "modes": dict(collections.Counter(each.mode for each in seen).most_common()),
         "animated": sum(each.animated for each in seen),
         "turned": sum(each.turned for each in seen),
+        "transparent": sum(each.clear for each in seen),
+        "reduced": sum(each.reduced for each in seen),
+        "deep": sum(each.span is not None for each in seen),
+        "deep_range": span(seen),
     }
+
+
+def span(looks):
+    """The range of all grey values of more than 8 bits, or None without any."""
+    ends = [end for each in looks for end in getattr(each, "span", None) or ()]
+    return (min(ends), max(ends)) if ends else None
 
 
 def counted(listing, rows):

@@ -12,11 +12,14 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from ltjax.data import picture
+from ltjax.data.rendering import USUAL, Rendering
 
 RATIO = (3 / 4, 4 / 3)  # of the sides of a random crop
 _TRIALS = 10
 # Tests see the middle of a picture that is larger than what is trained on by this much.
 _MARGIN = 256 / 224
+# The middle of a picture is looked for in so much of its longer side, in shorter ones.
+_LONGEST = 4
 _COLOURS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 
 
@@ -30,6 +33,7 @@ class Recipe(NamedTuple):
     pad: int = 0
     flip: bool = False
     jitter: float = 0.0
+    rendering: Rendering = USUAL
 
 
 def pixels_needed(recipe, augments):
@@ -51,6 +55,7 @@ def plain(image, recipe):
     side = _tested_side(recipe)
     if side == recipe.size:
         return picture.square(image, recipe.size)
+    image = _shortened(image)
     width, height = (side * length // min(image.size) for length in image.size)
     whole = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
     left, top = (round((length - recipe.size) / 2) for length in whole.size)
@@ -109,6 +114,19 @@ def jittered(rng, image, strength):
     for at in rng.permutation(len(_COLOURS)):
         image = _COLOURS[at](image).enhance(factors[at])
     return image
+
+
+def _shortened(image):
+    """The middle of a very long image: what is far from it need not be scaled.
+
+    As many pixels go on both ends, so that the middle stays where it was.
+    """
+    most = _LONGEST * min(image.size)
+    cut = [max(0, length - most) // 2 for length in image.size]
+    if not any(cut):
+        return image
+    left, top = cut
+    return image.crop((left, top, image.width - left, image.height - top))
 
 
 def _tested_side(recipe):

@@ -1,30 +1,19 @@
 """Which image files a user has, of which class, in which split; nothing is decoded.
 
 An image folder is `train/CLASS/...` with `test/` or `val/` beside it, or plainly
-`CLASS/...`. A CSV has the columns path, label and, if it likes, split.
+`CLASS/...` (`layout`). A CSV has the columns path, label and, if it likes, split
+(`csv_file`, `lookup`).
 """
 
-import collections
-import csv
 import dataclasses
-import functools
-import os
-import posixpath
 from pathlib import Path
 
 import numpy as np
 
-from ltjax.data.picture import SUFFIXES
+from ltjax.data import csv_file, entries, layout, splits
+from ltjax.data.lookup import Lookup, Refused
+from ltjax.data.names import alike, composed, found, shown
 from ltjax.mistake import Mistake, nearest
-
-SPLITS = {
-    "train": "train",
-    "test": "test",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-}
-_LAYOUT = "CLASS/*.jpg or train/CLASS/*.jpg in it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +27,7 @@ class Listing:
     split: tuple[str, ...]  # [N], "train", "val" or "test"; all "" if there are none
     classes: tuple[str, ...]  # [C], sorted, spelled as on disk
     ignored: dict[str, int]  # what was passed over, in words, and how often
+    note: str = ""  # what a user should know of the classes, in a line
 
     @property
     def tests(self):
@@ -45,85 +35,55 @@ class Listing:
         return next((name for name in ("test", "val") if name in self.split), None)
 
 
-def shown(name):
-    """A name that may hold anything a file system allows, as one printable line."""
-    text = os.fsencode(name).decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def found(path):
-    """The path, or a `Mistake` that names what lies nearest to it."""
-    path = Path(path)
-    # Of `os.path`, because `Path` raises on a name that is too long.
-    if os.path.exists(path):
-        return path
-    if os.path.lexists(path):
-        raise Mistake(f"{shown(path)} is a link that leads nowhere")
-    if not os.path.isdir(path.parent):
-        raise Mistake(f"{shown(path)} does not exist, nor does its folder")
-    names = [other.name for other in path.parent.iterdir()]
-    hint = nearest(path.name, names, lambda name: shown(path.with_name(name)))
-    raise Mistake(f"{shown(path)} does not exist{hint}")
-
-
-def folder(path):
+def folder(path, nested=False):
     """The `Listing` of an image folder.
 
-    Images lie at any depth below their class; links to folders are not followed.
-    Anything hidden or not named like an image is passed over and counted. With
-    `train/`, only `train/`, `test/` and `val/` are looked into.
+    Images lie at any depth below their class, the first folder, or if `nested` right in
+    it, the last; links to folders are not followed. Anything hidden, left by a system
+    or not named like an image is passed over and counted, and so are runs of this
+    package. Splits go by their usual names in any case. Raises `Mistake` where it is
+    not clear which folders are splits, and which classes.
     """
     root = found(path)
     if not root.is_dir():
-        raise Mistake(f"{shown(root)} is a file, wanted a folder with {_LAYOUT}")
-    ignored = collections.Counter()
-    top, loose = entries(root, ignored)
-    ignored["images outside the class folders"] += len(loose)
-    splits = [name for name in top if name in SPLITS]
-    if "train" in splits and entries(root / "train", collections.Counter())[0]:
-        ignored["folders beside train/"] += len(top) - len(splits)
-    elif splits and splits == top:
-        listed = ", ".join(f"{name}/" for name in splits)
-        raise Mistake(f"{shown(root)} has {listed}, but no train/CLASS in it")
-    else:
-        splits = []
-    rows, names = [], set()
-    for split in splits or [""]:
-        place = root / split
-        classes = top
-        if split:
-            classes, loose = entries(place, ignored)
-            ignored["images outside the class folders"] += len(loose)
-        names.update(classes)
-        for name in classes:
-            below = [posixpath.join(split, name)]
-            while below:
-                relative = below.pop()
-                folders, images = entries(root / relative, ignored)
-                below += [f"{relative}/{folder}" for folder in folders]
-                split_of = SPLITS.get(split, "")
-                rows += [(f"{relative}/{image}", name, split_of) for image in images]
-    return _listing(root, sorted(rows), names, +ignored)
+        raise Mistake(f"{shown(root)} is a file, wanted a folder with {layout.WANTED}")
+    top = entries.tree(root)
+    listed, ignored = layout.classes(root, top, nested)
+    ignored, note = entries.counted(ignored), layout.deeper(listed)
+    called = _called(root, listed)
+    rows = sorted(
+        (image, called[each.name], each.split)
+        for each in listed
+        for image in each.images
+    )
+    passed = f" ({entries.told(ignored)})" if ignored else ""
+    if not rows:
+        raise Mistake(f"{shown(root)} has no images, wanted {layout.WANTED}{passed}")
+    inside = layout.meant(top)
+    hint = f"; did you mean {shown(root / inside)}?" if inside else ""
+    more = hint + layout.nested_hint(listed) + passed
+    return _listing(root, rows, set(called.values()), ignored, note, more)
 
 
 def table(path):
     """The `Listing` of a CSV with the columns path, label and, optionally, split.
 
-    Paths are relative to the CSV and must stay in its folder, links included: the file
-    may come from someone else. A label of the test rows that no training row has is
-    refused.
+    Paths must stay in the folder of the CSV, links included: the file may come from
+    someone else. Refused are also a label of the test rows that no training row has,
+    one in two spellings, and a CSV of which no file is there.
     """
     file = found(path)
     if file.is_dir():
         raise Mistake(f"{shown(file)} is a folder, wanted a .csv file")
-    rows, lines = [], {}
     wanted = "path, label and, optionally, split"
-    for line, inside, row in csv_rows(file, ("path", "label"), wanted):
+    cells = list(csv_file.rows(file, ("path", "label"), wanted))
+    column, split_of = _splits(file, cells)
+    lookup, rows, lines, there = Lookup(file.parent), [], {}, False
+    for line, row in cells:
         where = f"{shown(file)}, line {line}"
-        label = row["label"]
-        split = row.get("split", "").strip().lower()
-        if not split and "split" in row:
-            raise Mistake(f"{where}: the split is empty")
+        inside, is_there = place(lookup, row["path"], where)
+        there |= is_there
+        label = composed(row["label"])
         if not label:
             raise Mistake(f"{where}: the label is empty")
         if inside in lines:
@@ -131,14 +91,33 @@ def table(path):
                 f"{where}: {shown(row['path'])} is there already, in line "
                 f"{lines[inside]}"
             )
-        if split not in ("", *SPLITS):
-            raise Mistake(
-                f"{where}: the split is {shown(split)!r}, wanted train, test or val"
-            )
+        word = row[column] if column else ""
+        if column and word not in split_of:
+            told = f"{shown(word)!r}" if word else "empty"
+            raise Mistake(f"{where}: the {column} is {told}, wanted train, test or val")
         lines[inside] = line
-        rows.append((inside, label, SPLITS.get(split, "")))
+        rows.append((inside, label, split_of.get(word, "")))
+    if not rows:
+        raise Mistake(f"{shown(file)} has no images, wanted a row per image")
     _check_known(file, rows, lines)
-    return _listing(file, rows, {label for _, label, _ in rows}, {})
+    _check_spelling(file, rows, lines)
+    found_one = _listing(file, rows, {label for _, label, _ in rows}, {})
+    if not there:
+        raise Mistake(_nothing_there(file, lookup, rows))
+    return found_one
+
+
+def place(lookup, written, where):
+    """The path below the folder of a CSV that is meant, and whether a file is there.
+
+    `where` begins the `Mistake` that is raised for one that is empty or refused.
+    """
+    if not written.strip():
+        raise Mistake(f"{where}: the path is empty")
+    try:
+        return lookup.find(written)
+    except Refused as error:
+        raise Mistake(f"{where}: {shown(written)} {error}") from error
 
 
 def arrays(name, files):
@@ -148,105 +127,55 @@ def arrays(name, files):
     Classes are named by their numbers, in the order of these.
     """
     label = np.concatenate([labels for _, labels in files])
-    splits = ("train", "test") if len(files) == 2 else ("",)
+    parts = ("train", "test") if len(files) == 2 else ("",)
     return Listing(
         name=name,
         root=Path(),
         paths=tuple(f"{f}[{row}]" for f, labels in files for row in range(len(labels))),
         label=label,
-        split=tuple(s for s, (_, labels) in zip(splits, files) for _ in labels),
+        split=tuple(s for s, (_, labels) in zip(parts, files) for _ in labels),
         classes=tuple(map(str, range(1 + int(label.max())))),
         ignored={},
     )
 
 
-def entries(where, ignored):
-    """Names of the folders and of the images in a folder, sorted; counts the rest."""
-    folders, images = [], []
-    try:
-        with os.scandir(where) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    ignored["hidden"] += 1
-                elif entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.name)
-                elif _is_linked_folder(entry):
-                    ignored["links to folders"] += 1
-                elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
-                    images.append(entry.name)
-                else:
-                    ignored["files of other kinds"] += 1
-    except OSError as error:
-        raise Mistake(f"{shown(where)} cannot be read: {error.strerror}") from error
-    return sorted(folders), sorted(images)
+def _called(root, listed):
+    """{name of a folder: of its class}.
 
-
-def csv_rows(file, columns, wanted):
-    """(line, normal path, {column: cell}) of each row that is not blank.
-
-    Raises `Mistake` where one of the `columns` is missing, which are, in words, as
-    `wanted`, and for a path that is empty or leaves the folder of the file.
+    In a test split a name of another Unicode form is that of the training folder; one
+    that differs from all in case is refused.
     """
-    leaves = _leaving(file.parent)
-    try:
-        with open(file, encoding="utf-8-sig", newline="") as text:
-            reader = csv.reader(text, strict=True)
-            header = [name.strip().lower() for name in next(reader, [])]
-            if not set(columns) <= set(header) or len(set(header)) < len(header):
-                listed = ", ".join(shown(name) for name in header) or "none"
-                raise Mistake(
-                    f"{shown(file)} has the columns {listed}; wanted {wanted}"
-                )
-            for cells in filter(None, reader):
-                where = f"{shown(file)}, line {reader.line_num}"
-                if len(cells) != len(header):
-                    raise Mistake(
-                        f"{where}: {len(cells)} values for {len(header)} columns"
-                    )
-                row = dict(zip(header, cells))
-                place = posixpath.normpath(row["path"])
-                if not row["path"]:
-                    raise Mistake(f"{where}: the path is empty")
-                if leaves(place):
-                    raise Mistake(
-                        f"{where}: {shown(row['path'])} leaves the folder of the file; "
-                        "wanted a path relative to it"
-                    )
-                yield reader.line_num, place, row
-    except Mistake:
-        raise
-    except (OSError, ValueError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise Mistake(f"{shown(file)} cannot be read as a CSV: {reason}") from error
+    known = {each.name for each in listed if each.split in ("train", "")}
+    same = {composed(name): name for name in sorted(known)}
+    near = {alike(name): name for name in sorted(known)}
+    called = {}
+    for each in listed:
+        name = each.name
+        called[name] = name if name in known else same.get(composed(name), name)
+        if called[name] not in known and alike(name) in near:
+            raise Mistake(
+                f"{shown(root)} has the class {shown(near[alike(name)])!r} to train on "
+                f"and {shown(each.path)}/; rename one, if they are the same"
+            )
+    return called
 
 
-def _leaving(root):
-    """Builds `leaves(path)`: whether a normal path, links followed, lies outside."""
-    root = os.path.realpath(root)
-
-    @functools.cache  # a folder holds many files
-    def real(folder):
-        return os.path.realpath(os.path.join(root, folder))
-
-    def leaves(path):
-        if os.path.isabs(path) or path.split("/")[0] == "..":
-            return True
-        if "\0" in path:  # no path at all, as reading it will tell
-            return False
-        folder, name = os.path.split(path)
-        there = os.path.join(real(folder), name)
-        if os.path.islink(there):
-            there = os.path.realpath(there)
-        return os.path.commonpath((root, there)) != root
-
-    return leaves
-
-
-def _is_linked_folder(entry):
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
+def _splits(file, cells):
+    """The column that tells the split, or None, and {word in it: split}."""
+    first = cells[0][1] if cells else {}
+    told = {}
+    for column in csv_file.SPLITS:
+        if column in first:
+            told[column] = splits.told({row[column] for _, row in cells})
+    if "split" in told:
+        return "split", told["split"]
+    # Another column is meant only if its words are those of splits.
+    meant = [column for column in told if told[column]]
+    if len(meant) > 1:
+        raise Mistake(
+            f"{shown(file)} has splits in {' and '.join(meant)}; call one of them split"
+        )
+    return (meant[0], told[meant[0]]) if meant else (None, {})
 
 
 def _check_known(file, rows, lines):
@@ -260,30 +189,52 @@ def _check_known(file, rows, lines):
             )
 
 
-def _listing(path, rows, names, ignored):
-    """Rows (path, class, split) as a `Listing`, refused if they cannot be learned."""
-    ignored = dict(sorted(ignored.items()))
-    passed = ", ".join(f"{count} {what}" for what, count in ignored.items())
-    passed = f" (passed over: {passed})" if passed else ""
-    if not rows:
-        wanted = "a row per image" if path.is_file() else _LAYOUT
-        raise Mistake(f"{shown(path)} has no images, wanted {wanted}{passed}")
-    if len(names) < 2:
-        only = shown(next(iter(names)))
+def _check_spelling(file, rows, lines):
+    """Refuses `cat` and `Cat`; `a` and `A` are letters, and may well be classes."""
+    seen = {}
+    for inside, label, _ in rows:
+        other, line = seen.setdefault(alike(label), (label, lines[inside]))
+        if other != label and len(label) > 1:
+            raise Mistake(
+                f"{shown(file)}, line {lines[inside]}: the label {shown(label)!r} is "
+                f"spelled {shown(other)!r} in line {line}; wanted one spelling"
+            )
+
+
+def _nothing_there(file, lookup, rows):
+    first = rows[0][0]
+    hint = lookup.elsewhere(first)
+    hint = f"; did you mean {shown(hint)}?" if hint else ""
+    return (
+        f"{shown(file)}: none of its {len(rows):,} files is there; the first is "
+        f"{shown(first)}, wanted a path relative to the folder of the file{hint}"
+    )
+
+
+def _listing(path, rows, names, ignored, note="", more=""):
+    """Rows (path, class, split) as a `Listing`, refused if they cannot be learned.
+
+    `more` ends the message where there are not two classes.
+    """
+    present = {name for _, name, _ in rows}
+    if len(present) < 2:
+        only = "one class" if len(names) < 2 else "images of one class only"
         raise Mistake(
-            f"{shown(path)} has one class, {only!r}; it takes 2 to tell apart{passed}"
+            f"{shown(path)} has {only}, {shown(*present)!r}; it takes 2 to tell apart"
+            f"{more}"
         )
     classes = sorted(names)
     number = {name: at for at, name in enumerate(classes)}
-    paths, labels, splits = zip(*rows)
-    if "train" not in splits and any(splits):
+    paths, labels, split = zip(*rows)
+    if "train" not in split and any(split):
         raise Mistake(f"{shown(path)} has no training images, wanted some")
     return Listing(
         name=path.resolve().stem if path.is_file() else path.resolve().name,
         root=path.parent if path.is_file() else path,
         paths=paths,
         label=np.array([number[name] for name in labels], np.int32),
-        split=splits,
+        split=split,
         classes=tuple(classes),
         ignored=ignored,
+        note=note,
     )

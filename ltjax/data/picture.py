@@ -1,22 +1,24 @@
 """The bytes of one image file to RGB pixels, or the reason why not.
 
 The same way for training and prediction: the first frame, upright by its EXIF tag, as
-8-bit RGB; `square` brings it to one shape. Alpha channels are left out.
+8-bit RGB of one `rendering.Rendering`; `square` brings it to one shape.
 """
 
 import contextlib
 import hashlib
 import io
 import os
+import re
 import stat
 import threading
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
-_KINDS = "bmp gif jfif jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
-SUFFIXES = frozenset(f".{kind}" for kind in _KINDS.split())
+from ltjax.data import png, rendering
+from ltjax.data.unreadable import Unreadable
+
 MOST_PIXELS = 80_000_000
 MOST_BYTES = 2**29
 # Pictures of more pixels are decoded one at a time, whatever the number of threads.
@@ -24,7 +26,8 @@ _LARGE = 12_000_000
 _one_at_a_time = threading.RLock()
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
+if "avif" in features.modules and features.check("avif"):  # not in every Pillow
+    _FORMATS += ("AVIF",)
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,27 +38,16 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_NO_MEMORY = "more than the memory holds"
 _STRIP = 2**20  # pixels hashed at a time
-
-
-class Unreadable(Exception):
-    """A file that gives no picture.
-
-    `kind` is "empty", "truncated", "broken" or "unreadable" where there is no full
-    image, and "refused" where there may be one that is not taken, as one too large.
-    """
-
-    def __init__(self, kind, reason):
-        """The kind, and the reason as words for the user."""
-        super().__init__(kind, reason)
-        self.kind, self.reason = kind, reason
 
 
 class Picture(NamedTuple):
     """A decoded file."""
 
-    image: Image.Image  # RGB, upright
+    image: Image.Image  # upright
     mode: str  # Pillow's name for the file's own pixels, such as "L", "P" or "CMYK"
+    bits: int  # of a channel in the file: 8, or fewer, or 12, 16, 32
     animated: bool  # has more frames than the one taken
     turned: bool  # lay on its side, or was mirrored, but for its EXIF tag
 
@@ -75,38 +67,48 @@ def read(path):
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         reason = getattr(error, "strerror", None) or str(error)
         raise Unreadable("unreadable", reason) from error
+    except MemoryError as error:
+        raise Unreadable("refused", _NO_MEMORY) from error
 
 
 @contextlib.contextmanager
-def opened(data, at_least=None):
-    """A context that yields the `Picture` in a file's bytes, or raises `Unreadable`.
+def opened(data, at_least=None, shown=rendering.USUAL):
+    """A context of the `Picture` in a file's bytes as RGB, or raises `Unreadable`.
 
     With `at_least` pixels a side, a larger JPEG may be decoded at a half, a quarter or
     an eighth of its size, which is faster. Pictures above 12 megapixels are held by one
-    thread at a time, above 80 they are refused: memory is bounded.
+    thread at a time, above 80 they are refused: memory is bounded. What fails within
+    the context is `Unreadable`, too: it is of this picture.
     """
+    with decoded(data, at_least) as seen:
+        yield seen._replace(image=rendering.rgb(seen.image, seen.bits, shown))
+
+
+@contextlib.contextmanager
+def decoded(data, at_least=None):
+    """The same with the pixels of the file: of another mode than RGB, or of 16 bits."""
     if not data:
         raise Unreadable("empty", "no bytes")
-    with contextlib.ExitStack() as held:
-        with _damage_told():
-            image = held.enter_context(Image.open(io.BytesIO(data), formats=_FORMATS))
-            width, height = image.size
-            pixels = width * height
-            if pixels > MOST_PIXELS:
-                raise Unreadable(
-                    "refused", f"{width} x {height} pixels; at most {MOST_PIXELS:,}"
-                )
-            if at_least is not None:
-                image.draft(None, (at_least, at_least))
+    with contextlib.ExitStack() as held, damage_told():
+        file = io.BytesIO(png.needed(data))
+        image = held.enter_context(Image.open(file, formats=_FORMATS))
+        width, height = image.size
+        pixels = width * height
+        if pixels > MOST_PIXELS:
+            raise Unreadable(
+                "refused", f"{width} x {height} pixels; at most {MOST_PIXELS:,}"
+            )
+        if at_least is not None:
+            image.draft(None, (at_least, at_least))
         if pixels > _LARGE:
             held.enter_context(_one_at_a_time)
-        with _damage_told():
-            mode, animated = image.mode, getattr(image, "is_animated", False)
-            image.load()
-            turn = _UPRIGHT.get(_orientation(image))
-            rgb = _rgb(image)
-            upright = rgb if turn is None else rgb.transpose(turn)
-        yield Picture(upright, mode, animated, turn is not None)
+        mode, animated = image.mode, getattr(image, "is_animated", False)
+        bits = _bits(image)
+        image.load()
+        turn = _UPRIGHT.get(_orientation(image))
+        plain = _plain(image, bits)
+        upright = plain if turn is None else plain.transpose(turn)
+        yield Picture(upright, mode, bits, animated, turn is not None)
 
 
 def square(image, size):
@@ -135,9 +137,9 @@ def fitted(image, height, width):
 
 
 def digest(image):
-    """A hash of the shape and the pixels of an RGB image: equal for equal pictures."""
+    """A hash of mode, shape and pixels of an image: equal for equal pictures."""
     width, height = image.size
-    seen = hashlib.sha256(f"{height} {width} 3 ".encode())
+    seen = hashlib.sha256(f"{height} {width} {image.mode} ".encode())
     rows = max(1, _STRIP // width)
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(top + rows, height)))
@@ -146,14 +148,14 @@ def digest(image):
 
 
 @contextlib.contextmanager
-def _damage_told():
-    """Turns whatever a decoder raises on damaged bytes into `Unreadable`."""
+def damage_told():
+    """A context that turns what is raised for one picture into `Unreadable`."""
     try:
         yield
     except Unreadable:
         raise
     except MemoryError as error:
-        raise Unreadable("refused", "more than the memory holds") from error
+        raise Unreadable("refused", _NO_MEMORY) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         reason = f"too many pixels; at most {MOST_PIXELS:,}"
         raise Unreadable("refused", reason) from error
@@ -172,18 +174,26 @@ def _orientation(image):
         return 1
 
 
-def _rgb(image):
-    """The image itself if it is RGB: another copy of a large one is memory."""
-    if image.mode == "RGB":
-        return image
-    known = image.format in ("PNG", "PPM")  # these spread 32-bit pixels over 16 bits
-    if image.mode in _SIXTEEN_BITS or (image.mode == "I" and known):
-        high = np.asarray(image) >> 8
-        return Image.fromarray(high.astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        reason = f"pixels of mode {image.mode} have no known range; wanted 8 or 16 bits"
-        raise Unreadable("refused", reason)
-    try:
-        return image.convert("RGB")
-    except ValueError as error:
-        raise Unreadable("refused", f"mode {image.mode} has no RGB form") from error
+def _bits(image):
+    """Bits of a channel of an image that is not loaded yet."""
+    # The layout of the file's pixels, such as RGB;16B. A BMP's BGR;16 has 5 bits or 6.
+    raw = str([tile.args for tile in image.tile if image.format in ("PNG", "TIFF")])
+    told = re.search(r";(2|4|12|16|32|64)", raw)
+    return int(told[1]) if told else {"1": 1, "I": 16, "F": 32}.get(image.mode, 8)
+
+
+def _plain(image, bits):
+    """A loaded image in the modes and with the transparent colour of `rendering`."""
+    # PNG and PPM have 16 bits, which Pillow may spread over 32.
+    spread = image.mode == "I" and image.format in ("PNG", "PPM")
+    if spread or image.mode in ("I;16B", "I;16L", "I;16N"):
+        info = image.info
+        image = Image.fromarray(np.asarray(image).astype(np.uint16))
+        image.info = info
+    clear = image.info.get("transparency")
+    # In a PNG it has as many bits as the file, of which Pillow makes 8.
+    if image.mode == "L" and bits < 8 and isinstance(clear, int):
+        image.info["transparency"] = clear * 255 // (2**bits - 1)
+    if image.mode == "RGB" and bits > 8 and clear is not None:
+        image.info["transparency"] = tuple(part >> (bits - 8) for part in clear)
+    return image

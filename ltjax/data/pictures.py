@@ -14,6 +14,7 @@ import numpy as np
 from ltjax.data import album, crops, picture
 from ltjax.data.dataset import Dataset, Skipped, Split
 from ltjax.data.listing import shown
+from ltjax.data.rendering import USUAL
 from ltjax.mistake import Mistake
 
 _SAMPLE = 2**28  # bytes of pixels from which a large set's moments are taken
@@ -103,7 +104,7 @@ class Pictures:
         needed = crops.pixels_needed(self.recipe, augments)
         try:
             data = self.files.read(number)
-            with picture.opened(data, at_least=needed) as seen:
+            with picture.opened(data, needed, self.recipe.rendering) as seen:
                 return cut(seen.image, self.recipe)
         except picture.Unreadable as error:
             raise Mistake(
@@ -120,7 +121,14 @@ def alone(work, count):
     return work(range(count))
 
 
-def looked_at(read, count, advance=lambda: None, divided=alone, told=lambda number: ()):
+def looked_at(
+    read,
+    count,
+    advance=lambda: None,
+    divided=alone,
+    told=lambda number: (),
+    rendering=USUAL,
+):
     """Hashes of so many files' bytes, uint8 [N, 32], and those without an image.
 
     The latter as {number: `picture.Unreadable`}. `read(number)` gives the bytes; each
@@ -131,7 +139,7 @@ def looked_at(read, count, advance=lambda: None, divided=alone, told=lambda numb
     def look(number):
         try:
             data = read(number)
-            with picture.opened(data, at_least=1):
+            with picture.opened(data, 1, rendering):
                 seen = hashlib.sha256(data).hexdigest()
         except picture.Unreadable as error:
             seen = [error.kind, error.reason]
@@ -166,7 +174,8 @@ def of_listing(
     of them is `divided`, as in `looked_at`.
     """
     files, count = Files(listing.root, listing.paths), len(listing.paths)
-    digests, bad, _ = looked_at(files.read, count, advance, divided)
+    shown = recipe.rendering
+    digests, bad, _ = looked_at(files.read, count, advance, divided, rendering=shown)
     looks = [
         Skipped(listing.paths[at], bad[at].kind, bad[at].reason)
         if at in bad
@@ -208,7 +217,9 @@ def _split(builder, name, recipe, advance, divided):
         others[number] = int(example["label"]), id_
         return example["image"]
 
-    digests, bad, told = looked_at(read, count, advance, divided, others.pop)
+    digests, bad, told = looked_at(
+        read, count, advance, divided, others.pop, recipe.rendering
+    )
     for at, error in bad.items():
         raise Mistake(f"{files.name(at)} cannot be decoded: {error.reason}")
     label, ids = zip(*told)

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ltjax.data import crops, picture
+from ltjax.data import crops, picture, rendering
+from ltjax.data.rendering import USUAL, Rendering
 from ltjax.mistake import Mistake
 
-_GREY = frozenset(("1", "L", "LA", "La", "I"))  # of Pillow's modes, besides I;16
+_GREY = frozenset(("1", "L", "LA", "La", "I", "F"))  # of Pillow's modes, besides I;16
 
 
 class Fitted(NamedTuple):
@@ -26,6 +27,7 @@ class Shape(NamedTuple):
     width: int
     channels: int
     area: float | None = None  # `data.crop_area`, by which tests see the middle
+    rendering: Rendering = USUAL
 
     def of_picture(self, seen):
         """A `picture.Picture` as `Fitted`."""
@@ -38,6 +40,8 @@ class Shape(NamedTuple):
         """An array, uint8 [h, w, c] of c that `check` lets pass, likewise."""
         resized = image.shape[:2] != (self.height, self.width)
         recoloured = image.shape[-1] != self.channels
+        if recoloured and image.shape[-1] == 4:
+            image = self._opaque(image)
         if resized:
             layers = (Image.fromarray(layer) for layer in np.moveaxis(image, -1, 0))
             image = np.stack([self._cut(layer) for layer in layers], -1)
@@ -69,14 +73,17 @@ class Shape(NamedTuple):
     def _recipe(self):
         return crops.Recipe(self.height, self.area)
 
+    def _opaque(self, image):
+        """An array with alpha as its file would be shown, uint8 [H, W, 3]."""
+        whole = Image.fromarray(np.ascontiguousarray(image))
+        return np.asarray(rendering.rgb(whole, 8, self.rendering))
+
 
 def _coloured(image, channels):
-    """Grey images in RGB, RGB in grey, without alpha; or the image as it is."""
+    """Grey images in RGB, RGB in grey; or the image as it is."""
     if image.shape[-1] == channels:
         return image
     if image.shape[-1] == 1:
         return np.repeat(image, channels, -1)
-    colours = np.ascontiguousarray(image[..., :3])
-    if channels == 3:
-        return colours
+    colours = np.ascontiguousarray(image)
     return np.asarray(Image.fromarray(colours).convert("L"))[..., None]

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ltjax import machine
-from ltjax.data import archive, listing, picture
-from ltjax.data.listing import shown
+from ltjax.data import archive, csv_file, entries, kinds, listing, picture
+from ltjax.data.lookup import Lookup
+from ltjax.data.names import found, shown
 from ltjax.data.shape import Fitted, Shape
 from ltjax.mistake import Mistake
 
@@ -53,29 +54,29 @@ def read(path, shape):
     Raises `Mistake` for a path without images, for a CSV or `.npz` that is not as it
     should be, and for a path in a CSV that leaves its folder.
     """
-    path = listing.found(path)
+    path = found(path)
     kind, root, ignored = path.suffix.lower(), path.parent, collections.Counter()
     if path.is_dir():
-        root, paths = path, lambda: _below(path, collections.Counter())
+        root, paths = path, lambda: ((p, p) for p in _below(path))
         count = sum(1 for _ in _below(path, ignored))
     elif kind == ".npz":
         count, _, _, channels = archive.shape(path)
         shape.check(shown(path), channels)
         return Unlabelled("index", count, {}, shape, lambda: _of_arrays(path, shape))
-    elif kind == ".csv":
+    elif kind in csv_file.SUFFIXES:
         paths = partial(_listed, path)
         count = sum(1 for _ in paths())
-    elif kind in picture.SUFFIXES:
-        paths, count = partial(iter, [path.name]), 1
+    elif kind in kinds.SUFFIXES:
+        paths, count = partial(iter, [(path.name, path.name)]), 1
     else:
+        advice = kinds.advice([kinds.suffix(path.name)])
         raise Mistake(
             f"{shown(path)} is no image; wanted a folder, an image file, a .csv with a "
-            "column path, or an .npz with image"
+            "column path, or an .npz with image" + (f"; {advice}" if advice else "")
         )
-    ignored = dict(sorted(ignored.items()))
+    ignored = entries.counted(ignored)
     if not count:
-        passed = ", ".join(f"{number} {what}" for what, number in ignored.items())
-        passed = f" (passed over: {passed})" if passed else ""
+        passed = f" ({entries.told(ignored)})" if ignored else ""
         raise Mistake(f"{shown(path)} has no images, wanted some{passed}")
     shape.check(shown(path), 3)
     return Unlabelled(
@@ -84,7 +85,8 @@ def read(path, shape):
         ignored,
         shape,
         lambda: (
-            (shown(place), partial(_of_file, root / place, shape)) for place in paths()
+            (shown(name), partial(_of_file, root / place, shape))
+            for name, place in paths()
         ),
     )
 
@@ -120,8 +122,10 @@ def _decoded(images, size, pool):
 
 
 def _attempt(load):
+    """An image, or why there is none: whatever is wrong with one ends no other."""
     try:
-        return load()
+        with picture.damage_told():
+            return load()
     except picture.Unreadable as error:
         return error
 
@@ -140,7 +144,8 @@ def _collected(shape, waiting):
 
 
 def _of_file(path, shape):
-    with picture.opened(picture.read(path), at_least=shape.least_side()) as seen:
+    data = picture.read(path)
+    with picture.opened(data, shape.least_side(), shape.rendering) as seen:
         return shape.of_picture(seen)
 
 
@@ -149,15 +154,16 @@ def _of_arrays(path, shape):
         yield number, partial(shape.of_array, image)
 
 
-def _below(root, ignored):
+def _below(root, ignored=None):
     """Paths of the images at any depth below a folder, with "/" on every system."""
+    ignored = collections.Counter() if ignored is None else ignored
     stack = [("", True)]
     while stack:
         relative, is_folder = stack.pop()
         if not is_folder:
             yield relative
             continue
-        folders, images = listing.entries(root / relative, ignored)
+        folders, images = entries.read(root / relative, ignored)
         inside = [(name, True) for name in folders] + [(name, False) for name in images]
         stack += (
             (posixpath.join(relative, name), kind)
@@ -166,5 +172,8 @@ def _below(root, ignored):
 
 
 def _listed(file):
-    for _, _, row in listing.csv_rows(file, ("path",), "path"):
-        yield row["path"]
+    """(path as it is written, path below the folder of the file) of each row."""
+    lookup = Lookup(file.parent)
+    for line, row in csv_file.rows(file, ("path",), "path"):
+        where = f"{shown(file)}, line {line}"
+        yield row["path"], listing.place(lookup, row["path"], where)[0]

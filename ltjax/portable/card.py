@@ -2,6 +2,7 @@
 
 import re
 
+from ltjax.classifier import prior
 from ltjax.rows import HEADLINE
 
 _MOST_CLASSES = 200  # rows of the table; of more, those at both ends
@@ -34,8 +35,8 @@ def text(about, figures, data):
         f"## Figures\n\nOn {data['test']} test images, once, as the run's "
         f"`results.json` has them:\n\n{_figures(figures)}\n\n{_UNITS}",
         f"## Input and output\n\n{height} x {width} pixels of {channels} "
-        f"channel{'s' * (channels > 1)}, 8-bit. Normalised they are (pixels / 255 - "
-        f"mean) / std, with mean {_numbers(about['mean'])} and std "
+        f"channel{'s' * (channels > 1)}, 8-bit.{_shown(about)} Normalised they are "
+        f"(pixels / 255 - mean) / std, with mean {_numbers(about['mean'])} and std "
         f"{_numbers(about['std'])} per channel. Outputs are {data['classes']} logits, "
         "in the order of the classes below; the softmax of them are probabilities.",
         f"## Files\n\n{_files(about)}",
@@ -112,8 +113,25 @@ def _type(about):
     return f" It was trained and tested in {about['trained_in']}; this is float32."
 
 
+def _shown(about):
+    """How files that hold more than 8-bit RGB became that."""
+    parts = []
+    if about["background"]:
+        colour = _cell(about["background"])
+        parts.append(f" What is transparent is put before {colour}.")
+    if about["range"]:
+        low, high = about["range"]
+        parts.append(
+            f" Grey values of more than 8 bits are scaled so that {low:g} becomes 0 "
+            f"and {high:g} 255."
+        )
+    return "".join(parts)
+
+
 def _prior(about):
     """For which frequencies of classes the probabilities are meant."""
+    if about["prior"] == prior.UNKNOWN:
+        return f"Its probabilities assume {prior.UNKNOWN}."
     return (
         f"Its probabilities assume {about['prior']}; where others are known, multiply "
         "by their ratio and normalise."

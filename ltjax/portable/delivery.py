@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import finished, folder, pretrained, rows
-from ltjax.classifier import prior
+from ltjax import deployment, finished, folder, pretrained, rows
 from ltjax.mistake import Mistake
 from ltjax.models import weights
 from ltjax.portable import card, graph, place, tensors
@@ -101,15 +100,7 @@ def _check(row, kinds):
 
 def _about(run, row, figures):
     data, model = run.results["dataset"], run.config.model
-    settings, optim = run.config.classifier, run.config.optim
-    assumed = prior.assumed(
-        row.classifier,
-        run.counts,
-        settings.tau,
-        settings.rho,
-        optim.sampling,
-        optim.loss,
-    )
+    _, assumed = deployment.assumed(run.config, row, run.counts)
     names = data.get("class_names") or list(map(str, range(data["classes"])))
     record = folder.read_json(run.out / "config.json")["config"]["model"]
     shape = {"name": model.name}
@@ -137,9 +128,12 @@ def _about(run, row, figures):
         "mean": data["mean"],
         # A constant channel is not divided.
         "std": [std or 1.0 for std in data["std"]],
+        # How its image files became 8-bit RGB.
+        "background": run.config.data.background,
+        "range": run.config.data.range,
         "figures": figures,
         "weights": digest(run, row),
-        "prior": prior.in_words(assumed, run.counts),
+        "prior": assumed,
         "versions": sessions[-1]["packages"],
         "checked_on": _IMAGES,
         "tolerance": TOLERANCE,
@@ -155,7 +149,7 @@ def digest(run, row):
 
 _METADATA = (
     *("name", "seed", "model", "classifier", "classes", "counts", "image"),
-    *("mean", "std"),
+    *("mean", "std", "background", "range"),
 )
 
 

@@ -70,8 +70,12 @@ def _sizes(found):
     modes = ", ".join(f"{count} {mode}" for mode, count in found["modes"].items())
     others = set(found["modes"]) - {"RGB"}
     yield f"modes: {modes}" + ("; all become 8-bit RGB" if others else "")
-    if others & {"RGBA", "LA", "PA", "La", "RGBa"}:
-        yield "  alpha channels are left out"
+    if found["transparent"]:
+        yield (
+            f"{found['transparent']} images have transparent pixels, which become "
+            "white; --data.background takes another colour"
+        )
+    yield from _depths(found)
     if found["animated"]:
         yield f"{found['animated']} files have several frames; the first is taken"
     if found["turned"]:
@@ -79,6 +83,25 @@ def _sizes(found):
     if found["passed_over"]:
         parts = (f"{count} {what}" for what, count in found["passed_over"].items())
         yield f"passed over: {', '.join(parts)}"
+    yield from (f"  {note}" for note in found["notes"])
+
+
+def _depths(found):
+    """What is told of pixels of more than 8 bits."""
+    if found["reduced"]:
+        yield f"{found['reduced']} images have colours of 16 bits; the upper 8 are read"
+    if found["deep"]:
+        low, high = found["deep_range"]
+        proposed = found["proposal"]["range"]
+        scale = "the upper 8 of 16 bits are read"
+        if proposed:
+            scale = "proposed: data.range {:g} to {:g}, of those to train on".format(
+                *proposed
+            )
+        yield (
+            f"{found['deep']} grey images have more than 8 bits, with values {low:g} "
+            f"to {high:g}; {scale}"
+        )
 
 
 _AXES = ("width", "height")
@@ -92,6 +115,8 @@ def _ends(values):
 def _warnings(found, shown):
     skipped = [f"{shown(f['path'])} ({f['reason']})" for f in found["skipped"]]
     yield from _listed("files that cannot be read and will be skipped", skipped)
+    plain = map(shown, found["one_colour"])
+    yield from _listed("images of one colour, transparent parts white", list(plain))
     for kind, words in (
         ("duplicates", "groups of equal pictures"),
         ("duplicates_across_classes", "of these, groups in several classes"),

@@ -105,8 +105,11 @@ def notes(results):
     yield "accuracy in %; NLL in nats; ECE a fraction; bold: the best of a single pass"
     if len(results.get("seeds", ())) > 1:
         yield "mean ± standard deviation over the seeds (squares over n - 1)"
-    if any(row["backbone"] == "swag" for row in results["rows"]):
-        yield "SWAG: the mean of many passes, one for each draw"
+    swag = {row["classifier"] for row in results["rows"] if row["backbone"] == "swag"}
+    if swag:
+        yield "SWAG: the mean of the drawn networks, one pass for each draw"
+    if swag - {"none"}:
+        yield "SWAG + ...: that of the draws' features through the one re-trained head"
     if "cost" in results:
         cost = results["cost"]
         yield (

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax.data import album, listing
+from ltjax.data import album, crops, listing, picture, pictures, unlabelled
 from ltjax.data.dataset import Skipped
+from ltjax.data.rendering import Rendering
+from ltjax.data.shape import Shape
 from ltjax.mistake import Mistake
 
 
@@ -124,3 +126,72 @@ def test_each_keeps_the_order_and_the_warnings_of_others(monkeypatch):
     assert album.each(lambda x: x, []) == []
     with pytest.warns(UserWarning, match="mine"):
         album.each(lambda x: warnings.warn("mine", UserWarning, stacklevel=1), [0])
+
+
+def odd(root):
+    """A class of 12-bit images and one of drawings on transparent black."""
+    rng = np.random.default_rng(0)
+    for at in range(4):
+        (root / "deep").mkdir(parents=True, exist_ok=True)
+        (root / "drawn").mkdir(exist_ok=True)
+        values = rng.integers(0, 4096, (20, 30), dtype=np.uint16)
+        Image.fromarray(values).save(root / f"deep/{at}.png")
+        lines = np.zeros((24, 20, 4), np.uint8)
+        lines[at : at + 9, 5:9, 3] = 255
+        Image.fromarray(lines).save(root / f"drawn/{at}.png")
+    return listing.folder(root)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        Rendering(),
+        Rendering(None),
+        Rendering((0, 0, 0), (0, 4095)),
+        Rendering((9, 99, 0), (1000, 2000)),
+    ],
+)
+def test_a_rendering_is_the_same_held_streamed_and_predicted(tmp_path, shown):
+    files = odd(tmp_path)
+    held = album.dataset(files, 8, 1, rendering=shown)
+    streamed = pictures.of_listing(files, crops.Recipe(8, rendering=shown), 1)
+    np.testing.assert_array_equal(
+        np.stack([streamed.train.image.plain(row) for row in range(6)]),
+        held.train.image,
+    )
+    images = unlabelled.read(tmp_path, Shape(8, 8, 3, None, shown))
+    with unlabelled.batches(images, 8) as batches:
+        (batch,) = batches
+    assert batch.problems == 8 * [""]
+    for image in (*held.train.image, *held.test.image):
+        assert any((image == other).all() for other in batch.image)
+    # A drawing is seen against every background but the colour it has itself.
+    drawings = held.train.image[held.train.label == 1]
+    unseen = shown.background in (None, (0, 0, 0))
+    assert (drawings.min() == drawings.max()) == unseen
+
+
+def test_one_image_that_fails_while_it_is_scaled_is_skipped(zoo, monkeypatch):
+    square = picture.square
+
+    def failing(image, size):
+        if image.size == (30, 43):
+            raise MemoryError
+        return square(image, size)
+
+    monkeypatch.setattr(picture, "square", failing)
+    data = album.dataset(listing.folder(zoo), 8, 2)
+    reason = "more than the memory holds"
+    assert data.skipped == (Skipped("dog/03.png", "refused", reason),)
+
+
+def test_floats_without_a_range_are_refused_with_the_flag(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        values = np.array([[-3.25, 41.5]], np.float32)
+        Image.fromarray(values).save(tmp_path / f"{name}/0.tif")
+    with pytest.raises(Mistake) as caught:
+        album.dataset(listing.folder(tmp_path), 8, 1)
+    assert "32-bit pixels, -3.25 to 41.5, of no known range; --data.range" in str(
+        caught.value
+    )

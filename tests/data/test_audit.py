@@ -75,7 +75,7 @@ def test_findings(tmp_path):
     assert seen["modes"] == {"RGB": 11, "L": 1}
     assert seen["pixels"]["width"] == [8, 10, 20]
     assert seen["pixels"]["shorter_side"] == [6, 8, 8]
-    assert seen["passed_over"] == {"files of other kinds": 1}
+    assert seen["passed_over"] == {".txt": 1}
     assert seen["alike_names"] == []
 
 
@@ -122,3 +122,28 @@ def test_no_readable_image_is_refused(tmp_path):
         (tmp_path / name / "1.jpg").touch()
     with pytest.raises(Mistake, match=r"none of the 2 .* is .*/a/1\.jpg: no bytes$"):
         found(tmp_path)
+
+
+def test_what_is_transparent_deep_or_of_one_colour(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+
+    def save(path, pixels, **more):
+        Image.fromarray(pixels).save(tmp_path / path, **more)
+
+    rgba = rng.integers(0, 255, (4, 5, 4), dtype=np.uint8)
+    save("a/clear.png", rgba)
+    save("a/opaque.png", np.dstack([rgba[..., :3], np.full((4, 5), 255, np.uint8)]))
+    white = np.full((4, 5, 4), 255, np.uint8)
+    white[:2, ..., 3] = 0
+    save("a/white lines.png", white)
+    save("b/deep.png", np.array([[300, 4000]], np.uint16))
+    save("b/even.tif", np.array([[7, 7]], np.uint16))
+    save("b/float.tif", np.array([[-1.5, np.nan]], np.float32))
+    seen = found(tmp_path)
+    assert seen["skipped"] == []
+    assert seen["transparent"] == 2
+    assert seen["one_colour"] == ["a/white lines.png", "b/even.tif", "b/float.tif"]
+    assert (seen["deep"], seen["deep_range"]) == (3, (-1.5, 4000.0))
+    assert seen["reduced"] == 0

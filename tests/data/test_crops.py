@@ -171,3 +171,66 @@ def test_no_crop_is_of_fewer_pixels_than_it_becomes():
     )
     assert least >= 224
     assert crops.pixels_needed(recipe, augments=False) == 512
+
+
+# Shapes far from a square
+
+
+def scaled_whole(image, size):
+    """The rule for what is tested: all is scaled, and the middle cut out."""
+    side = round(size * 256 / 224)
+    across, down = image.size
+    shorter = min(across, down)
+    whole = image.resize(
+        (across * side // shorter, down * side // shorter),
+        Image.Resampling.BILINEAR,
+        reducing_gap=2.0,
+    )
+    left, top = round((whole.width - size) / 2), round((whole.height - size) / 2)
+    return np.asarray(whole)[top : top + size, left : left + size]
+
+
+@pytest.mark.parametrize("size", [8, 21, 28])
+def test_ordinary_shapes_are_scaled_whole(size):
+    """Up to 4 : 1 the middle that is scaled is everything, and every pixel the same."""
+    for seed in range(60):
+        shorter = int(RNG.integers(1, 150))
+        longer = int(shorter * RNG.uniform(1, 4))
+        sides = (shorter, longer) if seed % 2 else (longer, shorter)
+        image = painted(*sides, seed)
+        found = crops.plain(image, Recipe(size, area=0.08))
+        np.testing.assert_array_equal(found, scaled_whole(image, size))
+
+
+@pytest.mark.parametrize("turn", [False, True])
+@pytest.mark.parametrize(("shorter", "ratio"), [(64, 5), (33, 7.5), (7, 40), (150, 9)])
+def test_of_longer_ones_the_middle_is_the_same(shorter, ratio, turn):
+    """But for where the middle falls between two pixels of the scaled whole."""
+    across, down = int(shorter * ratio), shorter
+    x, y = np.meshgrid(np.arange(across) - across / 2, np.arange(down))
+    waves = 128 + 60 * np.sin(2 * x / shorter) + 50 * np.cos(3 * y / shorter)
+    pixels = np.dstack([waves] * 3).astype(np.uint8)
+    if turn:
+        pixels = np.ascontiguousarray(pixels.transpose(1, 0, 2))
+    image = Image.fromarray(pixels)
+    found = crops.plain(image, Recipe(28, area=0.08)).astype(int)
+    # Half a pixel of 32 to a side, of a wave that changes by 120 / 32 at most.
+    np.testing.assert_allclose(found, scaled_whole(image, 28), atol=4)
+
+
+@pytest.mark.parametrize("sides", [(20_000, 1), (1, 80_000), (3, 70_000), (1, 1)])
+@pytest.mark.parametrize("area", [None, 0.08, 1.0])
+def test_what_is_scaled_does_not_grow_with_the_longer_side(monkeypatch, sides, area):
+    made, resize = [], Image.Image.resize
+
+    def recorded(image, size, *more, **others):
+        made.append(size)
+        return resize(image, size, *more, **others)
+
+    monkeypatch.setattr(Image.Image, "resize", recorded)
+    recipe, image = Recipe(56, area, flip=True), painted(*sides)
+    for found in (crops.plain(image, recipe), crops.augmented(RNG, image, recipe)):
+        assert found.shape == (56, 56, 3)
+    assert len(made) >= 2
+    # 64 pixels for 56, and four times as many along the longer side.
+    assert max(max(size) for size in made) <= 4 * 64 * 4 / 3

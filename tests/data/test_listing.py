@@ -5,32 +5,9 @@ import unicodedata
 
 import numpy as np
 import pytest
+from folders import grow, refused, rows
 
 from ltjax.data import listing
-from ltjax.mistake import Mistake
-
-
-def grow(root, *names):
-    """Makes empty files; a name that ends in "/" is a folder."""
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(exist_ok=True) if name.endswith("/") else path.touch()
-    return root
-
-
-def refused(call, *arguments):
-    with pytest.raises(Mistake) as caught:
-        call(*arguments)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-def rows(found):
-    names = [found.classes[label] for label in found.label]
-    return list(zip(found.paths, names, found.split))
-
 
 # Folders
 
@@ -110,16 +87,21 @@ def test_what_is_passed_over_is_counted(tmp_path):
         tmp_path,
         *("train/a/1.jpg", "train/b/1.jpg", "test/a/1.jpg"),
         *(".git/x.jpg", "train/a/._1.jpg", "train/.b/1.jpg"),
-        *("train/a/1.xml", "train/a/noext", "README.md", "train/list.txt"),
-        *("loose.jpg", "train/loose.jpg", "extra/c/1.jpg"),
+        *("train/a/1.xml", "train/a/noext", "README.md", "train/2.xml"),
+        *("train/a/1.HEIC", "test/a/2.heic", "loose.jpg", "train/loose.jpg"),
+        *("annotations/1.xml", "train/a/Dr. Who", "test/a/thumbs.db"),
     )
     (tmp_path / "train/a/all").symlink_to(tmp_path, target_is_directory=True)
     found = listing.folder(tmp_path)
     assert found.paths == ("test/a/1.jpg", "train/a/1.jpg", "train/b/1.jpg")
     assert found.ignored == {
         "hidden": 3,
-        "files of other kinds": 4,
+        ".heic": 2,
+        ".md": 1,
+        ".xml": 2,
+        "Thumbs.db": 1,
         "images outside the class folders": 2,
+        "without a suffix": 2,
         "folders beside train/": 1,
         "links to folders": 1,
     }
@@ -151,11 +133,19 @@ def test_a_class_without_images_is_a_class(tmp_path):
     [
         ([], " has no images, wanted CLASS/*.jpg or train/CLASS/*.jpg in it"),
         (["a/", "b/"], " has no images, wanted CLASS"),
-        (["a/1.txt", ".x"], "(passed over: 1 files of other kinds, 1 hidden)"),
+        (["a/1.txt", ".x"], "(passed over: 1 .txt, 1 hidden)"),
+        (
+            ["a/1.heic", "b/2.HEIC", "b/3"],
+            "(passed over: 2 .heic, 1 without a suffix; convert .heic to .jpg or .png; "
+            "name images that have no suffix as .jpg or .png)",
+        ),
         (["1.jpg", "2.jpg"], "(passed over: 2 images outside the class folders)"),
         (["only one/1.jpg"], " has one class, 'only one'; it takes 2 to tell apart"),
         (["test/a/1.jpg", "test/b/1.jpg"], " has test/, but no train/CLASS in it"),
-        (["train/1.jpg", "val/1.jpg"], " has train/, val/, but no train/CLASS in it"),
+        (
+            ["train/1.jpg", "val/1.jpg"],
+            " has train/ and val/, but no train/CLASS in it",
+        ),
         (["train/a/", "test/a/1.jpg", "test/b/1.jpg"], " has no training images"),
         (["train/a/1.jpg", "test/a/1.jpg"], " has one class, 'a'"),
     ],
@@ -201,6 +191,7 @@ def write(path, text):
 
 
 def test_a_csv(tmp_path):
+    grow(tmp_path, "b/1.jpg")
     file = write(
         tmp_path / "my.csv",
         "\ufeffsplit,Path ,label,extra\r\n"
@@ -221,6 +212,7 @@ def test_a_csv(tmp_path):
 
 
 def test_a_csv_without_splits(tmp_path):
+    grow(tmp_path, "c")
     found = listing.table(write(tmp_path / "my.csv", "path,label\na,1\nb,10\nc,2"))
     assert found.classes == ("1", "10", "2")
     assert found.split == ("", "", "")
@@ -231,8 +223,23 @@ def test_a_csv_without_splits(tmp_path):
     ("text", "message"),
     [
         ("", " has the columns none; wanted path, label and, optionally, split"),
-        ("path,class\na,1\n", " has the columns path, class; wanted path, label"),
-        ("path;label\na;1\n", " has the columns path;label; wanted path, label"),
+        ("path,group\na,1\n", " has the columns path, group; wanted path, label"),
+        ("path|label\na|1\n", " has the columns path|label; wanted path, label"),
+        (
+            "path,lable\na,1\n",
+            " has the columns path, lable; wanted path, label and, optionally, split; "
+            "call 'lable' 'label' if that is meant",
+        ),
+        (
+            "path,class,category\na,1,2\n",
+            " has the columns path, class, category; wanted path, label and, optionally"
+            ", split; call that of class and category 'label' which is meant",
+        ),
+        (
+            "a.jpg,cat\nb.jpg,dog\n",
+            " has the columns a.jpg, cat; wanted path, label and, optionally, split; "
+            "the first line must name the columns: path,label",
+        ),
         ("path,label,label\na,1,2\n", " has the columns path, label, label; wanted"),
         ("path,label\n", " has no images, wanted a row per image"),
         ("path,label\na,1\nb,1\n", " has one class, '1'; it takes 2 to tell apart"),
@@ -253,6 +260,16 @@ def test_a_csv_without_splits(tmp_path):
             "path,label,split\na,1,test\nb,2,test\n",
             ", line 2: the label '1' is in no t",
         ),
+        ("path,label\na,cat\nb,Cat\n", ", line 3: the label 'Cat' is spelled 'cat' in"),
+        (
+            "path,label,set,phase\na,1,train,val\n",
+            " has splits in phase and set; call one of them split",
+        ),
+        (
+            "path,label,set\na,1,train\nb,1,7\n",
+            ", line 3: the set is '7', wanted",
+        ),
+        ("path,label\na,1\nb,2\n", ": none of its 2 files is there; the first is a, "),
         ('path,label\n"a,1\n', " cannot be read as a CSV: "),
         (b"path,label\n\xff,1\n", " cannot be read as a CSV: 'utf-8' codec can't"),
     ],

@@ -13,6 +13,7 @@ RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (12, 20, 3), dtype=np.uint8)
 RGB = Image.fromarray(PIXELS)
 GREY = RGB.convert("L")
+AVIF = pytest.mark.skipif("AVIF" not in picture._FORMATS, reason="Pillow reads no AVIF")
 
 
 def encoded(image, form, **more):
@@ -56,13 +57,6 @@ def test_modes_become_rgb(image, form, mode, expected):
     assert (seen.mode, seen.animated, seen.turned) == (mode, False, False)
 
 
-def test_alpha_is_left_out():
-    rgba = np.dstack([PIXELS, RNG.integers(0, 256, (12, 20), dtype=np.uint8)])
-    pixels, seen = decoded(encoded(Image.fromarray(rgba), "PNG"))
-    np.testing.assert_array_equal(pixels, PIXELS)
-    assert seen.mode == "RGBA"
-
-
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "PPM"])
 def test_of_16_bits_the_upper_8_are_kept(form):
     deep = RNG.integers(0, 2**16, (12, 20), dtype=np.uint16)
@@ -76,11 +70,27 @@ def test_cmyk_jpeg_is_as_pillow_converts_it():
     np.testing.assert_array_equal(decoded(data)[0], np.asarray(expected))
 
 
+@AVIF
+def test_avif_is_as_pillow_decodes_it():
+    data = encoded(Image.fromarray(np.dstack([PIXELS, PIXELS[..., 0]])), "AVIF")
+    with Image.open(io.BytesIO(data)) as image:
+        layers = np.asarray(image.convert("RGBA"), float)
+    cover = layers[..., 3:] / 255
+    pixels, seen = decoded(data)
+    assert seen.mode == "RGBA"
+    np.testing.assert_allclose(
+        pixels, cover * layers[..., :3] + (1 - cover) * 255, atol=0.501
+    )
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_pixels_without_a_known_range_are_refused(dtype):
     error = refused(encoded(Image.fromarray(np.ones((4, 4), dtype)), "TIFF"))
     assert error.kind == "refused"
-    assert "wanted 8 or 16 bits" in error.reason
+    assert error.reason == (
+        "32-bit pixels, 1 to 1, of no known range; --data.range LOW HIGH gives that of "
+        "the whole set"
+    )
 
 
 @pytest.mark.parametrize("tag", range(10))
@@ -119,6 +129,7 @@ def test_the_first_frame_is_taken():
         ("TIFF", {}),
         ("TIFF", {"compression": "tiff_lzw"}),
         ("PPM", {}),
+        pytest.param(("AVIF", {}), marks=AVIF),
     ],
 )
 @pytest.mark.filterwarnings("ignore:(Corrupt EXIF data|Truncated File Read)")
@@ -189,6 +200,22 @@ def test_large_images_are_held_one_at_a_time(monkeypatch):
         assert not held_by_another()
 
 
+@pytest.mark.parametrize(
+    ("raised", "kind", "reason"),
+    [
+        (MemoryError(), "refused", "more than the memory holds"),
+        (ValueError("one\ntwo"), "broken", "one"),
+    ],
+)
+def test_what_fails_while_a_picture_is_used_is_of_that_picture(raised, kind, reason):
+    with (
+        pytest.raises(picture.Unreadable) as caught,
+        picture.opened(encoded(RGB, "PNG")),
+    ):
+        raise raised
+    assert (caught.value.kind, caught.value.reason) == (kind, reason)
+
+
 def test_files_that_cannot_be_opened(tmp_path):
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     (tmp_path / "folder.jpg").mkdir()
@@ -201,6 +228,17 @@ def test_files_that_cannot_be_opened(tmp_path):
         with pytest.raises(picture.Unreadable) as caught:
             picture.read(tmp_path / name)
         assert (caught.value.kind, caught.value.reason) == ("unreadable", reason)
+
+
+def test_a_file_that_memory_does_not_hold(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"12345")
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("builtins.open", full)
+    with pytest.raises(picture.Unreadable, match="more than the memory holds"):
+        picture.read(tmp_path / "a.png")
 
 
 def test_files_too_long_are_not_read(tmp_path, monkeypatch):

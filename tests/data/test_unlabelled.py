@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax.data import unlabelled
+from ltjax.data import kinds, unlabelled
 from ltjax.data.shape import Shape
 from ltjax.mistake import Mistake
 
@@ -35,7 +35,7 @@ def test_a_folder_of_any_depth(tmp_path):
     images = unlabelled.read(tmp_path, SHAPE)
     assert (images.key, images.count) == ("path", 6)
     assert images.ignored == {
-        "files of other kinds": 1,
+        ".txt": 1,
         "hidden": 1,
         "links to folders": 1,
     }
@@ -130,7 +130,7 @@ def test_names_are_printable(tmp_path):
 def test_paths_without_images(tmp_path):
     (tmp_path / "a.txt").touch()
     for path, says in (
-        (tmp_path, r"has no images, wanted some \(passed over: 1 files of other"),
+        (tmp_path, r"has no images, wanted some \(passed over: 1 .txt"),
         (tmp_path / "a.txt", r"is no image; wanted a folder, an image file, a .csv"),
         (tmp_path / "b", "does not exist"),
     ):
@@ -171,3 +171,72 @@ def test_threads_end_with_the_context(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("odd"), Exception()])
+def test_whatever_is_wrong_with_one_image_ends_no_other(tmp_path, monkeypatch, error):
+    for seed in range(3):
+        paint(tmp_path / f"{seed}.png", seed, size=(8, 8 + seed))
+    of_picture = Shape.of_picture
+
+    def failing(shape, seen):
+        if seen.image.size == (9, 8):
+            raise error
+        return of_picture(shape, seen)
+
+    monkeypatch.setattr(Shape, "of_picture", failing)
+    (batch,) = taken(unlabelled.read(tmp_path, SHAPE), 9)
+    assert [bool(problem) for problem in batch.problems] == [False, True, False]
+    assert not batch.image[1].any()
+
+
+def test_of_arrays_too(tmp_path, monkeypatch):
+    np.savez(tmp_path / "a.npz", image=np.ones((3, 4, 4, 3), np.uint8))
+
+    def failing(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Shape, "of_array", failing)
+    (batch,) = taken(unlabelled.read(tmp_path / "a.npz", SHAPE), 9)
+    assert batch.problems == 3 * ["more than the memory holds"]
+
+
+def test_a_very_long_image_is_seen_as_any_other(tmp_path):
+    paint(tmp_path / "long.png", size=(1, 80_000))
+    shape = Shape(64, 64, 3, 0.08)
+    (batch,) = taken(unlabelled.read(tmp_path, shape))
+    assert batch.problems == [""]
+
+
+def test_what_systems_and_runs_leave_is_passed_over(tmp_path):
+    paint(tmp_path / "a.png")
+    for junk in ("@eaDir", "x/__MACOSX", "x/lost+found", "x/.thumbnails"):
+        paint(tmp_path / junk / "a.png")
+    paint(tmp_path / "runs/r-seed0/plot.png")
+    (tmp_path / "runs/r-seed0/config.json").write_text('{"run": {}, "config": {}}')
+    (tmp_path / "b.heic").touch()
+    images = unlabelled.read(tmp_path, SHAPE)
+    assert images.count == 1
+    assert images.ignored == {
+        **{name: 1 for name in (".heic", "@eaDir", "__MACOSX", "folders of runs")},
+        **{"hidden": 1, "lost+found": 1},
+    }
+
+
+def test_a_csv_of_another_program(tmp_path):
+    """Names are as it has them, whatever files they mean."""
+    wanted = [paint(tmp_path / "in" / name, at) for at, name in enumerate(("a.png",))]
+    file = tmp_path / "list.csv"
+    file.write_text(f"id;Filename\n1;in\\a.png\n2;IN/A\n3;{tmp_path}/in/a.png\n")
+    (batch,) = taken(unlabelled.read(file, SHAPE))
+    assert batch.names == ["in\\a.png", "IN/A", f"{tmp_path}/in/a.png"]
+    assert batch.problems == ["", "", ""]
+    np.testing.assert_array_equal(batch.image, wanted * 3)
+
+
+@pytest.mark.skipif(".avif" not in kinds.SUFFIXES, reason="a Pillow without AVIF")
+def test_avif(tmp_path):
+    Image.new("RGB", (8, 8), (200, 30, 30)).save(tmp_path / "a.AVIF", quality=95)
+    (batch,) = taken(unlabelled.read(tmp_path, SHAPE))
+    assert batch.problems == [""]
+    assert abs(batch.image[0].astype(int) - (200, 30, 30)).max() < 10

@@ -34,6 +34,8 @@ def about(*files, **changes):
         "image": [224, 224, 3],
         "mean": [0.485, 0.456, 0.406],
         "std": [0.229, 0.224, 0.225],
+        "background": None,
+        "range": None,
         "versions": {"ltjax": "0.1.0", "jax": "0.10.2"},
         "checked_on": 16,
         "files": {f: {"bytes": 2**20, "largest_difference": 2e-6} for f in files},
@@ -63,6 +65,14 @@ def test_what_a_card_says():
         assert line in text
     assert text.count("```") == 4
     assert "posterior" not in text.split("## How to load")[1].split("##")[0]
+
+
+def test_how_files_become_8_bit_is_told():
+    assert "transparent" not in card.text(about(), ROW, DATA)
+    assert "Grey" not in card.text(about(), ROW, DATA)
+    text = card.text(about(background="black", range=[0, 4095.5]), ROW, DATA)
+    assert "8-bit. What is transparent is put before black. Grey values of more" in text
+    assert "so that 0 becomes 0 and 4095.5 255. Normalised" in text
 
 
 def test_class_names_are_cells_and_no_markup():

@@ -30,6 +30,11 @@ def found(classes):
         "modes": {"RGB": 7},
         "animated": 0,
         "turned": 0,
+        "transparent": 0,
+        "one_colour": [],
+        "reduced": 0,
+        "deep": 0,
+        "deep_range": None,
         "proposal": {
             "rule": "the rule",
             "train": {name: count - 2 for name, count in counts.items()},
@@ -38,6 +43,7 @@ def found(classes):
             "size": 32,
             "depth": 8,
             "epochs": 20,
+            "range": None,
         },
     }
 
@@ -93,6 +99,9 @@ def test_faults_are_listed_up_to_five():
         modes={"RGB": 5, "RGBA": 1, "L": 1},
         animated=2,
         turned=4,
+        transparent=1,
+        reduced=3,
+        one_colour=["a/0.png"],
         passed_over={"hidden": 9},
     )
     for part in (
@@ -105,7 +114,9 @@ def test_faults_are_listed_up_to_five():
         "classes without an image that can be read: 1\n  none\n",
         "class names that look alike: 1\n  Dog and dog\n",
         "modes: 5 RGB, 1 RGBA, 1 L; all become 8-bit RGB\n",
-        "  alpha channels are left out\n",
+        "1 images have transparent pixels, which become white; --data.background takes",
+        "3 images have colours of 16 bits; the upper 8 are read\n",
+        "images of one colour, transparent parts white: 1\n  a/0.png\n",
         "2 files have several frames",
         "4 images are turned upright",
         "passed over: 9 hidden\n",

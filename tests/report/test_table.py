@@ -181,7 +181,11 @@ def test_the_caption_explains_only_what_is_there():
     assert "SRepr" not in plain
     whole = render(results(*every_row()))
     assert "SRepr (b): not distilled" in whole
-    assert "SWAG: the mean of many passes" in whole
+    assert "SWAG: the mean of the drawn networks" in whole
+    assert "SWAG + ...: that of the draws' features" in whole
+    drawn = render(results(row("sgd", "none"), row("swag", "none")))
+    assert "SWAG: the mean" in drawn
+    assert "SWAG + ..." not in drawn
 
 
 def test_a_name_with_brackets_is_no_markup():
