@@ -1595,7 +1595,7 @@ def desk(tmp_path, monkeypatch):
         f"{CONFIG}config = Config(data=Data(source='folder', path='p'))"
     )
     arrays("train.npz")()
-    image = np.zeros((6, 8, 8, 3), np.uint8)
+    image = np.ones((6, 8, 8, 3), np.uint8)  # none of those to train on
     arrays("test.npz", image=image, label=np.arange(6) % 3)()
     return tmp_path
 
