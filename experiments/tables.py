@@ -383,6 +383,7 @@ def tables():
         **runs(of_run, RUNS),
         **runs(of_sweep, SWEEPS),
         "sweep_experts": partial(of_expert_sweep, RESULTS / EXPERT_SWEEP),
+        "candidates": partial(choices.beside, "cifar100_lt100_cpu"),
         **{
             f"statistics_{of}_{images.replace(' ', '_')}": partial(
                 statistics_tables.of_backbone, RESULTS / STATISTICS, of, images
@@ -390,7 +391,6 @@ def tables():
             for of in ("sgd", "swa")
             for images in ("held out", "test")
         },
-        "candidates": partial(choices.beside, "cifar100_lt100_cpu"),
         "methods": partial(of_methods, RESULTS / METHODS),
         "experts": expert_tables.short,
         "bench": figures(of_bench, BENCH),

@@ -56,7 +56,10 @@ def resident(session, draw, whole=True, alone=False):
         )
     )
 
-    seen = jax.jit(lambda images: session.seen(session.keys.statistics, images))
+    seen = jax.jit(
+        # Of both backbones they are of the same images.
+        lambda images: session.seen(jax.random.clone(session.keys.statistics), images)
+    )
 
     def refresh(weights, members, images):
         return refresh_all(frozen, weights, members, seen(images))

@@ -84,7 +84,12 @@ def execute(path, folder, change):
         for cell in cells(path):
             tags = cell.metadata.get("tags", ())
             if cell.cell_type == "code" and "install" not in tags:
-                exec(compile(cell.source, f"{path.name}:{cell.id}", "exec"), names)
+                code = compile(cell.source, f"{path.name}:{cell.id}", "exec")
+                with pytest.MonkeyPatch.context() as patch:
+                    if cell.id == "device":  # as where there is no accelerator
+                        patch.setattr("shutil.which", lambda name: None)
+                        patch.setattr("glob.glob", lambda pattern: [])
+                    exec(code, names)
             if "parameters" in tags:
                 change(names)
     drawn = [pyplot.figure(number).axes[0] for number in pyplot.get_fignums()]
@@ -114,6 +119,8 @@ def test_the_first_cell_asks_for_the_source_and_installs_it(
     called = []
     monkeypatch.setattr("subprocess.run", lambda args, check: called.append(args[-1]))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr("glob.glob", lambda pattern: [])
     for source in ("ltjax.whl", "git+https://HOST/NAME/ltjax"):
         assert cell.source.count('SOURCE = ""') == 1
         exec(cell.source.replace('SOURCE = ""', f"SOURCE = {source!r}"), {})
@@ -122,6 +129,41 @@ def test_the_first_cell_asks_for_the_source_and_installs_it(
         f"ltjax{extra} @ {(tmp_path / 'ltjax.whl').as_uri()}",
         f"ltjax{extra} @ git+https://HOST/NAME/ltjax",
     ]
+
+
+@pytest.mark.parametrize(
+    ("tool", "devices", "extra"),
+    [("/bin/nvidia-smi", [], "[cuda]"), (None, ["/dev/accel0"], "[tpu]")],
+)
+def test_the_folder_notebook_installs_what_the_accelerator_needs(
+    tool, devices, extra, monkeypatch
+):
+    (path,) = (path for path in NOTEBOOKS if path.stem == "own_folder")
+    called = []
+    monkeypatch.setattr("subprocess.run", lambda args, check: called.append(args[-1]))
+    monkeypatch.setattr("shutil.which", lambda name: tool)
+    monkeypatch.setattr("glob.glob", lambda pattern: devices)
+    source = tagged(path, "install").source
+    exec(source.replace('SOURCE = ""', 'SOURCE = "git+https://HOST/ltjax"'), {})
+    assert called == [f"ltjax{extra} @ git+https://HOST/ltjax"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("tool", "devices", "kind"),
+    [("/bin/nvidia-smi", [], "GPU"), (None, ["/dev/accel0"], "TPU")],
+)
+def test_a_notebook_stops_where_jax_has_lost_the_accelerator(
+    path, tool, devices, kind, monkeypatch
+):
+    (cell,) = (cell for cell in cells(path) if cell.id == "device")
+    monkeypatch.setattr("shutil.which", lambda name: tool)
+    monkeypatch.setattr("glob.glob", lambda pattern: devices)
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    with pytest.raises(SystemExit, match=rf"^{kind}: it is here, and JAX does not"):
+        exec(cell.source, {})
+    monkeypatch.setattr(jax, "default_backend", kind.lower)
+    exec(cell.source, {})
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,9 @@
 """Imports point one way only; read from the source text, the late ones too."""
 
 import ast
+import subprocess
+import sys
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -154,6 +157,23 @@ SOURCES = sorted(ROOT.rglob("*.py"))
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_import_points_the_wrong_way(path):
     assert list(violations(room_of(path), path.read_text())) == []
+
+
+def test_tensorflow_datasets_comes_with_the_package_and_is_not_loaded():
+    # The digits are read, so that no import inside a function is overlooked.
+    program = """
+import sys
+from ltjax import run
+from ltjax.data import sources
+sources.digits()
+print({"tensorflow_datasets", "tensorflow"} & sys.modules.keys())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
+    needed = [line for line in requires("ltjax") if "extra ==" not in line]
+    assert any(line.startswith("tensorflow-datasets") for line in needed)
 
 
 def test_every_room_of_the_table_is_there():

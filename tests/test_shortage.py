@@ -2,11 +2,12 @@
 
 import json
 
+import hosts_worker
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import timeless
+import tiny
 
 from ltjax import (
     export,
@@ -22,6 +23,7 @@ from ltjax import (
 )
 from ltjax.mistake import Mistake, exit_code
 from ltjax.report.__main__ import main as report
+from ltjax.run import run
 
 # What a GPU says, in an operation and when another process holds its memory.
 GPU = (
@@ -113,27 +115,28 @@ def test_what_cannot_be_brought_to_other_processes_is_told_to_them(monkeypatch):
 
 
 @pytest.mark.usefixtures("compiled_once")
-def test_a_run_goes_on_from_where_it_was(place, tmp_path, capsys, monkeypatch):
-    """It ends in stage two of the second backbone, within its classifiers."""
-    row_of = retraining._row
-
-    def until_srepr(session, row, *args):
-        return fail() if row.key == "swa-srepr" else row_of(session, row, *args)
-
-    config, out = tmp_path / "config.py", tmp_path / "x"
-    config.write_text(f"from ltjax.config import *\nconfig = {place.config!r}\n")
-    args = ["--config", str(config), "--out", str(out), "--quiet"]
+def test_a_run_goes_on_from_where_it_was(tmp_path, capsys, monkeypatch):
+    """It ends in stage two, where one of its classifiers would be trained."""
+    hosts_worker.lighten(monkeypatch.setattr)
+    tiny.save(tmp_path / "train.npz", [24] * tiny.CLASSES, 0)
+    tiny.save(tmp_path / "test.npz", [5] * tiny.CLASSES, 1)
+    file, out = tmp_path / "config.py", tmp_path / "x"
+    config = hosts_worker.small(tmp_path)
+    file.write_text(f"from ltjax.config import *\nconfig = {config!r}\n")
+    args = ["--config", str(file), "--out", str(out), "--quiet"]
     with monkeypatch.context() as patch:
-        patch.setattr(retraining, "_row", until_srepr)
+        patch.setattr(retraining, "fit", fail)
         assert main.main(args) == 2
     said = one_line(capsys.readouterr().err)
     assert said.startswith("ltjax: the memory of the device is used up (RESOURCE_EXH")
     assert "what was saved before is kept, the same command goes on from there" in said
     assert not (out / "results.json").exists()
     before = folder.events(out)
+    assert "epoch" in {event["event"] for event in before}
     assert main.main(args) == 0
+    added = {event["event"] for event in folder.events(out)[len(before) :]}
+    assert "row" in added
+    assert not added & {"epoch", "features"}  # nothing of before was made again
     results = json.loads((out / "results.json").read_text())
-    assert timeless(results) == timeless(place.results)
-    added = [e["event"] for e in folder.events(out)[len(before) :]]
-    assert "epoch" not in added  # no backbone was trained again
-    assert "features" not in added
+    undisturbed = run(config, tmp_path / "undisturbed", tiny.quiet())
+    assert tiny.timeless(results) == tiny.timeless(undisturbed)

@@ -64,9 +64,10 @@ def read(path):
             )
         with open(path, "rb") as file:
             return file.read()
-    except (OSError, ValueError) as error:  # ValueError: a name with a null byte
-        reason = getattr(error, "strerror", None) or str(error)
-        raise Unreadable("unreadable", reason) from error
+    except OSError as error:
+        raise Unreadable("unreadable", error.strerror or str(error)) from error
+    except ValueError as error:  # in words that each Python has its own of
+        raise Unreadable("unreadable", "a name with a null byte") from error
     except MemoryError as error:
         raise Unreadable("refused", _NO_MEMORY) from error
 

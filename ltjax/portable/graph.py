@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import logging
 import warnings
+from importlib import metadata as packages
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +48,7 @@ def write(path, run, row_logits, params, metadata):
     onnx = _package("onnx")
     image = run.results["dataset"]["image"]
     shape = (*jax.export.symbolic_shape("N"), *image)
-    with _quiet():
+    with _quiet(), _known_jax():
         model = _package("jax2onnx").to_onnx(
             forward(run, row_logits, params),
             [jax.ShapeDtypeStruct(shape, jnp.uint8)],
@@ -76,6 +77,19 @@ def _package(name):
     except ImportError as error:
         raise Mistake(
             f"--to onnx needs the package {name}: pip install 'ltjax[export]'"
+        ) from error
+
+
+@contextlib.contextmanager
+def _known_jax():
+    """The converter reads names inside JAX, which a newer JAX may have dropped."""
+    try:
+        yield
+    except AttributeError as error:
+        raise Mistake(
+            f"--to onnx: jax2onnx {packages.version('jax2onnx')} does not know jax "
+            f"{jax.__version__} ({error}); it knows jax 0.10, and --to safetensors and "
+            "npz need no converter"
         ) from error
 
 

@@ -223,7 +223,7 @@ def test_files_that_cannot_be_opened(tmp_path):
         ("nothing.jpg", "No such file or directory"),
         ("folder.jpg", "not a file"),
         ("loop.jpg", "Too many levels of symbolic links"),
-        ("null\0.jpg", "embedded null byte"),
+        ("null\0.jpg", "a name with a null byte"),
     ):
         with pytest.raises(picture.Unreadable) as caught:
             picture.read(tmp_path / name)

@@ -26,6 +26,7 @@ def found(classes):
         "one_split_only": {"train": [], "test": []},
         "alike_names": [],
         "passed_over": {},
+        "notes": [],
         "pixels": {name: [1, 2, 3] for name in ("width", "height", "shorter_side")},
         "modes": {"RGB": 7},
         "animated": 0,
