@@ -29,6 +29,7 @@ from ltjax import (
     checkpoint,
     extractor,
     folder,
+    machine,
     recipes,
     revision,
     scoring,
@@ -242,6 +243,7 @@ def main(args=None):
         "holdout": config.data.holdout,
         "samples": flags.samples,
         "commit": revision.commit(),
+        "processor": machine.processor(),
     }
     trained_here = [
         name for name in backbone.NAMES if (flags.run / "checkpoints" / name).exists()

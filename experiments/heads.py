@@ -78,7 +78,9 @@ def test_logits(stored):
         for shown in recipe.variants:
             found[stored.name, classifier, shown] = logits
         if recipe.averaged and heads:
-            mean = scoring.every_draw(recipe, kept, heads)
+            mean = scoring.every_draw(
+                recipe.logits, kept, heads if recipe.whole else None
+            )
             found["swag", classifier, ""] = mean(stored.test[1:])
     return found
 

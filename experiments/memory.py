@@ -27,7 +27,7 @@ import memory_programs
 import numpy as np
 import optax
 
-from ltjax import feature_file, revision, scoring
+from ltjax import feature_file, machine, revision, scoring
 from ltjax.classifier import linear, ncm, train
 from ltjax.mistake import Mistake, exit_code
 from ltjax.report.writer import write_json
@@ -249,7 +249,12 @@ def tell(args):
     if flags.out:
         versions = {"jax": jax.__version__, "numpy": np.__version__}
         settings = {"dim": DIM, "draws": DRAWS, "sizes": flags.sizes, "sets": SETS}
-        made = {"commit": revision.commit(), "versions": versions, "limits": LIMITS}
+        made = {
+            "commit": revision.commit(),
+            "versions": versions,
+            "processor": machine.processor(),
+            "limits": LIMITS,
+        }
         note = {"note": " ".join(NOTE.split())}
         write_json(
             flags.out, {**made, "settings": settings, "rows": rows, **whole, **note}

@@ -44,10 +44,7 @@ def programs(classes):
         "batch norm, streamed": ("train", lambda count: _refresh(1000)),
         "features, whole": ("train", _features),
         "features, in parts": ("train", lambda count: _features(1000)),
-        **{
-            f"{row}, view on the device": ("train", partial(_head, classes, row))
-            for row in ("srepr",)
-        },
+        "srepr, view on the device": ("train", partial(_head, classes, "srepr")),
         **{
             # Two parts of 2^28 bytes, of which one is at work.
             f"{row}, batches sent": (
@@ -187,8 +184,7 @@ def _sent():
 
 @cache
 def _head(classes, row, count):
-    kernel = jnp.zeros((DIM, classes)), jnp.zeros(classes)
-    head = dict(zip(("kernel", "bias"), kernel))
+    head = {"kernel": jnp.zeros((DIM, classes)), "bias": jnp.zeros(classes)}
     made = recipes.of_classifiers(
         Classifier(methods=(row,)),
         jax.random.key(0),

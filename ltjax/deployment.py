@@ -7,7 +7,7 @@ import numpy as np
 
 from ltjax import recipes
 from ltjax.classifier import prior as priors
-from ltjax.data.listing import shown
+from ltjax.data.names import shown
 from ltjax.mistake import Mistake
 
 _SLACK = 1e-3  # by which shares that were rounded may miss 1

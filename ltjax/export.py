@@ -26,8 +26,8 @@ class Command:
 
     Formats of the same row are added to a folder; its model card tells of all.
 
-    Exit codes: 0 done, 1 a file differs, 2 a mistake, told in one line, 130 stopped by
-    Ctrl-C.
+    Exit codes: 0 done, 1 a file differs, 2 a mistake or used-up memory, in one line,
+    130 stopped by Ctrl-C.
     """
 
     run: tyro.conf.Positional[Path]

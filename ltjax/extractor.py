@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from ltjax import trees
 from ltjax.posterior import batch_norm, predictive, swag
 
 
@@ -32,17 +33,7 @@ def first(members):
 def at(members, number):
     """Only one member, with leading axis 1."""
 
-    return jax.tree.map(lambda leaf: leaf[number : number + 1], _again(members))
-
-
-def _again(members):
-    """The same members, whose keys count as unused: a draw is made many times."""
-
-    def again(leaf):
-        key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        return jax.random.clone(leaf) if key else leaf
-
-    return jax.tree.map(again, members)
+    return jax.tree.map(lambda leaf: leaf[number : number + 1], trees.clone(members))
 
 
 def of_point(params, member):
@@ -101,7 +92,7 @@ def make_heads(draw_whole, net):
         def one(member):
             return net.head.linear(draw_whole(weights, member)["head"])
 
-        return jax.lax.map(one, _again(members))
+        return jax.lax.map(one, trees.clone(members))
 
     return heads
 

@@ -20,7 +20,8 @@ class Command:
       python -m ltjax.inspect photos --config-out photos.py
       python -m ltjax.main --config photos.py
 
-    Exit codes: 0 done, 2 a mistake, told in one line, 130 stopped by Ctrl-C.
+    Exit codes: 0 done, 2 a mistake or used-up memory, in one line, 130 stopped by
+    Ctrl-C.
     """
 
     path: tyro.conf.Positional[Path]

@@ -11,7 +11,7 @@ import numpy as np
 
 from ltjax import limits, proposal
 from ltjax.config import Config, Data
-from ltjax.data import audit, csv_file, listing, longtail, sources
+from ltjax.data import audit, csv_file, listing, longtail, names, sources
 from ltjax.mistake import Mistake
 from ltjax.report import findings, progress
 from ltjax.report.writer import write_json
@@ -39,7 +39,7 @@ def inspect(command, console):
     for use, rows in (("train", train), ("test", test)):
         if not len(rows):
             raise Mistake(
-                f"{listing.shown(command.path)} leaves no images to {use} on; a class "
+                f"{names.shown(command.path)} leaves no images to {use} on; a class "
                 "needs 3 or more to have one of them tested"
             )
     place = dataclasses.replace(place, range=_range([looks[row] for row in train]))
@@ -61,7 +61,7 @@ def inspect(command, console):
     console.print("timing a few training steps ...", highlight=False)
     classes = (found["classes"], len(train), len(test))
     found["estimate"] = estimate(config, shape, *classes)
-    findings.show(console, found, listing.shown)
+    findings.show(console, found, names.shown)
     _write(command, found, config, console)
     return found
 
@@ -192,7 +192,7 @@ def _write(command, found, config, console):
         lines = (
             f"{found['images']} images of {found['classes']} classes.",
             "",
-            f"    {listing.shown(run)}",
+            f"    {names.shown(run)}",
             "",
             "Proposed by `python -m ltjax.inspect` from the number and the size of the",
             "images; no choice in it was validated.",

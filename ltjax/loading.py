@@ -20,6 +20,7 @@ from ltjax.data import (
     sources,
     stream,
 )
+from ltjax.data.names import shown
 from ltjax.mistake import Mistake
 from ltjax.report import progress
 
@@ -130,11 +131,11 @@ def listed(files, settings, per_class, console):
             data = pictures.of_listing(files, recipe, *drawn, advance, hosts.divided)
     else:
         with progress.stage(console, "read images", len(files.paths)) as advance:
-            shown = recipe_of(settings, size).rendering
-            data = album.dataset(files, size, *drawn, advance, rendering=shown)
+            how = recipe_of(settings, size).rendering
+            data = album.dataset(files, size, *drawn, advance, rendering=how)
     known, tested = (set(split.label.tolist()) for split in (data.train, data.test))
     if tested - known:
-        names = (listing.shown(data.class_names[at]) for at in sorted(tested - known))
+        names = (shown(data.class_names[at]) for at in sorted(tested - known))
         line = f"classes with test images but no training images: {', '.join(names)}"
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     return data

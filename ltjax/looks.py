@@ -51,9 +51,9 @@ def take(session, name, weights):
     views = bank.views(session.config)
     room = memory.device_has_room(_bytes(session, weights, samples, views))
     room = hosts.gathered(room)[0]  # all processes run the same programs
-    kind = passes.streamed if session.streams else passes.resident
+    kind = passes.streamed if session.streams else partial(passes.resident, whole=room)
     refresh, features, shape = kind(
-        session, extractor.of_parts if on_host else draw, whole=room, alone=on_host
+        session, extractor.of_parts if on_host else draw, alone=on_host
     )
     if on_host:
         members = extractor.parts(weights, members)

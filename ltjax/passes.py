@@ -78,10 +78,10 @@ def resident(session, draw, whole=True, alone=False):
     return Passes(refresh, features, _shape(features_of, frozen))
 
 
-def streamed(session, draw, whole=True, alone=False):
+def streamed(session, draw, alone=False):
     """Passes over batches as they are decoded, of which features are parts.
 
-    `alone` is that of `resident`; `whole` is not asked.
+    `alone` is that of `resident`.
     """
     config, everywhere = session.config, devices.everywhere()
     posterior = config.posterior

@@ -7,7 +7,7 @@ import numpy as np
 
 from ltjax import deployment, finished
 from ltjax.data import rendering
-from ltjax.data.listing import shown
+from ltjax.data.names import shown
 from ltjax.data.shape import Shape
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake

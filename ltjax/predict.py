@@ -21,7 +21,8 @@ class Command:
 
       python -m ltjax.predict runs/photos-seed0 new --out new.csv --coverage 0.9
 
-    Exit codes: 0 done, 2 a mistake, told in one line, 130 stopped by Ctrl-C.
+    Exit codes: 0 done, 2 a mistake or used-up memory, in one line, 130 stopped by
+    Ctrl-C.
     """
 
     run: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]

@@ -13,7 +13,7 @@ from rich.console import Console
 from ltjax import plan as plans
 from ltjax import predictor
 from ltjax.data import entries, longtail, unlabelled
-from ltjax.data.listing import shown
+from ltjax.data.names import shown
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake
 from ltjax.report import progress, sheet

@@ -49,7 +49,7 @@ def of_row(out, row, samples=0, priors=None):
     if row.backbone == "swag" and recipe.whole:
         own = slice(1, samples + 1)
         heads = jax.tree.map(lambda leaf: leaf[own], trained.heads(run.out))
-    every = scoring.every_draw(recipe, params, heads)
+    every = scoring.every_draw(recipe.logits, params, heads)
 
     def under(log_probs):
         return log_probs if priors is None else prior.adjusted(log_probs, *priors)

@@ -28,7 +28,8 @@ class Command:
     Told are the tensors of gradient, statistics and new weights that are not finite:
       python -m ltjax.replay runs/digits_lt-seed0
 
-    Exit codes: 0 done, 2 a mistake, told in one line, 130 stopped by Ctrl-C.
+    Exit codes: 0 done, 2 a mistake or used-up memory, in one line, 130 stopped by
+    Ctrl-C.
     """
 
     out: tyro.conf.Positional[Path]

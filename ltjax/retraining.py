@@ -67,7 +67,9 @@ def rows(session, name, head, looks):
             params, note = shelf.get(row, make, lambda like=recipe.params: like)
             params = devices.local(params)
             if recipe.averaged:
-                averaged[classifier] = recipe, params
+                heads = looks.heads if recipe.whole else None
+                own = jax.tree.map(lambda leaf: leaf[1:], heads)  # of the draws
+                averaged[classifier] = recipe.logits, params, own
             if "" in recipe.variants:
                 classifiers[classifier] = scoring.one_pass(recipe.logits, params)
             for shown in recipe.variants:
@@ -76,11 +78,10 @@ def rows(session, name, head, looks):
     shelf.close()
 
     if has_draws:
-        own = jax.tree.map(lambda leaf: leaf[1:], looks.heads)
-        for classifier, made in averaged.items():
+        for classifier, (logits, params, own) in averaged.items():
             begin = time.monotonic()
             figures, per_class = scoring.score(
-                scoring.every_draw(*made, own),
+                scoring.every_draw(logits, params, own),
                 looks.test[1:],
                 session.test["label"],
                 counts,

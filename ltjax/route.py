@@ -22,7 +22,8 @@ class Command:
     many experts the test images used, and how fast:
       python -m ltjax.route runs/cifar100_lt_ride-seed0 --out ride.json
 
-    Exit codes: 0 done, 2 a mistake, told in one line, 130 stopped by Ctrl-C.
+    Exit codes: 0 done, 2 a mistake or used-up memory, in one line, 130 stopped by
+    Ctrl-C.
     """
 
     run: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]

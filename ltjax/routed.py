@@ -23,7 +23,7 @@ from ltjax import (
 from ltjax.classifier import router, train
 from ltjax.classifier.routing import Routed
 from ltjax.data import album
-from ltjax.data.listing import shown
+from ltjax.data.names import shown
 from ltjax.data.pictures import Pictures
 from ltjax.evaluation import cost
 from ltjax.mistake import Mistake

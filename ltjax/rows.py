@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ltjax.data.listing import shown
+from ltjax.data.names import shown
 from ltjax.mistake import Mistake, nearest
 
 # The default is the first of the SWA backbone that a run has; every run has the last.

@@ -114,18 +114,18 @@ def one_pass(logits, params):
     return lambda z: jax.nn.log_softmax(logits(params, z[0]))
 
 
-def every_draw(recipe, params, heads):
+def every_draw(logits, params, heads=None):
     """Log of the mean probability over K draws, of their features [K, B, D].
 
-    The classifier `params` of a `recipes.Recipe` is one for all of them; where the
-    recipe is of `whole` networks, each draw has its own of `heads`, leading axis K.
+    The classifier `params` is one for all of them; of whole networks each draw has its
+    own of `heads`, leading axis K, instead.
     """
 
     def own(draw):
-        return jax.tree.map(lambda leaf: leaf[draw], heads) if recipe.whole else params
+        return jax.tree.map(lambda leaf: leaf[draw], heads) if heads else params
 
     def log_probs(z):
-        each = [recipe.logits(own(draw), member) for draw, member in enumerate(z)]
+        each = [logits(own(draw), member) for draw, member in enumerate(z)]
         return mean_log_probs(jnp.stack(each))
 
     return log_probs

@@ -1,4 +1,4 @@
-"""Arithmetic on pytrees."""
+"""What is done to whole pytrees."""
 
 import jax
 import numpy as np
@@ -20,6 +20,16 @@ def normal_like(key, tree):
         for end, leaf in zip(ends.tolist(), leaves)
     ]
     return jax.tree.unflatten(treedef, noise)
+
+
+def clone(tree):
+    """The same tree, its keys counted as unused: one key's draw is made many times."""
+
+    def again(leaf):
+        key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        return jax.random.clone(leaf) if key else leaf
+
+    return jax.tree.map(again, tree)
 
 
 def same_bits(one, other):

@@ -9,7 +9,7 @@ import numpy as np
 from ltjax import machine
 from ltjax.data import partition, picture
 from ltjax.data.dataset import Dataset, Skipped, Split
-from ltjax.data.listing import shown
+from ltjax.data.names import shown
 from ltjax.data.rendering import USUAL
 from ltjax.mistake import Mistake
 

@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 
 from ltjax.data import dataset, picture
-from ltjax.data.listing import shown
+from ltjax.data.names import shown
 from ltjax.mistake import Mistake
 
 _MEMBER = "image.npy"

@@ -4,9 +4,8 @@ import os
 
 from PIL import features
 
-_READ = "bmp gif jfif jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp"
-if "avif" in features.modules and features.check("avif"):  # not in every Pillow
-    _READ += " avif"
+AVIF = "avif" in features.modules and features.check("avif")  # not in every Pillow
+_READ = "bmp gif jfif jpe jpeg jpg pbm pgm png pnm ppm tif tiff webp" + " avif" * AVIF
 SUFFIXES = frozenset(f".{kind}" for kind in _READ.split())
 
 # Pictures too, of cameras, phones and drawing programs, but no decoder is here.

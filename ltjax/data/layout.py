@@ -208,15 +208,6 @@ def _last(place, name):
     for path, folder in _below(place, name):
         inside = path.rpartition("/")[2]
         if folder.images or not (folder.folders or _of_runs(inside, folder)):
-            inner = folder.walk(path)
-            yield path, tuple(f"{at}/{i}" for at, each in inner for i in each.images)
-
-
-def _last(place, name):
-    """The same of all folders below that have images, or nothing, in them."""
-    for path, folder in _below(place, name):
-        inside = path.rpartition("/")[2]
-        if folder.images or not (folder.folders or _of_runs(inside, folder)):
             yield path, tuple(f"{path}/{image}" for image in folder.images)
 
 

@@ -14,9 +14,9 @@ import threading
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image
 
-from ltjax.data import png, rendering
+from ltjax.data import kinds, png, rendering
 from ltjax.data.unreadable import Unreadable
 
 MOST_PIXELS = 80_000_000
@@ -25,9 +25,7 @@ MOST_BYTES = 2**29
 _LARGE = 12_000_000
 _one_at_a_time = threading.RLock()
 
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-if "avif" in features.modules and features.check("avif"):  # not in every Pillow
-    _FORMATS += ("AVIF",)
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", *["AVIF"] * kinds.AVIF)
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

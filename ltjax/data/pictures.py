@@ -13,7 +13,7 @@ import numpy as np
 
 from ltjax.data import album, crops, picture
 from ltjax.data.dataset import Dataset, Skipped, Split
-from ltjax.data.listing import shown
+from ltjax.data.names import shown
 from ltjax.data.rendering import USUAL
 from ltjax.mistake import Mistake
 

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from ltjax import trees
+
 
 def members(keys):
     """The length M of the leading axis that all leaves of `keys` share."""
@@ -16,19 +18,14 @@ def members(keys):
     return length
 
 
-def clone(keys):
-    """The same keys, counted as unused: one key names one draw, made many times."""
-    return jax.tree.map(
-        lambda leaf: jax.random.clone(leaf) if _is_key(leaf) else leaf, keys
-    )
-
-
 def over_members(function, keys, chunk):
     """Stacks `function(key)` over the members, `chunk` of them at a time."""
     if chunk < 1:
         raise ValueError(f"chunk is {chunk}; at least 1 member is run at a time")
     # No batching at all for 1: a batched convolution over weights is a slower one.
-    return jax.lax.map(function, clone(keys), batch_size=chunk if chunk > 1 else None)
+    return jax.lax.map(
+        function, trees.clone(keys), batch_size=chunk if chunk > 1 else None
+    )
 
 
 def spans(count, batch_size):
@@ -47,23 +44,22 @@ def spans(count, batch_size):
     return [run for run in runs if run[1]]
 
 
-def over_batches(step, carry, images, batch_size):
-    """Scans `step(carry, batch)` over the even batches, in index order.
+def over_batches(function, images, batch_size):
+    """`function(batch)` of the even batches, in index order.
 
-    Returns the last carry, and the outputs per run of equal batches [batches, ...].
+    Returns the outputs per run of equal batches [batches, ...].
     """
     outputs = []
     for start, batches, size in spans(len(images), batch_size):
 
-        def body(carry, index, start=start, size=size):
+        def body(_, index, start=start, size=size):
             # Sliced here, not reshaped before: a reshape would copy the whole set.
             first = start + index * size
             batch = jax.lax.dynamic_slice_in_dim(images, first, size)
-            return step(carry, batch)
+            return None, function(batch)
 
-        carry, output = jax.lax.scan(body, carry, jnp.arange(batches))
-        outputs.append(output)
-    return carry, outputs
+        outputs.append(jax.lax.scan(body, None, jnp.arange(batches))[1])
+    return outputs
 
 
 def across_batches(step, carry, images, batch_size):
@@ -82,7 +78,3 @@ def across_batches(step, carry, images, batch_size):
         carry, _ = jax.lax.scan(body, carry, first + jnp.arange(batches))
         first += batches
     return carry
-
-
-def _is_key(leaf):
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
+from ltjax import trees
 from ltjax.posterior import _loops
 
 # Old statistics for the probe of the momentum: a power of two, so that multiplying and
@@ -74,7 +75,7 @@ def accumulator(draw, keys, apply, few, chunk=1):
         _, updated = apply(variables, x, train=True, mutable=["batch_stats"])
         return updated.get("batch_stats", {})
 
-    keys = _loops.clone(keys)
+    keys = trees.clone(keys)
     first_key = jax.tree.map(lambda leaf: leaf[0], keys)
     layout = jax.eval_shape(run, first_key, few)
     _check(layout)

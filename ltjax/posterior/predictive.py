@@ -34,9 +34,7 @@ def features(keys, draw, apply, images, chunk=1, batch_size=1000):
 
     def one(key):
         variables = draw(key)
-        _, runs = _loops.over_batches(
-            lambda carry, x: (carry, apply(variables, x)), None, images, batch_size
-        )
+        runs = _loops.over_batches(lambda x: apply(variables, x), images, batch_size)
         rows = [run.reshape(-1, *run.shape[2:]) for run in runs]
         return jnp.concatenate(rows)
 

@@ -22,7 +22,8 @@ class Command:
       python -m ltjax.report runs/digits_lt-seed0
       python -m ltjax.report runs/digits_lt-seed0 runs/digits_lt-seed1 --out seeds.html
 
-    Exit codes: 0 done, 2 a mistake, told in one line, 130 stopped by Ctrl-C.
+    Exit codes: 0 done, 2 a mistake or used-up memory, in one line, 130 stopped by
+    Ctrl-C.
     """
 
     runs: Annotated[

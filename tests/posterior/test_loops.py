@@ -22,15 +22,12 @@ def test_batches_are_those_of_array_split(count, batch_size):
         assert len(mine) <= batch_size
 
 
-def test_batches_come_in_order_and_the_carry_goes_through():
+def test_outputs_come_in_order():
     images = jnp.arange(11)[:, None]
-    total, runs = _loops.over_batches(
-        lambda carry, x: (carry * 2 + x.sum(), x), jnp.int32(0), images, 4
-    )
+    runs = _loops.over_batches(lambda x: 2 * x, images, 4)
     assert [run.shape for run in runs] == [(2, 4, 1), (1, 3, 1)]
     rows = np.concatenate([np.ravel(run) for run in runs])
-    np.testing.assert_array_equal(rows, np.arange(11))
-    assert total == ((0 + 1 + 2 + 3) * 2 + (4 + 5 + 6 + 7)) * 2 + (8 + 9 + 10)
+    np.testing.assert_array_equal(rows, 2 * np.arange(11))
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 12, 23, 1001])
