@@ -192,7 +192,8 @@ def _rows(seen, view, sets):
                 **{"set": name, **row, "variant": variant},
                 **scoring.score(once, features[:1], labels, counts)[0],
             }
-            if recipe.averaged and len(features) > 1:
+            # Whole networks have heads of their own, which are no matter of statistics.
+            if recipe.averaged and not recipe.whole and len(features) > 1:
                 mean = scoring.every_draw(recipe.logits, params)
                 figures, _ = scoring.score(mean, features[1:], labels, counts)
                 row = {"backbone": "swag", "classifier": classifier, "variant": variant}

@@ -127,7 +127,14 @@ def _row(make, members, dim, folder, count, classes):
 
 
 _one_pass = partial(_row, scoring.one_pass, 1, SMALL)
-_draws = partial(_row, scoring.every_draw, DRAWS, SMALL)
+
+
+def _draws(folder, count, classes):
+    heads = jax.vmap(lambda key: linear.init(key, SMALL, classes))(
+        jax.random.split(jax.random.key(1), DRAWS)
+    )
+    make = partial(scoring.every_draw, heads=heads)
+    _row(make, DRAWS, SMALL, folder, count, classes)
 
 
 def _dispersion(folder, count, classes):

@@ -78,6 +78,7 @@ def whole_runs(sets, limits):
                 test=known["test"],
                 streamed=True,
                 dims=backbone.inputs(model, known["classes"], params),
+                classes=known["classes"],
                 views=4,
             )
             device, host = (int(limits[side]) for side in ("device", "host"))

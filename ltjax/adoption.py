@@ -32,14 +32,17 @@ def check(other, run, names):
 def adopt(path, other, config, names):
     """Copies the trained backbones `names` of the run in `other` into the run's folder.
 
-    Their features too, if those would be the same. What the run has begun itself is
-    left as it is. `check` has said that they fit.
+    Their features too, if those would be the same: another version may make others.
+    What the run has begun itself is left as it is. `check` has said that they fit.
     """
     last = str(config.optim.epochs)
-    record = folder.read_json(other / "config.json")["run"]
-    theirs = identity.completed(record["config"])
+    record = folder.read_json(other / "config.json")
+    theirs = identity.completed(record["run"]["config"])
     finished = (other / "results.json").exists()
-    same_looks = _looks(theirs) == _looks(identity.of_config(config))
+    same_looks = (
+        _looks(theirs) == _looks(identity.of_config(config))
+        and record.get("versions") == folder.versions()
+    )
     for name in names:
         if checkpoint.steps(path / "checkpoints" / name):
             continue

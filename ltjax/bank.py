@@ -43,6 +43,7 @@ def sizes(config, data, start, steps):
         test=len(data.test.label),
         streamed=isinstance(data.train.image, Pictures),
         dims=backbone.inputs(config.model, data.classes, params),
+        classes=data.classes,
         views=views(config),
     )
 

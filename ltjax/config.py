@@ -74,7 +74,7 @@ class Data:
     """Random horizontal flips."""
     stream: bool | None = None
     """Decode a folder, CSV or TFDS set as it is trained on; None: if it does not fit in
-    a third of the memory."""
+    a quarter of the memory."""
     workers: int = 0
     """Processes that decode streamed images; 0: threads of this one."""
     crop_area: float | None = None

@@ -57,13 +57,13 @@ def claim(path, config, run, accept=False):
     Raises `Mistake`, with nothing written, where `check` does, and where an unfinished
     run was begun with versions that would go on otherwise.
     """
-    record, versions = path / "config.json", _versions()
+    record, ours = path / "config.json", versions()
     found = check(path, run, accept)
-    whole = {"run": run, "config": dataclasses.asdict(config), "versions": versions}
+    whole = {"run": run, "config": dataclasses.asdict(config), "versions": ours}
     if record.exists():
         before = read_json(record)
         theirs = before.get("versions", {})
-        found += _accepted(path, list(identity.differences(theirs, versions)), accept)
+        found += _accepted(path, list(identity.differences(theirs, ours)), accept)
         if not found:
             return
         change = {"at": _now(), "differences": found}
@@ -121,7 +121,7 @@ def _accepted(path, differences, accept):
     return differences
 
 
-def _versions():
+def versions():
     """What a run that goes on has to share with the one that began, to be the same."""
     return {
         "checkpoint format": checkpoint.FORMAT,

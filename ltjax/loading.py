@@ -181,13 +181,13 @@ def streams(settings, shape, must=False):
     """Whether images of this shape [N, H, W, ch] are streamed.
 
     They are where it is asked for, where only streamed images can be what is asked for
-    (`must`, crops, colours), and where they do not fit in a third of the memory.
+    (`must`, crops, colours), and where they do not fit in a quarter of the memory.
     """
     if settings.stream is not None:
         return settings.stream
     if must or settings.crop_area or settings.jitter:
         return True
-    return np.prod(shape, dtype=float) > memory() / 3
+    return np.prod(shape, dtype=float) > memory() / 4
 
 
 def _share(count):

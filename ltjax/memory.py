@@ -47,6 +47,7 @@ class Sizes(NamedTuple):
     test: int = 0
     streamed: bool = False
     dims: tuple = (0,)  # of what a classifier takes: (D,), or (E, D) of experts
+    classes: int = 0
     views: int | None = None  # that are kept of the training images
 
 
@@ -86,6 +87,10 @@ def need(config, sizes):
         device["features"] = _BATCHES
         held = config.classifier.bank == "memory"
         host["features"] = _BATCHES + (kept if held else 0)
+    draws = config.posterior.samples
+    if draws:
+        # Of the mean and every draw, and those of the draws once more.
+        device["heads"] = 4 * (2 * draws + 1) * math.prod(sizes.dims) * sizes.classes
     host["saving"] = max(host["saving"], _PART)
     return Need(
         *({n: count for n, count in of.items() if count} for of in (device, host))

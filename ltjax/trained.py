@@ -147,7 +147,7 @@ def heads(out):
     if "heads" not in checkpoint.names(place):
         raise Mistake(
             f"{place} has no heads of the draws: an earlier version wrote it; delete "
-            f"{out / 'results.json'}, and its command makes them"
+            f"{out / 'results.json'}, and its command with --accept-changes makes them"
         )
     return _entry(place, "heads")
 

@@ -156,10 +156,10 @@ def test_a_process_has_all_columns_of_a_batch():
 def test_what_is_too_large_is_streamed_without_being_told(zoo, monkeypatch):
     settings = config_of(zoo).data
     assert isinstance(loading.load(settings, quiet()).train.image, np.ndarray)
-    # 36 images of 192 bytes in a third of the memory.
-    monkeypatch.setattr(loading, "memory", lambda: 3 * 36 * 192)
+    # 36 images of 192 bytes in a quarter of the memory.
+    monkeypatch.setattr(loading, "memory", lambda: 4 * 36 * 192)
     assert isinstance(loading.load(settings, quiet()).train.image, np.ndarray)
-    monkeypatch.setattr(loading, "memory", lambda: 3 * 36 * 192 - 1)
+    monkeypatch.setattr(loading, "memory", lambda: 4 * 36 * 192 - 1)
     assert isinstance(loading.load(settings, quiet()).train.image, Pictures)
     refused = dataclasses.replace(settings, stream=False)
     assert isinstance(loading.load(refused, quiet()).train.image, np.ndarray)

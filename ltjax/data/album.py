@@ -50,11 +50,11 @@ def dataset(
 
     Without a test split of its own, `partition.stratified` makes one. Files that cannot
     be decoded are left out and named in `skipped`; if `strict`, the first is refused.
-    Raises `Mistake` if the pixels need more than `most_bytes`, by default a third of
-    the machine's memory.
+    Raises `Mistake` if the pixels need more than `most_bytes`, by default a
+    quarter of the machine's memory: a run holds up to three copies.
     """
     if most_bytes is None:
-        most_bytes = (machine.memory() or UNKNOWN) // 3
+        most_bytes = (machine.memory() or UNKNOWN) // 4
     check_fits(len(listing.paths), size, most_bytes)
     images = np.empty((len(listing.paths), size, size, 3), np.uint8)
 

@@ -213,7 +213,9 @@ def _split(builder, name, recipe, advance, divided):
         example = files.opened[number]
         id_ = example.get("id", number)
         # Every byte is a character of its own: sorted, they come in the same order.
-        id_ = id_.decode("latin-1") if isinstance(id_, bytes) else id_
+        id_ = (
+            id_.decode("latin-1") if isinstance(id_, bytes) else np.asarray(id_).item()
+        )
         others[number] = int(example["label"]), id_
         return example["image"]
 

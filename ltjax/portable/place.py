@@ -120,7 +120,9 @@ def _before(out):
 
 def _restore(out):
     """Brings back an export that a kill left between its place and the next one's."""
-    if not out.exists() and _before(out).is_dir():
+    if out.exists():  # what was before it is no longer wanted
+        shutil.rmtree(_before(out), ignore_errors=True)
+    elif _before(out).is_dir():
         os.replace(_before(out), out)
 
 
