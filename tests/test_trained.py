@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny import quiet, save
 
-from ltjax import checkpoint, folder, identity, retraining, scoring, trained
+from ltjax import adoption, checkpoint, folder, identity, retraining, scoring, trained
 from ltjax.config import Config, Optim
 from ltjax.loading import load
 from ltjax.mistake import Mistake
@@ -121,6 +121,20 @@ def test_a_stage_one_serves_another_run(place, tmp_path, change, stages):
             assert adopted[row["backbone"], row["classifier"]] == row["acc"]
     # As if it had trained them itself.
     assert run(config, tmp_path / "new", quiet()) == results
+
+
+@pytest.mark.parametrize("version", [folder.versions()["ltjax"], "0.1"])
+def test_features_of_another_version_are_not_taken_over(place, tmp_path, version):
+    other, out = tmp_path / "other", tmp_path / "new"
+    shutil.copytree(place.out, other)
+    record = json.loads((other / "config.json").read_text())
+    record["versions"]["ltjax"] = version
+    (other / "config.json").write_text(json.dumps(record))
+    out.mkdir()
+    adoption.adopt(out, other, place.config, ("sgd", "swa"))
+    found = {entry.name for entry in (out / "checkpoints").iterdir()}
+    assert found >= {"sgd", "swa"}
+    assert ("features" in found) == (version != "0.1")
 
 
 def refused(place, config, other, out):

@@ -212,10 +212,10 @@ def _split(builder, name, recipe, advance, divided):
         """The bytes of an image; what else its example tells is kept."""
         example = files.opened[number]
         id_ = example.get("id", number)
-        # Every byte is a character of its own: sorted, they come in the same order.
-        id_ = (
-            id_.decode("latin-1") if isinstance(id_, bytes) else np.asarray(id_).item()
-        )
+        if isinstance(id_, bytes):
+            # Every byte is a character of its own: sorted, the order is the same.
+            id_ = id_.decode("latin-1")
+        id_ = id_.item() if isinstance(id_, np.generic) else id_
         others[number] = int(example["label"]), id_
         return example["image"]
 
