@@ -199,12 +199,19 @@ def finished(options, config):
     out = options.runs / folder_of(config)
     earlier = options.stage_one and options.stage_one / folder_of(config)
     results = run(config, out, stage_one=earlier)
+    made = folder.read_json(out / "config.json")
+    versions = folder.versions()["ltjax"], made.get("versions", {}).get("ltjax")
+    if len(set(versions)) > 1:
+        raise Mistake(
+            f"{out} was made by ltjax {versions[1]}, and this is {versions[0]}, which "
+            "comes to other figures; give another --runs"
+        )
     # The last process is the one that finished it.
     last = folder.read_json(out / "versions.json")[-1]
     about = {
         "dataset": results["dataset"]["name"],
         "imbalance_factor": results["dataset"]["imbalance_factor"],
-        **facts(config, folder.read_json(out / "config.json")["run"]["data"]),
+        **facts(config, made["run"]["data"]),
         "holdout": options.holdout,
         "seed": config.seed,
         "commit": last["commit"],
