@@ -27,6 +27,7 @@ from scipy.stats import spearmanr
 from ltjax import (
     backbone,
     checkpoint,
+    config_file,
     extractor,
     folder,
     machine,
@@ -47,6 +48,8 @@ from ltjax.models.network import Network
 from ltjax.posterior import swag
 
 ROWS = ("none", ""), ("la_posthoc", ""), ("la", ""), ("srepr", "c-mean")
+CONFIGS = Path(__file__).parent.parent / "configs"
+HEADS = config_file.read(CONFIGS / "cifar100_lt_cpu.py").classifier
 
 
 class Rule(NamedTuple):
@@ -70,7 +73,7 @@ RULES = (
     Rule("augmented, strides, another key", views=1, key=1, draws=False),
     Rule("augmented, shuffled", views=1, shuffled=True, draws=False),
     Rule("augmented, strides, batches of 128", views=1, batch_size=128, draws=False),
-    Rule("four augmented views, strides", views=4),
+    Rule("four augmented views, strides", views=4, draws=False),
 )
 
 
@@ -176,7 +179,7 @@ def _rows(seen, view, sets):
         plain=view[0],  # for NCM alone, which is no row here
         test=sets["test"][0],
     )
-    settings = seen.config.classifier
+    settings = HEADS
     made = trained.recipes(stored, settings)
     for classifier, variant in ROWS:
         recipe = made.get((classifier, variant))

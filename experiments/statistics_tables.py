@@ -32,7 +32,7 @@ def of_backbone(path, of, images):
     columns = _COLUMNS[of]
     heads = ["statistics", *(title for _, _, title, _ in columns)]
     body = [
-        [rule, *(_cell(rows[place[:2]], place[3]) for place in columns)]
+        [rule, *(_cell(rows.get(place[:2]), place[3]) for place in columns)]
         for rule, rows in rules.items()
     ]
     if of == "swa":
@@ -45,6 +45,8 @@ def of_backbone(path, of, images):
 
 
 def _cell(line, names):
+    if line is None:
+        return "–"
     return " / ".join(f"{_figure(line, name):.{_DECIMALS[name]}f}" for name in names)
 
 
