@@ -36,7 +36,8 @@ def test_every_bit_comes_back(tmp_path, monkeypatch, at_once, place):
         np.testing.assert_array_equal(found, ARRAY)
     assert isinstance(feature_file.mapped(file), np.memmap)
     # An ordinary file of NumPy, one image after the other.
-    np.testing.assert_array_equal(np.load(file), np.moveaxis(ARRAY, 1, 0))
+    saved = np.load(file, allow_pickle=False)
+    np.testing.assert_array_equal(saved, np.moveaxis(ARRAY, 1, 0))
     record = json.loads(file.with_suffix(".json").read_text())
     assert record["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert record["data"] == "feed"

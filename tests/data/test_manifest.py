@@ -410,7 +410,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def unpacked(name):
-    with np.load(SHARED / name) as file:
+    with np.load(SHARED / name, allow_pickle=False) as file:
         planes = file["d"].cumsum(2, np.uint8).cumsum(3, np.uint8)
         image = planes.transpose(1, 2, 3, 0).copy()
         label = file["label"].astype(np.int32)
