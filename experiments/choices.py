@@ -24,7 +24,8 @@ CHOSEN = """\
 - **For several experts** {experts} choices of SRepr were fitted on held-out images of
   SHIKE; to try lower weight decays was decided after test figures of the choice before
   had been seen. RIDE and MDCS take the same.
-- **Not chosen by measurement**: what batch-norm statistics are taken of, the SWA rate
+- **Not chosen by measurement**: what these tables' batch-norm statistics are taken of
+  (later it was: `docs/decisions.md`), the SWA rate
   and start, rank and scale of SWAG, more than ten draws or four views, and all settings
   of LA, cRT, LWS, τ-normalisation and DisAlign, which are the usual defaults. No epoch
   was chosen: every figure is of the last one.

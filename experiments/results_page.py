@@ -67,10 +67,9 @@ INTRODUCTION = """\
 `python experiments/results_page.py` writes this page from `experiments/results/`.
 
 **These figures will be made anew.** Every table on this page was made with batch-norm
-statistics of un-augmented training images in class order, which cost every row accuracy
+statistics of un-augmented training images in class order, which cost accuracy
 (`docs/decisions.md`, "Batch-norm statistics"): all features, those of SGD's rows too,
-come through them. The same holds for the tables of the digits and of CIFAR-100-LT in
-the README, the sweeps in `docs/decisions.md`, the table in `docs/methods.md`, and those
+come through them. The same holds for the table of CIFAR-100-LT in the README, the sweeps in `docs/decisions.md`, the table in `docs/methods.md`, and those
 of the experts. The row *SWAG* has another fault besides: each draw's features went
 through the head of the mean, not through the draw's own.
 

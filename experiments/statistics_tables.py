@@ -19,6 +19,7 @@ _COLUMNS = {
         ("swag", "la", "SWAG + LA: all / NLL / ECE", ("all", "nll", "ece")),
     ),
 }
+_SPACES = "representation", "relative", "probability"
 _DECIMALS = {"all": 1, "few": 1, "nll": 3, "ece": 3}
 
 
@@ -39,7 +40,7 @@ def of_backbone(path, of, images):
         heads.append("rank correlation of dispersion with class count")
         for cells, rows in zip(body, rules.values(), strict=True):
             found = rows["swag", "dispersion"]["rank_correlation"]
-            cells.append(" / ".join(f"{value:+.2f}" for value in found.values()))
+            cells.append(" / ".join(f"{found[space]:+.2f}" for space in _SPACES))
     lines = [heads, ["---"] * len(heads), *body]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
