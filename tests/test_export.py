@@ -244,7 +244,7 @@ def test_a_format_that_is_there_is_made_again_only_when_asked(copied, quickly, c
     assert export.main([str(copied), "--to", "npz", "--overwrite"]) == 0
     about = json.loads((out / "export.json").read_text())
     assert about["files"].keys() == {"model.npz"}
-    assert "posterior.npz" not in (out / "README.md").read_text()
+    assert "is the Gaussian over the weights" not in (out / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
