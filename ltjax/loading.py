@@ -106,7 +106,7 @@ def _told(data):
     if data.shared:
         yield (
             f"{data.shared} of the {len(data.test.label)} test images are training "
-            "images, too; they tell nothing of new ones"
+            "images, too; they say nothing of new ones"
         )
 
 

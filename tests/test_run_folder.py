@@ -141,7 +141,7 @@ def test_a_class_that_is_only_tested_is_told(desk):
         ),
         (
             "--data.source csv --data.path gone.csv",
-            "none of the 2 images can be read; ",
+            "gone.csv: none of its 2 files is there; the first is x.jpg",
         ),
         ("--data.classes 3", "data.classes is 3; folder has 2"),
     ],

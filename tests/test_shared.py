@@ -84,7 +84,7 @@ def as_csv():
     Path("zoo.csv").write_text("\n".join(lines) + "\n")
 
 
-TOLD = "3 of the 12 test images are training images, too; they tell nothing of new ones"
+TOLD = "3 of the 12 test images are training images, too; they say nothing of new ones"
 
 
 @pytest.mark.parametrize(
