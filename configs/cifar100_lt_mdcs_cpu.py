@@ -13,10 +13,9 @@ RIDE's augmentation in both views: `--data.policy None --data.cutout 0`.
 from dataclasses import replace
 from pathlib import Path
 
-from ltjax import config_file
-from ltjax.config import Mdcs, Posterior, Swa
+from ltjax.config import Mdcs, Posterior, Swa, file
 
-full = config_file.read(Path(__file__).with_name("cifar100_lt_mdcs.py"))
+full = file.read(Path(__file__).with_name("cifar100_lt_mdcs.py"))
 config = replace(
     full,
     data=replace(

@@ -13,9 +13,9 @@ were chosen on held-out images of SHIKE (docs/decisions.md). After a run of the 
 from dataclasses import replace
 from pathlib import Path
 
-from ltjax import config_file
+from ltjax.config import file
 
 place = Path(__file__)
-base = config_file.read(place.with_name("cifar100_lt_mdcs_cpu.py"))
-shike = config_file.read(place.with_name("cifar100_lt_shike_srepr_cpu.py"))
+base = file.read(place.with_name("cifar100_lt_mdcs_cpu.py"))
+shike = file.read(place.with_name("cifar100_lt_shike_srepr_cpu.py"))
 config = replace(base, classifier=shike.classifier)

@@ -12,10 +12,9 @@ under which docs/results.md compares the CPU forms of RIDE, SHIKE and MDCS.
 from dataclasses import replace
 from pathlib import Path
 
-from ltjax import config_file
-from ltjax.config import Posterior, Ride, Swa
+from ltjax.config import Posterior, Ride, Swa, file
 
-full = config_file.read(Path(__file__).with_name("cifar100_lt_ride.py"))
+full = file.read(Path(__file__).with_name("cifar100_lt_ride.py"))
 config = replace(
     full,
     data=replace(

@@ -12,8 +12,8 @@ multiplications an image. Not run here on an accelerator.
 from dataclasses import replace
 from pathlib import Path
 
-from ltjax import config_file
+from ltjax.config import file
 
-student = config_file.read(Path(__file__).with_name("cifar100_lt_ride.py"))
+student = file.read(Path(__file__).with_name("cifar100_lt_ride.py"))
 six = replace(student.model.experts, count=6)
 config = replace(student, model=replace(student.model, experts=six))

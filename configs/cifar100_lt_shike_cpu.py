@@ -14,10 +14,9 @@ None --data.cutout 0`.
 from dataclasses import replace
 from pathlib import Path
 
-from ltjax import config_file
-from ltjax.config import Posterior, Swa
+from ltjax.config import Posterior, Swa, file
 
-full = config_file.read(Path(__file__).with_name("cifar100_lt_shike.py"))
+full = file.read(Path(__file__).with_name("cifar100_lt_shike.py"))
 config = replace(
     full,
     data=replace(

@@ -12,10 +12,9 @@ start are those of configs/cifar100_lt.py, not chosen for experts.
 from dataclasses import replace
 from pathlib import Path
 
-from ltjax import config_file
-from ltjax.config import Classifier, Srepr
+from ltjax.config import Classifier, Srepr, file
 
-alone = config_file.read(Path(__file__).with_name("cifar100_lt_shike.py"))
+alone = file.read(Path(__file__).with_name("cifar100_lt_shike.py"))
 config = replace(
     alone,
     classifier=Classifier(

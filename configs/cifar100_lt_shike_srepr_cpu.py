@@ -14,10 +14,9 @@ were chosen on held-out images (docs/decisions.md).
 from dataclasses import replace
 from pathlib import Path
 
-from ltjax import config_file
-from ltjax.config import Classifier, Srepr
+from ltjax.config import Classifier, Srepr, file
 
-base = config_file.read(Path(__file__).with_name("cifar100_lt_shike_cpu.py"))
+base = file.read(Path(__file__).with_name("cifar100_lt_shike_cpu.py"))
 config = replace(
     base,
     classifier=Classifier(

@@ -8,7 +8,7 @@ its own, and prints its row beside the run's.
 
 The method is LDAM (Cao et al., NeurIPS 2019, arXiv:1906.07413) on frozen features: a
 cosine classifier whose margins are the wider the rarer the class. A method is three
-pure functions, `init`, `logits` and `loss`, and a `Recipe` that says how they are used.
+pure functions, `init`, `logits` and `loss`, and a `Head` that says how they are used.
 """
 
 import sys
@@ -16,10 +16,14 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from ltjax import loading, main, run, scoring, trained
+from ltjax import main, run
+from ltjax.classifier import heads
+from ltjax.classifier.heads import Head
+from ltjax.data import longtail
+from ltjax.evaluation import scores
 from ltjax.losses import ldam
-from ltjax.mistake import exit_code
-from ltjax.recipes import Recipe
+from ltjax.runtime.command import exit_code
+from ltjax.stages import loading, trained
 
 SCALE = 10.0
 
@@ -54,7 +58,7 @@ def row_of(out, config, data):
     stored = trained.backbone(out, "swa", config, data)
     dim, classes = stored.head["kernel"].shape
     counts = stored.index.counts
-    recipe = Recipe(
+    recipe = Head(
         params=init(jax.random.clone(stored.keys.head), dim, classes),
         logits=logits,
         # Member 0 is the mean; `draws=True` in the recipe would give the draws too.
@@ -62,8 +66,11 @@ def row_of(out, config, data):
         sampling="class",
     )
     params = trained.fit(stored, recipe, config.classifier, trained.views(stored))
-    figures, _ = scoring.score(
-        scoring.one_pass(logits, params), stored.test[:1], data.test.label, counts
+    figures, _ = scores.score(
+        heads.one_pass(logits, params),
+        stored.test[:1],
+        data.test.label,
+        longtail.groups(counts),
     )
     return figures
 

@@ -24,32 +24,27 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import spearmanr
 
-from ltjax import (
-    backbone,
-    checkpoint,
-    config_file,
-    extractor,
-    folder,
-    machine,
-    recipes,
-    revision,
-    scoring,
-    streams,
-    trained,
-    views,
-)
 from ltjax import config as configs
-from ltjax.config import Config
-from ltjax.data import augment, order, sources
+from ltjax import machine
+from ltjax.classifier import heads
+from ltjax.config import Config, file
+from ltjax.data import longtail, sampling, sources
+from ltjax.data.augment import geometry
 from ltjax.data.dataset import Dataset, Split
-from ltjax.loading import load
-from ltjax.mistake import Mistake, exit_code
+from ltjax.evaluation import scores
+from ltjax.mistake import Mistake
 from ltjax.models.network import Network
-from ltjax.posterior import swag
+from ltjax.posterior import dispersion, swag
+from ltjax.posterior import members as extractor
+from ltjax.runtime.command import exit_code
+from ltjax.stages import backbone, trained, views
+from ltjax.stages import keys as streams
+from ltjax.stages.loading import load
+from ltjax.workdir import checkpoint, files, versions
 
 ROWS = ("none", ""), ("la_posthoc", ""), ("la", ""), ("srepr", "c-mean")
 CONFIGS = Path(__file__).parent.parent / "configs"
-HEADS = config_file.read(CONFIGS / "cifar100_lt_cpu.py").classifier
+HEADS = file.read(CONFIGS / "cifar100_lt_cpu.py").classifier
 
 
 class Rule(NamedTuple):
@@ -126,13 +121,13 @@ def opened(out, name, config, data, official):
     if epochs != config.optim.epochs:
         raise Mistake(f"{place} has {epochs} epochs of {config.optim.epochs}")
     state, posterior = checkpoint.load_as_saved(place)
-    moments = augment.moments(data.train.image)
+    moments = geometry.moments(data.train.image)
     return Opened(
         out=out,
         name=name,
         config=config,
         net=backbone.network(config.model, data.classes),
-        prepare=lambda images: augment.normalise(images, *moments),
+        prepare=lambda images: geometry.normalise(images, *moments),
         weights=swag.State(**posterior) if name == "swa" else state["params"],
         averages=state["batch_stats"]["features"],
         data=data,
@@ -166,7 +161,7 @@ def lines(seen, rule, samples):
 
 def _rows(seen, view, sets):
     """The rows on features [M + 1, N, D], of a view and of the images of both sets."""
-    index = order.class_index(seen.data.train.label, seen.data.classes)
+    index = sampling.class_index(seen.data.train.label, seen.data.classes)
     counts, head = index.counts, seen.net.head.linear(seen.point["head"])
     stored = trained.Backbone(
         out=seen.out,
@@ -189,16 +184,18 @@ def _rows(seen, view, sets):
             stored, recipe, settings, lambda _, draws: view if draws else view[:1]
         )
         for name, (features, labels) in sets.items():
-            once = scoring.one_pass(recipe.logits, params)
+            once = heads.one_pass(recipe.logits, params)
             row = {"backbone": seen.name, "classifier": classifier}
             yield {
                 **{"set": name, **row, "variant": variant},
-                **scoring.score(once, features[:1], labels, counts)[0],
+                **scores.score(once, features[:1], labels, longtail.groups(counts))[0],
             }
             # Whole networks have heads of their own, which are no matter of statistics.
             if recipe.averaged and not recipe.whole and len(features) > 1:
-                mean = scoring.every_draw(recipe.logits, params)
-                figures, _ = scoring.score(mean, features[1:], labels, counts)
+                mean = heads.every_draw(recipe.logits, params)
+                figures, _ = scores.score(
+                    mean, features[1:], labels, longtail.groups(counts)
+                )
                 row = {"backbone": "swag", "classifier": classifier, "variant": variant}
                 yield {"set": name, **row, **figures}
     if len(view) > 1:
@@ -207,9 +204,9 @@ def _rows(seen, view, sets):
 
 def _dispersions(stored, sets, counts):
     """Rank correlations of a class's images with its dispersion, by space."""
-    head = recipes.none(stored.head)
+    head = heads.none(stored.head)
     for name, (features, labels) in sets.items():
-        found = scoring.dispersion_per_class(
+        found = dispersion.per_class(
             partial(head.logits, stored.head), features[1:], labels, len(counts)
         )
         ranks = {
@@ -233,7 +230,7 @@ def read(args):
 def main(args=None):
     """Appends what is missing."""
     flags = read(args)
-    made = folder.read_json(flags.run / "config.json")
+    made = files.read_json(flags.run / "config.json")
     config = configs.of_record(made["config"])
     if not config.data.holdout or config.data.source != "npz":
         raise Mistake(f"{flags.run} holds out no images of an npz: data.holdout")
@@ -246,7 +243,7 @@ def main(args=None):
         "settings": {"depth": config.model.depth, "epochs": config.optim.epochs},
         "holdout": config.data.holdout,
         "samples": flags.samples,
-        "commit": revision.commit(),
+        "commit": versions.commit(),
         "processor": machine.processor(),
     }
     trained_here = [

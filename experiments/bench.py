@@ -28,8 +28,10 @@ from rich.console import Console
 from rich.table import Table
 
 import ltjax
-from ltjax import machine, revision
-from ltjax.mistake import Mistake, exit_code
+from ltjax import machine
+from ltjax.mistake import Mistake
+from ltjax.runtime.command import exit_code
+from ltjax.workdir import versions
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 REQUIRED = ("train_step", "inference", "refresh", "head")
@@ -140,7 +142,7 @@ def share_of_epoch(found, images):
 def environment(threads):
     """What the figures depend on besides the code."""
     return {
-        "commit": revision.commit(),
+        "commit": versions.commit(),
         "python": platform.python_version(),
         "packages": {
             "ltjax": ltjax.__version__,

@@ -20,11 +20,14 @@ import numpy as np
 import optax
 import tyro
 
-from ltjax import backbone, config, losses, machine, revision
-from ltjax.data import augment
-from ltjax.mistake import Mistake, exit_code
-from ltjax.report.writer import write_json
+from ltjax import config, losses, machine
+from ltjax.data.augment import geometry
+from ltjax.mistake import Mistake
 from ltjax.representation import epoch, schedule, step
+from ltjax.runtime.command import exit_code
+from ltjax.stages import backbone
+from ltjax.workdir import versions
+from ltjax.workdir.files import write_json
 
 CLASSES, BATCH, STEPS = 100, 128, 10
 MEAN, STD = (0.5, 0.49, 0.44), (0.27, 0.26, 0.28)
@@ -47,7 +50,7 @@ def loops():
     label = rng.integers(0, CLASSES, STEPS * BATCH, np.int32)
     net = backbone.network(config.Model(depth=32), CLASSES)
     tx = schedule.sgd(0.01, 0.9, 5e-4)
-    normalise = partial(augment.normalise, mean=MEAN, std=STD)
+    normalise = partial(geometry.normalise, mean=MEAN, std=STD)
     variables = net.init(jax.random.key(0), normalise(image[:1]))
     rows = jnp.arange(STEPS * BATCH).reshape(STEPS, BATCH)
     data = jax.device_put({"image": image, "label": label})
@@ -97,7 +100,7 @@ def main(options):
     times = by_turns(loops(), options.repeats)
     ratios = [a / b for a, b in zip(times["checked"], times["plain"])]
     figures = {
-        "commit": revision.commit(),
+        "commit": versions.commit(),
         "versions": {"jax": jax.__version__},
         "device": jax.devices()[0].device_kind,
         "processor": machine.processor(),

@@ -20,12 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ltjax import finished, streams, views
 from ltjax.classifier import linear
-from ltjax.loading import load
-from ltjax.mistake import Mistake, exit_code
+from ltjax.mistake import Mistake
 from ltjax.posterior import archive, batch_norm, predictive, swag
-from ltjax.report.writer import write_json
+from ltjax.runtime.command import exit_code
+from ltjax.stages import finished, views
+from ltjax.stages import keys as streams
+from ltjax.stages.loading import load
+from ltjax.workdir.files import write_json
 
 _DRAWS = 40
 

@@ -25,9 +25,11 @@ import faults
 import jax
 import numpy as np
 
-from ltjax import checkpoint, folder, machine, revision
-from ltjax.mistake import Mistake, exit_code
-from ltjax.report.writer import write_json
+from ltjax import machine
+from ltjax.mistake import Mistake
+from ltjax.runtime.command import exit_code
+from ltjax.workdir import checkpoint, events, files, versions
+from ltjax.workdir.files import write_json
 
 # Seconds that no run takes; one that does hangs.
 _PATIENCE = 1200
@@ -151,11 +153,11 @@ def unfinished(out):
     What an earlier process left is set aside by the next one, under another name.
     """
     found = set()
-    for place, folders, files in os.walk(out / "checkpoints"):
+    for place, folders, names in os.walk(out / "checkpoints"):
         place = Path(place)
         tmp = [name for name in folders if "orbax-checkpoint-tmp" in name]
         found |= {(str(place / name), inode(place / name)) for name in tmp}
-        whole = _BY_ORBAX not in files or faults.RECORD in files
+        whole = _BY_ORBAX not in names or faults.RECORD in names
         if not whole and not place.name.endswith(".damaged"):
             found.add((str(place), inode(place)))
     return found
@@ -175,8 +177,8 @@ def stage(out):
         return "report"
     if not (out / "config.json").exists():
         return "start"
-    epochs = folder.read_json(out / "config.json")["config"]["optim"]["epochs"]
-    for event in reversed(folder.events(out)):
+    epochs = files.read_json(out / "config.json")["config"]["optim"]["epochs"]
+    for event in reversed(events.events(out)):
         if event["event"] == "epoch":
             done = event["epoch"] == epochs
             return f"{'features of' if done else 'training'} {event['backbone']}"
@@ -191,7 +193,7 @@ def differences(out, whole):
     """Names what two finished runs do not share, bit for bit; seconds aside."""
     found = []
     for file in ("results.json", "classes.json"):
-        ours, theirs = (_timeless(folder.read_json(run / file)) for run in (out, whole))
+        ours, theirs = (_timeless(files.read_json(run / file)) for run in (out, whole))
         if ours != theirs:
             found.append(file)
     ours, theirs = (_told(run) for run in (out, whole))
@@ -218,7 +220,7 @@ def _told(out):
     names = ("event", "backbone", "epoch", "row", "name")
     return {
         " ".join(str(event[name]) for name in names if name in event): _timeless(event)
-        for event in folder.events(out)
+        for event in events.events(out)
         if event["event"] != "save"  # when that is, the clock decides
     }
 
@@ -283,7 +285,7 @@ def inject(flags, rest, work):
                 print(f"{met[-1][0]}: {'told' if told else 'NOT TOLD'}", flush=True)
     wrong += [f"{name} was not told" for name, told in met if not told]
     return {
-        "commit": revision.commit(),
+        "commit": versions.commit(),
         "versions": {"jax": jax.__version__},
         "processor": machine.processor(),
         "config": flags.config.name,

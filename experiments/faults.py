@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ltjax import checkpoint
+from ltjax.workdir import checkpoint
 
 RECORD = "record.json"
 

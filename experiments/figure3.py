@@ -15,14 +15,14 @@ import sys
 import protocol
 from scipy import stats
 
-from ltjax import folder
+from ltjax.workdir import files
 
 
 def dispersions(options, seed):
     """The one line of a seed."""
     config = protocol.config_of(options, seed)
     out, _, about = protocol.finished(options, config)
-    classes = folder.read_json(out / "classes.json")
+    classes = files.read_json(out / "classes.json")
     counts, spaces = classes["counts"], classes["dispersion"]
     return [
         {

@@ -5,10 +5,13 @@ import time
 import jax
 import numpy as np
 
-from ltjax import checkpoint, folder, scoring, trained
-from ltjax.evaluation import ece, nll, temperature
-from ltjax.report.writer import write_json
-from ltjax.rows import Row
+from ltjax.classifier import heads
+from ltjax.data import longtail
+from ltjax.evaluation import ece, nll, scores, temperature
+from ltjax.stages import trained
+from ltjax.workdir import checkpoint, files
+from ltjax.workdir.files import write_json
+from ltjax.workdir.rows import Row
 
 # LA from the head of stage one, where SRepr may start: a row that no run has.
 SAME_START = "la", "stage_one"
@@ -44,11 +47,11 @@ def same_start(stored):
         params = trained.fit(
             stored, recipe, stored.config.classifier, trained.views(stored)
         )
-        figures, _ = scoring.score(
-            scoring.one_pass(recipe.logits, params),
+        figures, _ = scores.score(
+            heads.one_pass(recipe.logits, params),
             stored.test[:1],
             stored.data.test.label,
-            stored.index.counts,
+            longtail.groups(stored.index.counts),
         )
         note = {**figures, "seconds": time.monotonic() - begin}
         checkpoint.save(place, params, note)
@@ -74,11 +77,11 @@ def test_logits(stored):
         heads = jax.tree.map(lambda leaf: leaf[1:], trained.heads(stored.out))
     for (classifier, variant), recipe in rows(stored).items():
         kept = params(stored, classifier, variant)
-        logits = scoring.one_pass(recipe.logits, kept)(stored.test[:1])
+        logits = heads.one_pass(recipe.logits, kept)(stored.test[:1])
         for shown in recipe.variants:
             found[stored.name, classifier, shown] = logits
         if recipe.averaged and heads:
-            mean = scoring.every_draw(
+            mean = heads.every_draw(
                 recipe.logits, kept, heads if recipe.whole else None
             )
             found["swag", classifier, ""] = mean(stored.test[1:])
@@ -102,7 +105,7 @@ def best_epochs(stored):
             kept.parent.mkdir(exist_ok=True)
             write_json(kept, best_epoch(stored, recipe, view))
         for shown in recipe.variants:
-            found[stored.name, row[0], shown] = folder.read_json(kept)
+            found[stored.name, row[0], shown] = files.read_json(kept)
     return found
 
 

@@ -27,10 +27,15 @@ import memory_programs
 import numpy as np
 import optax
 
-from ltjax import feature_file, machine, revision, scoring
-from ltjax.classifier import linear, ncm, train
-from ltjax.mistake import Mistake, exit_code
-from ltjax.report.writer import write_json
+from ltjax import machine
+from ltjax.classifier import heads, linear, ncm, train
+from ltjax.data import longtail
+from ltjax.evaluation import scores
+from ltjax.mistake import Mistake
+from ltjax.posterior import dispersion
+from ltjax.runtime.command import exit_code
+from ltjax.workdir import feature_file
+from ltjax.workdir.files import write_json
 
 DIM, SMALL, DRAWS = 2048, 64, 10
 SETS = {
@@ -123,17 +128,17 @@ def _row(make, members, dim, folder, count, classes):
     features = _features(members, count, dim)
     log_probs = make(linear.logits, linear.init(jax.random.key(0), dim, classes))
     labels = np.arange(count) % classes
-    scoring.score(log_probs, features, labels, np.full(classes, 10))
+    scores.score(log_probs, features, labels, longtail.groups(np.full(classes, 10)))
 
 
-_one_pass = partial(_row, scoring.one_pass, 1, SMALL)
+_one_pass = partial(_row, heads.one_pass, 1, SMALL)
 
 
 def _draws(folder, count, classes):
     heads = jax.vmap(lambda key: linear.init(key, SMALL, classes))(
         jax.random.split(jax.random.key(1), DRAWS)
     )
-    make = partial(scoring.every_draw, heads=heads)
+    make = partial(heads.every_draw, heads=heads)
     _row(make, DRAWS, SMALL, folder, count, classes)
 
 
@@ -141,9 +146,7 @@ def _dispersion(folder, count, classes):
     features = _features(DRAWS, count, SMALL)
     head = linear.init(jax.random.key(0), SMALL, classes)
     labels = np.arange(count) % classes
-    scoring.dispersion_per_class(
-        partial(linear.logits, head), features, labels, classes
-    )
+    dispersion.per_class(partial(linear.logits, head), features, labels, classes)
 
 
 def resident(name="VmRSS"):
@@ -257,7 +260,7 @@ def tell(args):
         versions = {"jax": jax.__version__, "numpy": np.__version__}
         settings = {"dim": DIM, "draws": DRAWS, "sizes": flags.sizes, "sets": SETS}
         made = {
-            "commit": revision.commit(),
+            "commit": versions.commit(),
             "versions": versions,
             "processor": machine.processor(),
             "limits": LIMITS,

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
-from ltjax import backbone, memory, pretrained, recipes
-from ltjax.classifier import train
+from ltjax.classifier import heads, train
 from ltjax.config import Classifier, Config, Model
 from ltjax.losses import cross_entropy
+from ltjax.models import pretrained
 from ltjax.posterior import batch_norm, predictive
 from ltjax.representation import epoch, step
+from ltjax.stages import backbone, memory
 
 DIM, DRAWS, BATCH = 2048, 10, 128
 IMAGE = (224, 224, 3)
@@ -186,7 +187,7 @@ def _sent():
 @cache
 def _head(classes, row, count):
     head = {"kernel": jnp.zeros((DIM, classes)), "bias": jnp.zeros(classes)}
-    made = recipes.of_classifiers(
+    made = heads.of_classifiers(
         Classifier(methods=(row,)),
         jax.random.key(0),
         head,

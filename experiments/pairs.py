@@ -14,11 +14,14 @@ import numpy as np
 import peer
 import torch
 
-from ltjax import backbone, config, extractor, losses, machine, scoring
-from ltjax.classifier import linear, logit_adjustment, train
-from ltjax.data import augment, longtail
-from ltjax.posterior import predictive, swag
+from ltjax import config, losses, machine
+from ltjax.classifier import heads, linear, logit_adjustment, train
+from ltjax.data import longtail
+from ltjax.data.augment import geometry
+from ltjax.evaluation import scores
+from ltjax.posterior import members, predictive, swag
 from ltjax.representation import epoch, schedule, step
+from ltjax.stages import backbone
 
 COUNT = 10_847  # training images of CIFAR-100-LT at factor 100
 CLASSES, BATCH, DIM, RANK = 100, 128, 64, 20
@@ -84,7 +87,7 @@ def use_cpu():
 
 def normalise(images):
     """As in a run: uint8 to scaled float32."""
-    return augment.normalise(images, MEAN, STD)
+    return geometry.normalise(images, MEAN, STD)
 
 
 def twin(channels_last=True):
@@ -164,8 +167,8 @@ def inference(scale):
     at = shared()
     images = at.images[: scale.test_images]
 
-    features = extractor.make_features(
-        extractor.of_point, at.net, normalise, len(images), chunk=1
+    features = members.make_features(
+        members.of_point, at.net, normalise, len(images), chunk=1
     )
 
     @jax.jit
@@ -236,12 +239,14 @@ def evaluation(scale):
     features = at.rng.normal(size=(10_000, DIM)).astype(np.float32)
     labels = np.arange(10_000) % CLASSES
     params = linear.init(jax.random.key(5), DIM, CLASSES)
-    log_probs = scoring.one_pass(linear.logits, params)
+    log_probs = heads.one_pass(linear.logits, params)
     ours = jnp.asarray(features[None])
     weight, bias = (torch.tensor(np.asarray(params[n])) for n in ("kernel", "bias"))
     inputs, targets = torch.from_numpy(features), torch.from_numpy(labels)
     sides = {
-        "ltjax": lambda: scoring.score(log_probs, ours, labels, at.counts),
+        "ltjax": lambda: scores.score(
+            log_probs, ours, labels, longtail.groups(at.counts)
+        ),
         "torch": lambda: peer.scores(inputs @ weight + bias, targets),
     }
     return Pair(10_000, "images", sides)

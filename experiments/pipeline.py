@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ltjax import machine
-from ltjax.data import crops, listing, pictures, stream
-from ltjax.mistake import Mistake, exit_code
+from ltjax.data import crops, listing, stream, streamed
+from ltjax.mistake import Mistake
+from ltjax.runtime.command import exit_code
 
 
 def timed(batches, workers):
@@ -71,14 +72,14 @@ def measure(args):
     asked = read(args)
     files = listing.folder(asked.folder)
     # Some more than asked for, in place of those that cannot be read.
-    numbers = pictures.spaced(len(files.paths), asked.images * 11 // 10)
-    some = pictures.Files(files.root, tuple(files.paths[at] for at in numbers))
+    numbers = streamed.spaced(len(files.paths), asked.images * 11 // 10)
+    some = streamed.Files(files.root, tuple(files.paths[at] for at in numbers))
     begin = time.monotonic()
-    digests, bad, _ = pictures.looked_at(some.read, len(numbers))
+    digests, bad, _ = streamed.looked_at(some.read, len(numbers))
     checking = len(numbers) / (time.monotonic() - begin)
     good = np.array([at for at in range(len(numbers)) if at not in bad])
-    recipe = crops.Recipe(asked.size, area=0.08, flip=True, jitter=0.4)
-    images = pictures.Pictures(some, good, digests[good], recipe)
+    recipe = crops.Crop(asked.size, area=0.08, flip=True, jitter=0.4)
+    images = streamed.Pictures(some, good, digests[good], recipe)
     steps = min(asked.images, len(good)) // asked.batch_size
     if not steps:
         raise Mistake(f"{asked.folder} has {len(good)} images, less than a batch")

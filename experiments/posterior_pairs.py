@@ -8,7 +8,7 @@ import pairs
 import peer
 import torch
 
-from ltjax import extractor
+from ltjax.posterior import members as extractor
 from ltjax.posterior import swa, swag
 
 DRAWS = 10

@@ -24,10 +24,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import machine, revision
-from ltjax.mistake import Mistake, exit_code
+from ltjax import machine
+from ltjax.mistake import Mistake
 from ltjax.models import root
-from ltjax.report.writer import write_json
+from ltjax.runtime.command import exit_code
+from ltjax.workdir import versions
+from ltjax.workdir.files import write_json
 
 SETTINGS = {
     "as it is": "",
@@ -171,7 +173,7 @@ def measure(args):
         print(f"{each['processor']}, {setting}: other bits of {told}")
     if flags.out:
         written = {
-            "commit": revision.commit(),
+            "commit": versions.commit(),
             "processor": machine.processor(),
             "versions": {"jax": jax.__version__, "numpy": np.__version__},
             "openblas": os.environ.get("OPENBLAS_CORETYPE"),

@@ -16,11 +16,14 @@ from pathlib import Path
 import heads
 
 from ltjax import config as configs
-from ltjax import folder, identity, main, trained
-from ltjax.backbone import NAMES
-from ltjax.loading import load
-from ltjax.mistake import Mistake, exit_code
+from ltjax import main
+from ltjax.mistake import Mistake
 from ltjax.run import run
+from ltjax.runtime.command import exit_code
+from ltjax.stages import trained
+from ltjax.stages.backbone import NAMES
+from ltjax.stages.loading import load
+from ltjax.workdir import files, identity, versions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -199,15 +202,15 @@ def finished(options, config):
     out = options.runs / folder_of(config)
     earlier = options.stage_one and options.stage_one / folder_of(config)
     results = run(config, out, stage_one=earlier)
-    made = folder.read_json(out / "config.json")
-    versions = folder.versions()["ltjax"], made.get("versions", {}).get("ltjax")
-    if len(set(versions)) > 1:
+    made = files.read_json(out / "config.json")
+    by = versions.versions()["ltjax"], made.get("versions", {}).get("ltjax")
+    if len(set(by)) > 1:
         raise Mistake(
-            f"{out} was made by ltjax {versions[1]}, and this is {versions[0]}, which "
+            f"{out} was made by ltjax {by[1]}, and this is {by[0]}, which "
             "comes to other figures; give another --runs"
         )
     # The last process is the one that finished it.
-    last = folder.read_json(out / "versions.json")[-1]
+    last = files.read_json(out / "versions.json")[-1]
     about = {
         "dataset": results["dataset"]["name"],
         "imbalance_factor": results["dataset"]["imbalance_factor"],

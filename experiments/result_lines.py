@@ -7,7 +7,7 @@ from pathlib import Path
 import row_tables
 
 from ltjax.mistake import Mistake
-from ltjax.rows import Row
+from ltjax.workdir.rows import Row
 
 RESULTS = Path(__file__).parent / "results"
 

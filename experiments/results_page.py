@@ -15,7 +15,8 @@ import result_lines
 import row_tables
 import spread
 
-from ltjax.mistake import Mistake, exit_code
+from ltjax.mistake import Mistake
+from ltjax.runtime.command import exit_code
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "results.md"

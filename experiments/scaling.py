@@ -21,16 +21,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax import devices, extractor, machine, revision
-from ltjax.data import augment, sampling
-from ltjax.data.order import class_index
+from ltjax import machine
+from ltjax.data import sampling
+from ltjax.data.augment import geometry
+from ltjax.data.sampling import class_index
 from ltjax.losses import cross_entropy
-from ltjax.mistake import Mistake, exit_code
+from ltjax.mistake import Mistake
 from ltjax.models.cifar_resnet import CifarResNet
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
-from ltjax.report.writer import write_json
+from ltjax.posterior import members
 from ltjax.representation import epoch, schedule, step
+from ltjax.runtime import devices
+from ltjax.runtime.command import exit_code
+from ltjax.workdir import versions
+from ltjax.workdir.files import write_json
 
 CLASSES = 10
 NOTE = """
@@ -82,14 +87,14 @@ def work(flags):
     count = flags.steps * flags.batch_size + 1
     image = rng.integers(0, 256, (count, flags.size, flags.size, 3), np.uint8)
     data = {"image": image, "label": np.arange(count, dtype=np.int32)}
-    mean, std = augment.moments(image)
+    mean, std = geometry.moments(image)
     net = Network(CifarResNet(flags.depth, flags.width), Linear(CLASSES))
     tx = schedule.sgd(schedule.to_zero(0.1, 100 * flags.steps, 1), 0.9, 5e-4)
     index = class_index(data["label"] % CLASSES, CLASSES)
     init_key, order_key, flip_key, step_key = jax.random.split(jax.random.key(0), 4)
 
     def normalise(images):
-        return devices.spread(augment.normalise(images, mean, std))
+        return devices.spread(geometry.normalise(images, mean, std))
 
     def loss(logits, numbers):
         return cross_entropy(logits, numbers % CLASSES)
@@ -103,19 +108,19 @@ def work(flags):
         state, metrics = advance(key, state, batch)
         return state, {**metrics, "order": order}
 
-    refresh = extractor.make_refresh(
-        extractor.of_point, net, normalise, flags.batch_size, chunk=1
+    refresh = members.make_refresh(
+        members.of_point, net, normalise, flags.batch_size, chunk=1
     )
     everywhere = devices.everywhere()
     run_epoch = jax.jit(
         epoch.make_epoch(
             told,
-            epoch.of_images(lambda key, images: normalise(augment.flip(key, images))),
+            epoch.of_images(lambda key, images: normalise(geometry.flip(key, images))),
             lambda nothing, state: nothing,
         ),
         out_shardings=everywhere,
     )
-    variables = net.init(init_key, augment.normalise(image[:1], mean, std))
+    variables = net.init(init_key, geometry.normalise(image[:1], mean, std))
     carry = jax.device_put((step.init(variables, tx), ()), everywhere)
     data = jax.device_put(data, everywhere)
     rows = sampling.batches("instance", index, flags.batch_size, 1)(order_key, 0)
@@ -204,7 +209,7 @@ def measure(args):
             for name in ("batch_size", "steps", "depth", "width", "size")
         }
         written = {
-            "commit": revision.commit(),
+            "commit": versions.commit(),
             "versions": {"jax": jax.__version__},
             "processor": machine.processor(),
             "settings": settings,

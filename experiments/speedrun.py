@@ -2,7 +2,7 @@
 
     python experiments/speedrun.py --train A.npz --test B.npz --out speedrun.json
 
-The files hold the whole CIFAR-100 in official order, or its long-tailed subset. Recipe
+The files hold the whole CIFAR-100 in official order, or its long-tailed subset. Head
 and random numbers are those of a run of the config, and so are, to rounding, its rows
 SWA + SRepr and SWA + LA. Nothing else is trained or saved, all data lie on the device,
 and a stage is one program, compiled apart. It needs jax, flax, optax, numpy and chex.
@@ -27,19 +27,25 @@ import numpy as np
 import optax
 
 from ltjax import config as configs
-from ltjax import config_file, extractor, identity, limits, machine, revision, streams
+from ltjax import machine
 from ltjax.classifier import linear, logit_adjustment, srepr, train
-from ltjax.data import augment, longtail, order, sampling, sources
+from ltjax.config import file, limits
+from ltjax.data import longtail, sampling, sources
+from ltjax.data.augment import geometry
 from ltjax.evaluation import groups
 from ltjax.evaluation.tally import tally
 from ltjax.losses import cross_entropy
-from ltjax.mistake import Mistake, exit_code
+from ltjax.mistake import Mistake
 from ltjax.models.cifar_resnet import CifarResNet
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
+from ltjax.posterior import members as extractor
 from ltjax.posterior import swag
-from ltjax.report.writer import write_json
 from ltjax.representation import epoch, schedule, step
+from ltjax.runtime.command import exit_code
+from ltjax.stages import keys as streams
+from ltjax.workdir import identity, versions
+from ltjax.workdir.files import write_json
 
 RECIPE = Path(__file__).parent.parent / "configs" / "cifar100_lt.py"
 
@@ -61,7 +67,7 @@ def read(args):
 
 def recipe(flags):
     """The config of a command line."""
-    config, change = config_file.read(flags.config), dataclasses.replace
+    config, change = file.read(flags.config), dataclasses.replace
     optim, start = config.optim, configs.swa_start(config)
     epochs = flags.epochs or optim.epochs
     warmup = optim.warmup_epochs * epochs // optim.epochs
@@ -115,26 +121,26 @@ def speedrun(config, seeds, at_once, clock):
     data = sources.npz(config.data.train, config.data.test)
     classes = data.classes
     split = longtail.tailed(data.train, classes, config.data.imbalance_factor)
-    index = order.class_index(split.label, classes)
-    mean, std = augment.moments(split.image)
+    index = sampling.class_index(split.label, classes)
+    mean, std = geometry.moments(split.image)
     images, labels, test = jax.block_until_ready(
         jax.device_put((split.image, split.label, data.test))
     )
     clock["seconds"]["data"] = time.perf_counter() - begin
     keys = jax.vmap(streams.keys)(jnp.arange(seeds))
-    normalise = partial(augment.normalise, mean=mean, std=std)
+    normalise = partial(geometry.normalise, mean=mean, std=std)
 
     def augmented(key, images):
         crop_key, flip_key = jax.random.split(key)
-        images = augment.crop(crop_key, images, config.data.pad)
-        return augment.flip(flip_key, images) if config.data.flip else images
+        images = geometry.crop(crop_key, images, config.data.pad)
+        return geometry.flip(flip_key, images) if config.data.flip else images
 
     # The representation; at the end of each late epoch, a snapshot for the posterior.
     extract = CifarResNet(model.depth, model.width, jnp.dtype(model.dtype))
     net = Network(features=extract, head=Linear(classes))
     rule = optim.batch_size, optim.epochs, optim.drop_last
     batches = sampling.batches(optim.sampling, index, *rule)
-    steps = order.steps(len(labels), optim.batch_size, optim.drop_last)
+    steps = sampling.steps(len(labels), optim.batch_size, optim.drop_last)
     start = configs.swa_start(config) * steps
     rate = schedule.to_constant(optim.lr, swa.lr, start, optim.warmup_epochs * steps)
     tx = schedule.sgd(rate, optim.momentum, optim.weight_decay)
@@ -189,7 +195,7 @@ def speedrun(config, seeds, at_once, clock):
     # The classifier, and for reference the one that is re-trained without draws.
     size = min(heads.batch_size, len(labels))
     head_batches = sampling.batches("instance", index, size, heads.epochs, False)
-    head_steps = heads.epochs * order.steps(len(labels), size, False)
+    head_steps = heads.epochs * sampling.steps(len(labels), size, False)
     head_rate = optax.cosine_decay_schedule(heads.lr, head_steps)
     head_tx = schedule.sgd(head_rate, heads.momentum, heads.weight_decay)
     counts, form = index.counts, dataclasses.asdict(heads.srepr)
@@ -259,7 +265,7 @@ def report(flags):
         "processor": machine.processor(),
         "peak_bytes": (device.memory_stats() or {}).get("peak_bytes_in_use"),
         "versions": {"python": platform.python_version(), **packages},
-        "commit": revision.commit(),
+        "commit": versions.commit(),
         "config": identity.of_config(config),
         "matmul_precision": jax.config.jax_default_matmul_precision or "default",
         "at_once": flags.at_once,

@@ -25,10 +25,13 @@ import heads
 import numpy as np
 import protocol
 
-from ltjax import identity, machine, revision, scoring, trained
+from ltjax import machine
 from ltjax.config import Srepr
-from ltjax.evaluation import nll
-from ltjax.loading import load
+from ltjax.data import longtail
+from ltjax.evaluation import nll, scores
+from ltjax.stages import trained
+from ltjax.stages.loading import load
+from ltjax.workdir import identity, versions
 
 FORMS = (("mean", 1.0), ("mean", 2.0), ("mean", 4.0), ("dirichlet", 1.0))
 HEADS = ("new", "stage_one")
@@ -96,7 +99,7 @@ def sweep(options, seed):
     out, _, about = protocol.finished(options, config)
     stored = trained.backbone(out, "swa", config, load(config.data))
     # Those of the fits; the backbone may be older, and of another machine.
-    fits = {"commit": revision.commit(), "processor": machine.processor()}
+    fits = {"commit": versions.commit(), "processor": machine.processor()}
     return lines(stored, {**about, **fits})
 
 
@@ -174,8 +177,10 @@ def judged(stored, bank, classifier, variant, settings, samples):
 
     params = trained.fit(stored, recipe, settings, view)
     labels = stored.data.test.label
-    log_probs = scoring.one_pass(recipe.logits, params)
-    figures, _ = scoring.score(log_probs, stored.test[:1], labels, stored.index.counts)
+    log_probs = heads.one_pass(recipe.logits, params)
+    figures, _ = scores.score(
+        log_probs, stored.test[:1], labels, longtail.groups(stored.index.counts)
+    )
     return figures, np.asarray(nll(log_probs(stored.test[:1]), labels), np.float64)
 
 

@@ -23,10 +23,13 @@ import jax
 import numpy as np
 from PIL import Image
 
-from ltjax import devices, hosts, machine, revision
-from ltjax.data import listing, pictures
-from ltjax.mistake import Mistake, exit_code
-from ltjax.report.writer import write_json
+from ltjax import machine
+from ltjax.data import listing, streamed
+from ltjax.mistake import Mistake
+from ltjax.runtime import devices, hosts
+from ltjax.runtime.command import exit_code
+from ltjax.workdir import versions
+from ltjax.workdir.files import write_json
 
 PROCESSES = 2
 
@@ -52,8 +55,8 @@ def sent(shape, repeats):
 def looked(folder):
     """Files read by this process and seconds of a core, alone and divided."""
     files = listing.folder(folder)
-    read, found, digests = pictures.Files(files.root, files.paths).read, {}, []
-    for name, divided in (("alone", pictures.alone), ("divided", hosts.divided)):
+    read, found, digests = streamed.Files(files.root, files.paths).read, {}, []
+    for name, divided in (("alone", streamed.alone), ("divided", hosts.divided)):
         numbers = []
 
         def counted(number, numbers=numbers):
@@ -61,7 +64,7 @@ def looked(folder):
             return read(number)
 
         begin = time.process_time()
-        seen = pictures.looked_at(counted, len(files.paths), divided=divided)
+        seen = streamed.looked_at(counted, len(files.paths), divided=divided)
         digests.append(seen[0])
         found[name] = {"files": len(numbers), "seconds": time.process_time() - begin}
     np.testing.assert_array_equal(*digests)
@@ -132,7 +135,7 @@ def measure(args):
     times = told[0]["batch"]
     ratios = [a / b for a, b in zip(times["device_put"], times["whole"])]
     figures = {
-        "commit": revision.commit(),
+        "commit": versions.commit(),
         "processor": machine.processor(),
         "cores": machine.cores(),
         "versions": {"jax": jax.__version__},

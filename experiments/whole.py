@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pairs
 
-from ltjax import folder
+from ltjax.workdir import events
 
 CONFIG = Path(__file__).parent.parent / "configs" / "digits_lt.py"
 
@@ -67,7 +67,7 @@ def _run(place, name):
     while process.poll() is None:
         peak = high_water(process.pid) or peak
         # The first sign of a training step is the event of its epoch, a little later.
-        if not first and any(e["event"] == "epoch" for e in folder.events(out)):
+        if not first and any(e["event"] == "epoch" for e in events.events(out)):
             first = time.monotonic() - begin
         time.sleep(0.05)
     if process.returncode:

@@ -12,11 +12,13 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from ltjax import cache, config_file, seeds, shortage
-from ltjax.config import Config
-from ltjax.flags import documented
+from ltjax import seeds
+from ltjax.config import Config, file
 from ltjax.mistake import Mistake
-from ltjax.stopped import Stopped, asked_to_stop
+from ltjax.runtime import command, shortage
+from ltjax.runtime.command import documented
+from ltjax.runtime.stopping import Stopped, asked_to_stop
+from ltjax.workdir import events
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ def read(args):
         args=args,
         default=Command(
             config=path or tyro.MISSING,
-            settings=config_file.read(path) if path else Config(),
+            settings=file.read(path) if path else Config(),
         ),
         config=(tyro.conf.FlagConversionOff,),
     )
@@ -205,21 +207,23 @@ def main(args):
 
 def _begin(command):
     """What a process does once, before its runs."""
-    from ltjax import hosts, tracking
+    from ltjax.report import tensorboard
+    from ltjax.runtime import hosts
 
     if command.log:
-        tracking.check_installed()
+        tensorboard.check_installed()
     hosts.join(**dataclasses.asdict(command.hosts))
 
 
 def _run(config, out, command, stopping, show):
     """The results of one run; with `show` its table is printed, whatever is quiet."""
-    from ltjax import hosts, tracking
+    from ltjax.report import tensorboard
     from ltjax.report.table import table
     from ltjax.run import run
+    from ltjax.runtime import hosts
 
     logs = command.log and hosts.first()
-    with tracking.Board(out) if logs else contextlib.nullcontext() as board:
+    with tensorboard.Board(out) if logs else contextlib.nullcontext() as board:
         results = run(
             config,
             out,
@@ -230,7 +234,7 @@ def _run(config, out, command, stopping, show):
             track=board,
         )
         if board:
-            tracking.guarded(board.conclude)(results)
+            events.guarded(board.conclude)(results)
     if show and hosts.first():
         Console().print(table(results))
     return results
@@ -238,8 +242,9 @@ def _run(config, out, command, stopping, show):
 
 def _run_seeds(config, command, args, stopping):
     """Runs all seeds and tells what they come to."""
-    from ltjax import hosts, limits, parallel
+    from ltjax.config import limits
     from ltjax.report.table import table
+    from ltjax.runtime import hosts, processes
 
     chosen = seeds.parse(command.seeds)
     places = seeds.places(command.out, config.name, chosen)
@@ -247,7 +252,7 @@ def _run_seeds(config, command, args, stopping):
     for each in configs.values():  # in one line, not in one of each process
         limits.check(each)
     together = 1 if command.hosts != Hosts() else command.parallel
-    shares = parallel.environments(len(chosen), together)
+    shares = processes.environments(len(chosen), together)
     if len(shares) > 1:
         if not command.quiet:
             print(f"{len(shares)} seeds at a time; each line begins with its seed")
@@ -279,5 +284,5 @@ def _without(args, flags):
 
 
 if __name__ == "__main__":
-    cache.keep()
+    command.keep_programs()
     sys.exit(main(sys.argv[1:]))

@@ -1,9 +1,7 @@
 """The one exception that means: the user can put this right."""
 
 import difflib
-import sys
-
-from ltjax import shortage
+import os
 
 
 class Mistake(ValueError):
@@ -23,24 +21,7 @@ def nearest(wanted, known, told=str):
     return f"; did you mean {told(near[0])}?" if near else ""
 
 
-def exit_code(work, name="ltjax"):
-    """Calls `work()`; the exit code of a command line of that name.
-
-    0, or 2 after a `Mistake` or where the memory is used up, told in one line, or 130
-    after Ctrl-C.
-    """
-    try:
-        work()
-    except Mistake as mistake:
-        print(f"{name}: {mistake}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{name}: stopped", file=sys.stderr)
-        return 130
-    except (RuntimeError, MemoryError) as error:
-        line = shortage.told(error)
-        if line is None:
-            raise
-        print(f"{name}: {line}", file=sys.stderr)
-        return 2
-    return 0
+def shown(name):
+    """A name that may hold anything a file system allows, as one printable line."""
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -13,12 +13,13 @@ import numpy as np
 import optax
 import tyro
 
-from ltjax import backbone, divergence, folder, objective
 from ltjax import config as configs
-from ltjax.flags import parsed
-from ltjax.mistake import Mistake, exit_code
+from ltjax.mistake import Mistake
 from ltjax.representation import step
-from ltjax.streams import keys
+from ltjax.runtime.command import exit_code, parsed
+from ltjax.stages import backbone, divergence, objective
+from ltjax.stages.keys import keys
+from ltjax.workdir import files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ def replayed(out):
     """
     found, arrays = divergence.read(out / divergence.FILE)
     try:
-        record = folder.read_json(out / "config.json")["config"]
+        record = files.read_json(out / "config.json")["config"]
         config = configs.of_record(record)
     except (OSError, KeyError, TypeError) as error:
         raise Mistake(f"{out / 'config.json'} is not a run's config") from error

@@ -13,39 +13,37 @@ from pathlib import Path
 import jax
 from rich.console import Console
 
-from ltjax import (
-    adoption,
-    backbone,
-    bank,
-    devices,
-    examples,
-    folder,
-    hosts,
-    identity,
-    limits,
-    loading,
-    lock,
-    looks,
-    memory,
-    outcome,
-    predictions,
-    recipes,
-    retraining,
-    scoring,
-    teacher,
-    tracking,
-    views,
-)
 from ltjax import config as configs
-from ltjax.data import augment, order, pictures
-from ltjax.data.pictures import Pictures
+from ltjax.classifier import heads
+from ltjax.config import limits
+from ltjax.data import longtail, sampling
+from ltjax.data import streamed as pictures
+from ltjax.data.augment import geometry
+from ltjax.data.streamed import Pictures
+from ltjax.evaluation import scores
 from ltjax.mistake import Mistake
+from ltjax.posterior import dispersion
 from ltjax.report import page
 from ltjax.report.table import table
-from ltjax.report.writer import Writer, write_arrays, write_json, write_text
-from ltjax.rows import Row
-from ltjax.session import Session
-from ltjax.streams import keys
+from ltjax.runtime import devices, hosts
+from ltjax.stages import backbone, bank, features, loading, memory, teacher, views
+from ltjax.stages import classifier as retraining
+from ltjax.stages.keys import keys
+from ltjax.stages.session import Session
+from ltjax.workdir import (
+    adoption,
+    events,
+    examples,
+    identity,
+    lock,
+    predictions,
+    results,
+    versions,
+)
+from ltjax.workdir import claim as folder
+from ltjax.workdir.events import Writer
+from ltjax.workdir.files import write_arrays, write_json, write_text
+from ltjax.workdir.rows import Row
 
 
 def run(
@@ -114,12 +112,12 @@ def run(
             folder.claim(out, config, made_of, accept_changes)
             if stage_one is not None:
                 adoption.adopt(out, other, config, names)
-            folder.record_versions(out, say)
+            versions.record_versions(out, say)
             folder.record_skipped(out, data, console)
 
         hosts.by_first(claim)
         say(needed)
-        heard = tracking.guarded(track) if track and hosts.first() else None
+        heard = events.guarded(track) if track and hosts.first() else None
         return _stages(
             config, out, console, data, start, taught_by, made_of, stopping, heard
         )
@@ -127,9 +125,9 @@ def run(
 
 def _stages(config, out, console, data, start, taught_by, made_of, stopping, track):
     """The results of all stages, in a folder that is this run's alone."""
-    index = order.class_index(data.train.label, data.classes)
+    index = sampling.class_index(data.train.label, data.classes)
     streamed = isinstance(data.train.image, Pictures)
-    mean, std = start.moments or augment.moments(
+    mean, std = start.moments or geometry.moments(
         pictures.sample(data.train.image) if streamed else data.train.image
     )
     metrics = out / "metrics.jsonl" if hosts.first() else Path(os.devnull)
@@ -145,7 +143,7 @@ def _stages(config, out, console, data, start, taught_by, made_of, stopping, tra
             index=index,
             augment=views.weak(config),
             seen=views.of_training(config),
-            normalise=lambda images: augment.normalise(images, mean, std),
+            normalise=lambda images: geometry.normalise(images, mean, std),
             pretrained=start,
             teacher=taught_by,
             writer=writer,
@@ -173,7 +171,7 @@ def _stages(config, out, console, data, start, taught_by, made_of, stopping, tra
         },
         "seed": config.seed,
         "rows": rows,
-        "seconds": folder.seconds_per_stage(out),
+        "seconds": events.seconds_per_stage(out),
         **_cost(config, start, data),
         **({"changes": accepted} if accepted else {}),
     }
@@ -198,7 +196,7 @@ def page_made(out, images):
     `images` are those of the test split.
     """
     try:
-        found = outcome.read(out)
+        found = results.read(out)
         if found.chosen:
             examples.keep(out, images, found.chosen)
             found = found._replace(images=examples.read(out))
@@ -226,7 +224,7 @@ def stages(session):
         weights = posterior if name == "swa" else state.params
         params = posterior.mean if name == "swa" else state.params
         head = devices.local(session.net.head.linear(params["head"]))
-        seen = looks.take(session, name, weights)
+        seen = features.take(session, name, weights)
         found, accuracies, made = retraining.rows(session, name, head, seen)
         rows += found
         accuracy |= accuracies
@@ -234,8 +232,8 @@ def stages(session):
     per_class = {
         "counts": session.index.counts.tolist(),
         "accuracy": accuracy,
-        "dispersion": scoring.dispersion_per_class(
-            partial(recipes.none(head).logits, head),
+        "dispersion": dispersion.per_class(
+            partial(heads.none(head).logits, head),
             seen.test[1:],
             session.data.test.label,
             session.data.classes,
@@ -243,7 +241,7 @@ def stages(session):
     }
     predicted = {
         Row(name, classifier).key: predictions.Predicted(
-            *scoring.top_labels(made[classifier], seen.test[:1])
+            *scores.top_labels(made[classifier], seen.test[:1])
         )
         for classifier in predictions.shown(made)
     }
@@ -251,7 +249,9 @@ def stages(session):
         row = list(predicted)[-1]  # that the page is about
         log_probs = made[predictions.shown(made)[-1]]
         images = seen.test[:1], session.data.test.label
-        coverage = scoring.set_coverage(log_probs, *images, session.index.counts)
+        coverage = scores.set_coverage(
+            log_probs, *images, longtail.groups(session.index.counts)
+        )
         if coverage:
             per_class["coverage"] = {"row": row, **coverage}
     return rows, per_class, predicted
@@ -277,7 +277,7 @@ def check_steps(config, images):
         )
     devices.check("optim.batch_size", optim.batch_size)
     epochs = optim.epochs - configs.swa_start(config)
-    steps = order.steps(images, optim.batch_size, optim.drop_last)
+    steps = sampling.steps(images, optim.batch_size, optim.drop_last)
     snapshots = epochs * steps // (swa.every_steps or steps)
     if snapshots < 2:
         raise Mistake(

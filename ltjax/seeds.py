@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ltjax import parallel
 from ltjax.mistake import Mistake
 from ltjax.report.aggregate import aggregate
-from ltjax.report.writer import write_json
-from ltjax.stopped import Stopped
+from ltjax.runtime import processes
+from ltjax.runtime.stopping import Stopped
+from ltjax.workdir import files
+from ltjax.workdir.files import write_json
 
 
 class Places(NamedTuple):
@@ -73,13 +74,12 @@ def side_by_side(where, words, environments, stopping, quiet):
     Raises `Stopped` with the code of `stopping()`, and `Failed` for the first process
     that ended otherwise; the others' runs are as they left them.
     """
-    from ltjax import folder
 
     commands = {
         seed: [*words, "--seed", str(seed), "--out", str(place)]
         for seed, place in where.runs.items()
     }
-    codes = parallel.run(commands, environments, stopping, quiet)
+    codes = processes.run(commands, environments, stopping, quiet)
     done = [seed for seed, code in codes.items() if code == 0]
     asked = stopping()
     if asked and len(done) < len(commands):
@@ -88,7 +88,7 @@ def side_by_side(where, words, environments, stopping, quiet):
         if code:
             raise Failed(seed, code)
     return {
-        seed: folder.read_json(place / "results.json")
+        seed: files.read_json(place / "results.json")
         for seed, place in where.runs.items()
     }
 

@@ -11,13 +11,14 @@ import tiny
 from flax import linen as nn
 from PIL import Image
 
-from ltjax import backbone, devices, hosts, loading
 from ltjax.config import Classifier, Config, Data, Optim, Posterior, Swa
-from ltjax.data import order, picture, sampling
+from ltjax.data import decoding, sampling
 from ltjax.mistake import Mistake
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.convolution import Convolution
 from ltjax.run import run
+from ltjax.runtime import devices, hosts
+from ltjax.stages import backbone, loading
 
 RULES = ("instance", "class", "square_root", "progressive")
 
@@ -57,7 +58,7 @@ def keeping(config, place):
 def orders():
     """The order of two epochs under each rule, whole on all devices."""
     labels = np.repeat(np.arange(3), (40, 9, 4))
-    index = order.class_index(labels, 3)
+    index = sampling.class_index(labels, 3)
     found = {}
     for rule in RULES:
         rows = sampling.batches(rule, index, 8, 3, drop_last=False)
@@ -98,12 +99,12 @@ def streamed(place):
 
 def looked(settings):
     """The files that this process reads to know of all, and what it knows."""
-    read, names = picture.read, []
-    picture.read = lambda path: names.append(path.name) or read(path)
+    read, names = decoding.read, []
+    decoding.read = lambda path: names.append(path.name) or read(path)
     try:
         data = hosts.together(lambda: loading.load(settings, tiny.quiet()))
     finally:
-        picture.read = read
+        decoding.read = read
     digests = np.concatenate([data.train.image.digests, data.test.image.digests])
     skipped = [file._asdict() for file in data.skipped]
     return {"read": sorted(names), "skipped": skipped, "digests": digests.tolist()}

@@ -22,10 +22,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax import backbone, export, folder, identity, inspect, main, predict, route
+from ltjax import main
 from ltjax.config import Srepr
-from ltjax.loading import load
+from ltjax.export import __main__ as export
+from ltjax.inspect import __main__ as inspect
+from ltjax.predict import __main__ as predict
 from ltjax.report import __main__ as report
+from ltjax.route import __main__ as route
+from ltjax.stages import backbone
+from ltjax.stages.loading import load
+from ltjax.workdir import claim, identity
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 FILE = """
@@ -230,7 +236,7 @@ def run(path, *flags):
     def make():
         config, *_ = main.read(["--config", "mine.py", *flags])
         run = identity.of_run(config, load(config.data))
-        folder.claim(Path(path), config, run)
+        claim.claim(Path(path), config, run)
 
     return make
 

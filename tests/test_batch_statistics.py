@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ltjax import extractor
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
+from ltjax.posterior import members as extractor
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 SCRIPT = runpy.run_path(str(EXPERIMENTS / "batch_statistics.py"))

@@ -9,12 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ltjax import backbone, config, scoring
-from ltjax.classifier import linear
-from ltjax.data import augment
+from ltjax import config
+from ltjax.classifier import heads, linear
+from ltjax.data import longtail
+from ltjax.data.augment import geometry
+from ltjax.evaluation import scores
 from ltjax.losses import cross_entropy
 from ltjax.posterior import swag
 from ltjax.representation import schedule, step
+from ltjax.stages import backbone
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -36,7 +39,7 @@ def torch():
 
 
 def normalise(images):
-    return augment.normalise(images, MEAN, STD)
+    return geometry.normalise(images, MEAN, STD)
 
 
 def made():
@@ -141,11 +144,11 @@ def test_scores_are_equal(torch):
     }
     features = RNG.normal(size=(40, 3)).astype(np.float32)
     labels = np.arange(40) % CLASSES
-    figures, per_class = scoring.score(
-        scoring.one_pass(linear.logits, head),
+    figures, per_class = scores.score(
+        heads.one_pass(linear.logits, head),
         jnp.asarray(features[None]),
         labels,
-        np.full(CLASSES, 50),
+        longtail.groups(np.full(CLASSES, 50)),
     )
     theirs = peer.scores(
         torch.from_numpy(features @ head["kernel"]), torch.from_numpy(labels)

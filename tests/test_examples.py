@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax import examples
-from ltjax.data.crops import Recipe
-from ltjax.data.pictures import Files, Pictures
-from ltjax.predictions import Predicted
+from ltjax.data.crops import Crop
+from ltjax.data.streamed import Files, Pictures
+from ltjax.workdir import examples
+from ltjax.workdir.predictions import Predicted
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
@@ -29,7 +29,7 @@ def test_streamed_images_are_decoded_one_by_one(tmp_path):
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(tmp_path / f"{number}.png")
     files = Files(tmp_path, tuple(f"{number}.png" for number in range(4)))
-    recipe = Recipe(8, None, 0, False, 0.0)
+    recipe = Crop(8, None, 0, False, 0.0)
     images = Pictures(files, np.arange(4), np.zeros((4, 32), np.uint8), recipe)
     examples.keep(tmp_path, images, {"few": {"surest": np.array([3, 1])}})
     found = examples.read(tmp_path)

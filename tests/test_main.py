@@ -14,7 +14,7 @@ import pytest
 
 from ltjax import main
 from ltjax.config import Classifier, Config, Data, Optim, Srepr, Swa
-from ltjax.stopped import Stopped
+from ltjax.runtime.stopping import Stopped
 
 FILE = """
 from ltjax.config import Config, Data, Optim, Swa

@@ -12,9 +12,10 @@ import pytest
 from scipy import optimize, special, stats
 from tiny import save
 
-from ltjax import machine, retraining, trained
+from ltjax import machine
 from ltjax.config import Config, Experts, Model, Srepr
-from ltjax.loading import load
+from ltjax.stages import classifier, trained
+from ltjax.stages.loading import load
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
@@ -155,7 +156,7 @@ def adjusted_by_hand(stored, params):
     prior = np.log(np.asarray(stored.index.counts) / len(labels))
     weights = np.vstack([params["kernel"], params["bias"]]).astype(float)
     trace = np.zeros_like(weights)
-    batches = retraining.batches_of("instance", settings, stored.index)
+    batches = classifier.batches_of("instance", settings, stored.index)
     orders = [
         np.asarray(batches(jax.random.fold_in(stored.keys.head_order, epoch), epoch))
         for epoch in range(settings.epochs)

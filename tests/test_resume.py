@@ -11,12 +11,13 @@ import pytest
 from rich.console import Console
 from tiny import Place, quiet, timeless
 
-from ltjax import adoption, checkpoint, epochs, folder, lock
 from ltjax.config import Classifier
 from ltjax.mistake import Mistake
-from ltjax.report.writer import Writer
 from ltjax.run import run
-from ltjax.stopped import Stopped
+from ltjax.runtime.stopping import Stopped
+from ltjax.stages import epochs
+from ltjax.workdir import adoption, checkpoint, events, lock
+from ltjax.workdir.events import Writer
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +79,10 @@ def assert_same_epochs(place, out):
     """What is told of the epochs, told twice or not."""
 
     def told(out):
-        events = [e for e in folder.events(out) if e["event"] == "epoch"]
+        epochs = [e for e in events.events(out) if e["event"] == "epoch"]
         return {
             (e["backbone"], e["epoch"]): (e["loss"], e["accuracy"], e["lr"])
-            for e in events
+            for e in epochs
         }
 
     assert told(out) == told(place.out)
@@ -180,7 +181,7 @@ def test_harm_is_told_and_mended(place, tmp_path):
     assert told[3].endswith("is missing")
     # The one before the newest was used.
     assert checkpoint.position(older) == (3, 0)
-    trained = [e["epoch"] for e in folder.events(out) if e.get("backbone") == "sgd"]
+    trained = [e["epoch"] for e in events.events(out) if e.get("backbone") == "sgd"]
     assert trained == [1, 2, 3, 4, 4]
     assert not list(kept.rglob("*.damaged"))
 

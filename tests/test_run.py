@@ -13,13 +13,14 @@ import pytest
 from rich.console import Console
 from tiny import CLASSES, config_of, quiet, save, strict_json
 
-from ltjax import backbone, checkpoint, folder, looks
 from ltjax.config import (
     Checkpoint,
 )
-from ltjax.loading import load
 from ltjax.mistake import Mistake
 from ltjax.run import run
+from ltjax.stages import backbone, features
+from ltjax.stages.loading import load
+from ltjax.workdir import checkpoint, events
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -109,19 +110,19 @@ def test_the_rows_are_not_copies_of_one_another(place):
 
 
 def test_metrics_tell_every_epoch_and_row(place):
-    events = folder.events(place.out)
-    epochs = [e for e in events if e["event"] == "epoch"]
+    found = events.events(place.out)
+    epochs = [e for e in found if e["event"] == "epoch"]
     assert [(e["backbone"], e["epoch"]) for e in epochs] == [
         (backbone, epoch) for backbone in ("sgd", "swa") for epoch in (1, 2, 3, 4)
     ]
     # Warm-up over the first epoch's three steps; SWA's rate is constant afterwards.
     assert epochs[0]["lr"] == pytest.approx(0.1)
     assert epochs[-1]["lr"] == pytest.approx(0.02)
-    rows = [e["row"] for e in events if e["event"] == "row"]
+    rows = [e["row"] for e in found if e["event"] == "row"]
     # Trained are all but the draws' rows, and SRepr's headline under its own name only.
     trained = [n for n in ROWS if n[0] != "swag" and n != ("swa", "srepr", "")]
     assert rows == ["-".join(filter(None, name)) for name in trained]
-    trained = {e["row"] for e in events if e["event"] == "head_epoch"}
+    trained = {e["row"] for e in found if e["event"] == "head_epoch"}
     assert "swa-srepr-b" in trained
     assert "sgd-ncm" not in trained
 
@@ -248,7 +249,7 @@ def test_a_head_that_diverges_is_named(place, tmp_path):
 
 def test_without_a_bank_every_epoch_has_its_own_views(place, tmp_path, monkeypatch):
     seen = []
-    take = looks.take
+    take = features.take
 
     def taking(session, name, weights):
         found = take(session, name, weights)
@@ -261,7 +262,7 @@ def test_without_a_bank_every_epoch_has_its_own_views(place, tmp_path, monkeypat
 
         return found._replace(view=view)
 
-    monkeypatch.setattr(looks, "take", taking)
+    monkeypatch.setattr(features, "take", taking)
     settings = dataclasses.replace(
         place.config.classifier, views=None, methods=("la", "srepr")
     )

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from ltjax import loading, main, run
+from ltjax import main, run
 from ltjax.config import Config, Data, Model, Optim, Posterior, Swa
+from ltjax.stages import loading
 
 CONFIG = Config(
     name="mine",

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from tiny import quiet, timeless
 
-from ltjax import checkpoint, feature_file
-from ltjax.folder import events, read_json
 from ltjax.run import run
+from ltjax.workdir import checkpoint, feature_file
+from ltjax.workdir.events import events
+from ltjax.workdir.files import read_json
 
 
 def saved(out):

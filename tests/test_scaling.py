@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from ltjax import devices
+from ltjax.runtime import devices
 
 FILE = Path(__file__).parent.parent / "experiments" / "scaling.py"
 SETTINGS = {"depth": 8, "width": 4, "size": 8, "batch-size": 8, "steps": 2}

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ltjax import main, parallel, run, seeds
+from ltjax import main, run, seeds
 from ltjax.mistake import Mistake
-from ltjax.stopped import Stopped
+from ltjax.runtime import processes
+from ltjax.runtime.stopping import Stopped
 
 FILE = """
 from ltjax.config import Config, Data, Model, Optim, Swa
@@ -170,8 +171,8 @@ def test_the_command_of_each_process(desk, monkeypatch):
         heard["given"] = environments, errors_only
         return dict.fromkeys(commands, 2)
 
-    monkeypatch.setattr(parallel, "run", trained)
-    monkeypatch.setattr(parallel, "environments", lambda *_: [{"A": "1"}, {"A": "2"}])
+    monkeypatch.setattr(processes, "run", trained)
+    monkeypatch.setattr(processes, "environments", lambda *_: [{"A": "1"}, {"A": "2"}])
     flags = "--out=x --seeds 4,5 --quiet --stop_after_minutes 9 --optim.epochs 6"
     assert ended(*flags.split(), "--parallel=2") == 2
     own = [sys.executable, "-m", "ltjax.main", "--config", "mine.py", "--quiet"]
@@ -198,8 +199,8 @@ def test_how_processes_that_did_not_finish_end(
             os.kill(os.getpid(), signal.SIGTERM)
         return codes
 
-    monkeypatch.setattr(parallel, "run", trained)
-    monkeypatch.setattr(parallel, "environments", lambda *_: [{}, {}])
+    monkeypatch.setattr(processes, "run", trained)
+    monkeypatch.setattr(processes, "environments", lambda *_: [{}, {}])
     late = ["--stop-after-minutes", "0"] if asked == 75 else []
     assert ended("--seeds", "0,1,2", "--out", "x", *late) == code
     last = capsys.readouterr().err.splitlines()[-1]

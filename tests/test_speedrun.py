@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ltjax import backbone, identity, machine
+from ltjax import machine
 from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
 from ltjax.run import run
+from ltjax.stages import backbone
+from ltjax.workdir import identity
 
 FILE = Path(__file__).parent.parent / "experiments" / "speedrun.py"
 COUNTS = [24, 13, 7, 4]  # of 24 images per class, at imbalance factor 6

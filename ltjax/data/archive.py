@@ -7,9 +7,8 @@ import zlib
 
 import numpy as np
 
-from ltjax.data import dataset, picture
-from ltjax.data.names import shown
-from ltjax.mistake import Mistake
+from ltjax.data import dataset, decoding
+from ltjax.mistake import Mistake, shown
 
 _MEMBER = "image.npy"
 # What damaged files raise is not one family.
@@ -76,9 +75,9 @@ def _header(path, file):
             f"{shown(path)}: 'image' is stored in Fortran's order; save "
             "numpy.ascontiguousarray of it"
         )
-    if found[1] * found[2] > picture.MOST_PIXELS:
+    if found[1] * found[2] > decoding.MOST_PIXELS:
         raise Mistake(
             f"{shown(path)}: 'image' has shape {found}; an image has at most "
-            f"{picture.MOST_PIXELS:,} pixels"
+            f"{decoding.MOST_PIXELS:,} pixels"
         )
     return found

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from ltjax.data import picture
+from ltjax.data import decoding
 from ltjax.data.rendering import USUAL, Rendering
 
 RATIO = (3 / 4, 4 / 3)  # of the sides of a random crop
@@ -23,7 +23,7 @@ _LONGEST = 4
 _COLOURS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
 
 
-class Recipe(NamedTuple):
+class Crop(NamedTuple):
     """How pictures become images."""
 
     size: int
@@ -54,7 +54,7 @@ def plain(image, recipe):
     """
     side = _tested_side(recipe)
     if side == recipe.size:
-        return picture.square(image, recipe.size)
+        return decoding.square(image, recipe.size)
     image = _shortened(image)
     width, height = (side * length // min(image.size) for length in image.size)
     whole = image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -69,7 +69,7 @@ def augmented(rng, image, recipe):
         cut = image.crop((left, top, left + width, top + height))
         cut = cut.resize((recipe.size, recipe.size), Image.Resampling.BILINEAR)
     else:
-        cut = Image.fromarray(picture.square(image, recipe.size))
+        cut = Image.fromarray(decoding.square(image, recipe.size))
     if recipe.pad:
         left, top = (int(at) for at in rng.integers(0, 2 * recipe.pad + 1, 2))
         left, top = left - recipe.pad, top - recipe.pad

@@ -6,8 +6,7 @@ import itertools
 import re
 
 from ltjax.data import kinds
-from ltjax.data.names import shown
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, shown
 
 SUFFIXES = (".csv", ".tsv")
 _SEPARATORS = (",", ";", "\t")

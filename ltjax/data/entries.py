@@ -6,8 +6,7 @@ import os
 from typing import NamedTuple
 
 from ltjax.data import kinds
-from ltjax.data.names import shown
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, shown
 
 RUNS = "folders of runs"
 _OTHERS = "files of other kinds"

@@ -8,8 +8,7 @@ import collections
 from typing import NamedTuple
 
 from ltjax.data import entries, splits
-from ltjax.data.names import shown
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, shown
 
 WANTED = "CLASS/*.jpg or train/CLASS/*.jpg in it"
 _RUNS = "runs"  # where runs lie by default

@@ -12,8 +12,8 @@ import numpy as np
 
 from ltjax.data import csv_file, entries, layout, splits
 from ltjax.data.lookup import Lookup, Refused
-from ltjax.data.names import alike, composed, found, shown
-from ltjax.mistake import Mistake, nearest
+from ltjax.data.names import alike, composed, found
+from ltjax.mistake import Mistake, nearest, shown
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,8 @@ import posixpath
 import re
 
 from ltjax.data import entries, kinds
-from ltjax.data.names import alike, composed, shown
-from ltjax.mistake import Mistake
+from ltjax.data.names import alike, composed
+from ltjax.mistake import Mistake, shown
 
 _MOST_FOLDERS = 1000  # looked into for a hint
 _DRIVE = re.compile(r"[A-Za-z]:/")

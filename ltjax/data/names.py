@@ -4,13 +4,7 @@ import os
 import unicodedata
 from pathlib import Path
 
-from ltjax.mistake import Mistake, nearest
-
-
-def shown(name):
-    """A name that may hold anything a file system allows, as one printable line."""
-    text = os.fsencode(name).decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+from ltjax.mistake import Mistake, nearest, shown
 
 
 def found(path):

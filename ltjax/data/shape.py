@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ltjax.data import crops, picture, rendering
+from ltjax.data import crops, decoding, rendering
 from ltjax.data.rendering import USUAL, Rendering
 from ltjax.mistake import Mistake
 
@@ -30,7 +30,7 @@ class Shape(NamedTuple):
     rendering: Rendering = USUAL
 
     def of_picture(self, seen):
-        """A `picture.Picture` as `Fitted`."""
+        """A `decoding.Picture` as `Fitted`."""
         grey = seen.mode in _GREY or seen.mode.startswith("I;")
         resized = seen.image.size != (self.width, self.height)
         image = _coloured(self._cut(seen.image), self.channels)
@@ -67,11 +67,11 @@ class Shape(NamedTuple):
 
     def _cut(self, image):
         if self.height != self.width:
-            return picture.fitted(image, self.height, self.width)
+            return decoding.fitted(image, self.height, self.width)
         return crops.plain(image, self._recipe())
 
     def _recipe(self):
-        return crops.Recipe(self.height, self.area)
+        return crops.Crop(self.height, self.area)
 
     def _opaque(self, image):
         """An array with alpha as its file would be shown, uint8 [H, W, 3]."""

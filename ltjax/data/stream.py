@@ -1,4 +1,4 @@
-"""Batches that are decoded while the device works: Grain over `pictures.Pictures`.
+"""Batches that are decoded while the device works: Grain over `streamed.Pictures`.
 
 Who is in which batch is decided elsewhere (`sampling.batches`). The pixels of an
 element are a function of its row, its position in the epoch and the words of a key, and
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ltjax import machine
-from ltjax.data.pictures import Pictures
+from ltjax.data.streamed import Pictures
 from ltjax.mistake import Mistake
 
 _AHEAD = 2  # batches that a worker has ready

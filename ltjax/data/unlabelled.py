@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ltjax import machine
-from ltjax.data import archive, csv_file, entries, kinds, listing, picture
+from ltjax.data import archive, csv_file, decoding, entries, kinds, listing
 from ltjax.data.lookup import Lookup
-from ltjax.data.names import found, shown
+from ltjax.data.names import found
 from ltjax.data.shape import Fitted, Shape
-from ltjax.mistake import Mistake
+from ltjax.mistake import Mistake, shown
 
 
 class Unlabelled(NamedTuple):
@@ -124,9 +124,9 @@ def _decoded(images, size, pool):
 def _attempt(load):
     """An image, or why there is none: whatever is wrong with one ends no other."""
     try:
-        with picture.damage_told():
+        with decoding.damage_told():
             return load()
-    except picture.Unreadable as error:
+    except decoding.Unreadable as error:
         return error
 
 
@@ -144,8 +144,8 @@ def _collected(shape, waiting):
 
 
 def _of_file(path, shape):
-    data = picture.read(path)
-    with picture.opened(data, shape.least_side(), shape.rendering) as seen:
+    data = decoding.read(path)
+    with decoding.opened(data, shape.least_side(), shape.rendering) as seen:
         return shape.of_picture(seen)
 
 

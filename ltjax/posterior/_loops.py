@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from ltjax import trees
+from ltjax.posterior import trees
 
 
 def members(keys):

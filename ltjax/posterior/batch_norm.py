@@ -9,8 +9,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from ltjax import trees
-from ltjax.posterior import _loops
+from ltjax.posterior import _loops, trees
 
 # Old statistics for the probe of the momentum: a power of two, so that multiplying and
 # dividing by it is exact, and so large that what the batch adds is rounded away.

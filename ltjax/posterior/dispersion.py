@@ -4,7 +4,12 @@ The spread of stochastic representations grows from head to tail classes (Nam et
 ICLR 2023, arXiv:2304.09426, figure 3; these definitions are ours).
 """
 
+import jax
 import jax.numpy as jnp
+import numpy as np
+
+# Bounds the memory of the logits; the figures do not depend on it.
+_BATCH = 1000
 
 
 def representation(features):
@@ -52,3 +57,29 @@ def _flat(features):
     """In float32, the experts' features of an input as one vector."""
     features = jnp.asarray(features, jnp.float32)
     return features.reshape(*features.shape[:2], -1)
+
+
+def per_class(logits, features, labels, classes):
+    """The mean of each spread over the images of each class.
+
+    `features` [M, N, D], or [M, N, E, D] of experts; `logits(features)` are those whose
+    softmax is taken, `labels` [N]. Three lists [C], None for classes without images.
+    """
+    parts = []
+    for first in range(0, features.shape[1], _BATCH):
+        rows = np.arange(first, first + _BATCH)
+        inside = rows < features.shape[1]  # the last batch is filled to equal size
+        members = features[:, np.minimum(rows, features.shape[1] - 1)]
+        found = {
+            "representation": representation(members),
+            "relative": relative(members),
+            "probability": probability(jax.nn.softmax(logits(members))),
+        }
+        parts.append({name: np.asarray(value)[inside] for name, value in found.items()})
+    counts = np.bincount(labels, minlength=classes)
+
+    def mean(values):
+        sums = np.bincount(labels, values, classes)
+        return [float(s / n) if n else None for s, n in zip(sums, counts)]
+
+    return {name: mean(np.concatenate([p[name] for p in parts])) for name in parts[0]}

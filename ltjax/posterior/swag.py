@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from ltjax import trees
-from ltjax.posterior import swa
+from ltjax.posterior import swa, trees
 
 
 @struct.dataclass

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import tyro
 
-from ltjax import compared, outcome
-from ltjax.flags import parsed
-from ltjax.mistake import Mistake, exit_code
+from ltjax.mistake import Mistake
 from ltjax.report import comparison, markup, page
-from ltjax.report.writer import write_text
+from ltjax.runtime.command import exit_code, parsed
+from ltjax.workdir import results
+from ltjax.workdir.files import write_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,13 +42,13 @@ def made(folders, out=None):
     """
     if not folders:
         raise Mistake("no run is given; give the folder of one, or of several")
-    runs = [outcome.read(folder) for folder in folders]
+    runs = [results.read(folder) for folder in folders]
     file = out or (runs[0].out / page.FILE if len(runs) == 1 else Path(page.FILE))
     _check(file)
     if len(runs) == 1:
         text = page.of_run(runs[0])
     else:
-        text = comparison.of_settings(compared.settings(runs))
+        text = comparison.of_settings(comparison.settings(runs))
     try:
         write_text(file, text)
     except OSError as error:

@@ -5,7 +5,7 @@ from itertools import zip_longest
 import numpy as np
 
 from ltjax.mistake import Mistake
-from ltjax.rows import Row
+from ltjax.workdir.rows import Row
 
 
 def aggregate(results):

@@ -5,13 +5,13 @@ import numpy as np
 from ltjax.evaluation import confusion
 from ltjax.evaluation.reliability import reliability
 from ltjax.report import diagrams, markup, table
-from ltjax.rows import Row
+from ltjax.workdir.rows import Row
 
 _MOST_PAIRS = 12  # mistakes that are listed
 
 
 def names(run):
-    """The rows of an `outcome.Outcome` looked at, as they are read, by their names."""
+    """The rows of an `results.Results` looked at, as they are read, by their names."""
     rows = {Row.of(row).key: row for row in run.results["rows"]}
     return {name: table.label(rows[name]) for name in run.shown}
 

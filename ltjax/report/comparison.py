@@ -1,16 +1,21 @@
 """A page that compares runs: seeds of the same settings, and settings."""
 
+import json
+from typing import NamedTuple
+
 import numpy as np
 
+from ltjax.mistake import Mistake
 from ltjax.report import closeup, diagrams, markup, table, words
 from ltjax.report.aggregate import aggregate, moments
 from ltjax.report.page import accuracies, rows
 from ltjax.report.settings import span
-from ltjax.rows import Row
+from ltjax.workdir import identity
+from ltjax.workdir.rows import Row
 
 
 def of_settings(settings):
-    """The page of a list of `compared.Setting` as HTML.
+    """The page of a list of `Setting` as HTML.
 
     Raises `Mistake` where seeds of a setting have other rows.
     """
@@ -209,3 +214,68 @@ def _runs(settings):
 def _last(setting):
     """The row that the page of such a run is about, or None."""
     return next(reversed(closeup.names(setting.runs[0])), None)
+
+
+class Setting(NamedTuple):
+    """Runs that differ in nothing but their seed."""
+
+    name: str
+    runs: list  # of results.Results, by seed
+    differences: list  # from the first setting, in words
+
+
+def settings(runs):
+    """The `Setting` of each group of runs, in the order in which they are given.
+
+    Raises `Mistake` for runs of other classes or data, and for the same seed twice.
+    """
+    first, found = runs[0], {}
+    for run in runs:
+        other = identity.class_difference(_class_names(first), _class_names(run))
+        if other:
+            raise Mistake(
+                f"{run.out} has other classes than {first.out} ({other}); only runs of "
+                "the same classes can be compared"
+            )
+        if run.identity["data"] != first.identity["data"]:
+            raise Mistake(
+                f"{run.out} has other images or labels than {first.out}; only runs of "
+                "the same data can be compared"
+            )
+        found.setdefault(json.dumps(_decisive(run), sort_keys=True), []).append(run)
+    several = len(found) > 1
+    return [
+        _setting(group, first, f" ({number})" * several)
+        for number, group in enumerate(found.values(), 1)
+    ]
+
+
+def _class_names(run):
+    data = run.results["dataset"]
+    return identity.names(len(data["counts"]), data.get("class_names"))
+
+
+def _setting(group, first, suffix):
+    by_seed = {}
+    for run in group:
+        seed = run.results["seed"]
+        if seed in by_seed:
+            raise Mistake(
+                f"{run.out} is seed {seed} of the same settings as "
+                f"{by_seed[seed].out}; "
+                "give each run once"
+            )
+        by_seed[seed] = run
+    name = (group[0].config.name or "run") + suffix
+    differences = list(identity.differences(_decisive(first), _decisive(group[0])))
+    return Setting(name, [by_seed[seed] for seed in sorted(by_seed)], differences)
+
+
+def _decisive(run):
+    """What decides a run's numbers, but its seed and name."""
+    settings = {
+        "config": identity.completed(run.identity["config"]),
+        "pretrained": run.identity.get("pretrained"),
+        "teacher": run.identity.get("teacher"),
+    }
+    return {**settings, "config": {**settings["config"], "seed": None, "name": None}}

@@ -14,7 +14,7 @@ _SPACES = {
 
 
 def of_run(run):
-    """The page of an `outcome.Outcome` as HTML; what a run lacks is left out."""
+    """The page of an `results.Results` as HTML; what a run lacks is left out."""
     name = run.config.name or run.out.name
     return markup.paged(
         name,

@@ -2,7 +2,7 @@
 
 from ltjax.evaluation.reliability import difference
 from ltjax.report.table import label
-from ltjax.rows import Row
+from ltjax.workdir.rows import Row
 
 _MEANING = {
     "many": "more than 100",
@@ -15,7 +15,7 @@ _CLOSE = 0.01
 
 
 def summary(run):
-    """A paragraph about an `outcome.Outcome`: what it gets right, and if it knows."""
+    """A paragraph about an `results.Results`: what it gets right, and if it knows."""
     rows = {Row.of(row).key: row for row in run.results["rows"] if not row["variant"]}
     shown = [rows[name] for name in run.shown]
     if not shown:

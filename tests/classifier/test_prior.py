@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ltjax.classifier import TITLES, crt, logit_adjustment, prior, srepr
-from ltjax.data import order
+from ltjax.data import sampling
 from ltjax.losses import cross_entropy
 
 COUNTS = np.array([60, 12, 3])
@@ -67,7 +67,7 @@ def distilled(tau, form):
 
 
 def even(power):
-    return np.asarray(order.power(COUNTS, power))
+    return np.asarray(sampling.power(COUNTS, power))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax.data import crops, picture
-from ltjax.data.crops import Recipe
+from ltjax.data import crops, decoding
+from ltjax.data.crops import Crop
 
 RNG = np.random.default_rng(0)
 
@@ -106,7 +106,7 @@ def test_colours_are_those_of_the_equations(order):
 def test_without_random_crops_the_tested_image_is_the_whole_square():
     image = painted(20, 14)
     np.testing.assert_array_equal(
-        crops.plain(image, Recipe(8)), picture.square(image, 8)
+        crops.plain(image, Crop(8)), decoding.square(image, 8)
     )
 
 
@@ -122,7 +122,7 @@ def test_with_random_crops_it_is_the_middle_224_of_256(size, resized, corner):
     image, (left, top) = painted(*size), corner
     wanted = image.resize(resized, Image.Resampling.BILINEAR)
     wanted = wanted.crop((left, top, left + 28, top + 28))
-    found = crops.plain(image, Recipe(28, area=0.08))
+    found = crops.plain(image, Crop(28, area=0.08))
     np.testing.assert_array_equal(found, np.asarray(wanted))
 
 
@@ -134,7 +134,7 @@ def test_a_padded_crop_is_a_shift_and_every_shift_occurs():
         for top in range(3)
         for left in range(3)
     }
-    recipe = Recipe(4, pad=1)
+    recipe = Crop(4, pad=1)
     seen = [crops.augmented(RNG, image, recipe).tobytes() for _ in range(200)]
     assert {shifts[pixels] for pixels in seen} == set(shifts.values())
 
@@ -142,7 +142,7 @@ def test_a_padded_crop_is_a_shift_and_every_shift_occurs():
 def test_half_of_the_images_are_flipped():
     image = painted(4, 4)
     straight, mirrored = np.asarray(image), np.asarray(image)[:, ::-1]
-    recipe = Recipe(4, flip=True)
+    recipe = Crop(4, flip=True)
     flips = 0
     for _ in range(400):
         found = crops.augmented(RNG, image, recipe)
@@ -152,7 +152,7 @@ def test_half_of_the_images_are_flipped():
 
 
 def test_equal_generators_give_equal_pixels():
-    image, recipe = painted(50, 40), Recipe(16, 0.08, 0, True, 0.4)
+    image, recipe = painted(50, 40), Crop(16, 0.08, 0, True, 0.4)
 
     def seen(seed):
         return crops.augmented(np.random.default_rng(seed), image, recipe)
@@ -163,7 +163,7 @@ def test_equal_generators_give_equal_pixels():
 
 
 def test_no_crop_is_of_fewer_pixels_than_it_becomes():
-    recipe = Recipe(224, 0.08)
+    recipe = Crop(224, 0.08)
     needed = crops.pixels_needed(recipe, augments=True)
     least = min(
         min(crops.box(np.random.default_rng(s), needed, needed, 0.08)[2:])
@@ -198,7 +198,7 @@ def test_ordinary_shapes_are_scaled_whole(size):
         longer = int(shorter * RNG.uniform(1, 4))
         sides = (shorter, longer) if seed % 2 else (longer, shorter)
         image = painted(*sides, seed)
-        found = crops.plain(image, Recipe(size, area=0.08))
+        found = crops.plain(image, Crop(size, area=0.08))
         np.testing.assert_array_equal(found, scaled_whole(image, size))
 
 
@@ -213,7 +213,7 @@ def test_of_longer_ones_the_middle_is_the_same(shorter, ratio, turn):
     if turn:
         pixels = np.ascontiguousarray(pixels.transpose(1, 0, 2))
     image = Image.fromarray(pixels)
-    found = crops.plain(image, Recipe(28, area=0.08)).astype(int)
+    found = crops.plain(image, Crop(28, area=0.08)).astype(int)
     # Half a pixel of 32 to a side, of a wave that changes by 120 / 32 at most.
     np.testing.assert_allclose(found, scaled_whole(image, 28), atol=4)
 
@@ -228,7 +228,7 @@ def test_what_is_scaled_does_not_grow_with_the_longer_side(monkeypatch, sides, a
         return resize(image, size, *more, **others)
 
     monkeypatch.setattr(Image.Image, "resize", recorded)
-    recipe, image = Recipe(56, area, flip=True), painted(*sides)
+    recipe, image = Crop(56, area, flip=True), painted(*sides)
     for found in (crops.plain(image, recipe), crops.augmented(RNG, image, recipe)):
         assert found.shape == (56, 56, 3)
     assert len(made) >= 2

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from folders import grow, refused, rows
 
-from ltjax.data import listing, names
+from ltjax import mistake
+from ltjax.data import listing
 
 # Folders
 
@@ -78,8 +79,8 @@ def test_names_that_are_no_text(tmp_path):
         b"\xff\xfe/\xe4.jpg",
     ]
     assert (tmp_path / found.paths[1]).exists()
-    assert names.shown(found.paths[1]) == r"\xff\xfe/\xe4.jpg"
-    assert names.shown("a\nb\tä\x1b") == r"a\nb\tä\x1b"
+    assert mistake.shown(found.paths[1]) == r"\xff\xfe/\xe4.jpg"
+    assert mistake.shown("a\nb\tä\x1b") == r"a\nb\tä\x1b"
 
 
 def test_what_is_passed_over_is_counted(tmp_path):

@@ -11,8 +11,8 @@ from rich.console import Console
 from ltjax.config import Data
 from ltjax.data import manifest
 from ltjax.data.dataset import Split
-from ltjax.loading import load
 from ltjax.mistake import Mistake
+from ltjax.stages.loading import load
 
 FACTORS = (10, 50, 100, 200)
 TOTALS = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
-from ltjax.data import picture, png
+from ltjax.data import decoding, png
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 LONG = zlib.compress(bytes(3 * 2**20), 9)  # 3 MiB in 3 KB
@@ -61,7 +61,7 @@ def test_pixels_are_read_whatever_is_written_beside_them(name, at_end):
             Image.open(io.BytesIO(data)) as image,
         ):
             image.load()
-    with picture.opened(data) as seen:
+    with decoding.opened(data) as seen:
         np.testing.assert_array_equal(np.asarray(seen.image), PIXELS)
     assert before == (PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY)
     assert png.needed(data) == saved()
@@ -84,7 +84,7 @@ def test_an_orientation_in_a_text_still_turns(turn, at_end):
         image.load()
         expected = np.asarray(ImageOps.exif_transpose(image))
     assert expected.shape == (20, 12, 3)
-    with picture.opened(with_chunks(turn, LONG_ONES["iCCP"], at_end=at_end)) as seen:
+    with decoding.opened(with_chunks(turn, LONG_ONES["iCCP"], at_end=at_end)) as seen:
         np.testing.assert_array_equal(np.asarray(seen.image), expected)
 
 
@@ -103,6 +103,6 @@ def test_what_pixels_need_stays():
 
 def test_a_file_cut_within_a_text_is_truncated():
     data = with_chunks(LONG_ONES["zTXt"])
-    with pytest.raises(picture.Unreadable) as caught, picture.opened(data[:200]):
+    with pytest.raises(decoding.Unreadable) as caught, decoding.opened(data[:200]):
         pass
     assert caught.value.kind in ("truncated", "broken")

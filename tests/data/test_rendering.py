@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax.data import picture, rendering
+from ltjax.data import decoding, rendering
 from ltjax.data.rendering import Rendering
 
 RNG = np.random.default_rng(0)
@@ -27,12 +27,12 @@ def encoded(image, form, **more):
 
 
 def seen(data, *how):
-    with picture.opened(data, shown=Rendering(*how)) as found:
+    with decoding.opened(data, shown=Rendering(*how)) as found:
         return np.asarray(found.image)
 
 
 def reason(data, *how):
-    with pytest.raises(picture.Unreadable) as caught:
+    with pytest.raises(decoding.Unreadable) as caught:
         seen(data, *how)
     assert caught.value.kind == "refused"
     return caught.value.reason
@@ -302,5 +302,5 @@ def test_a_16_bit_bitmap_has_8_bit_colours():
     """Its pixels have 16 bits in all, of three colours."""
     head = struct.pack("<2sIHHIIiiHH", b"BM", 58, 0, 0, 54, 40, 2, 1, 1, 16)
     data = head + bytes(24 + 4)  # nothing is packed; two pixels
-    with picture.decoded(data) as found:
+    with decoding.decoded(data) as found:
         assert (found.image.mode, found.bits) == ("RGB", 8)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from ltjax.data import order, sampling
+from ltjax.data import sampling
 
 COUNTS = np.array([160, 0, 40, 10])
 PRESENT = COUNTS > 0
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(4), COUNTS))
-INDEX = order.class_index(LABELS, 4)
+INDEX = sampling.class_index(LABELS, 4)
 RULES = ("instance", "class", "square_root", "progressive")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax.data import crops, picture
+from ltjax.data import crops, decoding
 from ltjax.data.shape import Shape
 from ltjax.mistake import Mistake
 
@@ -21,7 +21,7 @@ def from_file(image, shape, kind="png"):
     Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
         data, kind
     )
-    with picture.opened(data.getvalue(), shape.least_side()) as seen:
+    with decoding.opened(data.getvalue(), shape.least_side()) as seen:
         return shape.of_picture(seen)
 
 
@@ -66,22 +66,22 @@ def test_as_a_folder_and_a_stream_are_trained_on():
     image = noise(40, 60, 3)
     whole = Image.fromarray(image)
     np.testing.assert_array_equal(
-        from_file(image, Shape(16, 16, 3)).image, picture.square(whole, 16)
+        from_file(image, Shape(16, 16, 3)).image, decoding.square(whole, 16)
     )
     np.testing.assert_array_equal(
         from_file(image, Shape(16, 16, 3, 0.08)).image,
-        crops.plain(whole, crops.Recipe(16, 0.08)),
+        crops.plain(whole, crops.Crop(16, 0.08)),
     )
 
 
 def test_a_shape_that_is_no_square_is_covered_from_the_middle():
     image = np.zeros((40, 90, 3), np.uint8)
     image[:, 15:75] = 200  # the middle of the ratio 3 : 2
-    found = picture.fitted(Image.fromarray(image), 10, 15)
+    found = decoding.fitted(Image.fromarray(image), 10, 15)
     assert found.shape == (10, 15, 3)
     assert (found[:, 1:-1] == 200).all()
-    assert (picture.fitted(Image.fromarray(image), 10, 21)[:, 0] < 10).all()
-    tall = picture.fitted(Image.fromarray(image.transpose(1, 0, 2)), 15, 10)
+    assert (decoding.fitted(Image.fromarray(image), 10, 21)[:, 0] < 10).all()
+    tall = decoding.fitted(Image.fromarray(image.transpose(1, 0, 2)), 15, 10)
     np.testing.assert_array_equal(tall, found.transpose(1, 0, 2))
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ltjax.data import album, crops, listing, pictures, stream
+from ltjax.data import crops, listing, resident, stream, streamed
 from ltjax.mistake import Mistake
 
 pytest.importorskip("grain")
 
-PLAIN = crops.Recipe(8)
-FULL = crops.Recipe(8, 0.08, 0, True, 0.4)
+PLAIN = crops.Crop(8)
+FULL = crops.Crop(8, 0.08, 0, True, 0.4)
 WORDS = (3, 2**32 - 1)
 
 
@@ -33,7 +33,7 @@ def zoo(tmp_path_factory):
 
 
 def train(zoo, recipe):
-    return pictures.of_listing(listing.folder(zoo), recipe, 4).train.image
+    return streamed.of_listing(listing.folder(zoo), recipe, 4).train.image
 
 
 def read(batches, workers=0):
@@ -48,8 +48,8 @@ ROWS = np.random.default_rng(1).integers(0, 22, (5, 6))
 
 def test_it_is_the_set_that_is_held_in_memory(zoo):
     files = listing.folder(zoo)
-    held = album.dataset(files, 8, 4, seed=3)
-    seen = pictures.of_listing(files, PLAIN, 4, seed=3)
+    held = resident.dataset(files, 8, 4, seed=3)
+    seen = streamed.of_listing(files, PLAIN, 4, seed=3)
     assert seen.skipped == held.skipped
     assert len(seen.skipped) == 2
     assert (seen.name, seen.classes, seen.class_names) == (
@@ -60,12 +60,12 @@ def test_it_is_the_set_that_is_held_in_memory(zoo):
         assert ours.image.shape == wanted.image.shape
         (whole,) = read(stream.in_order(ours.image, np.arange(len(ours.label)), 100))
         np.testing.assert_array_equal(whole, wanted.image)
-        np.testing.assert_array_equal(pictures.sample(ours.image), wanted.image)
+        np.testing.assert_array_equal(streamed.sample(ours.image), wanted.image)
 
 
 def test_strict_refuses(zoo):
     with pytest.raises(Mistake, match=r"cat/03\.png cannot be read: no bytes"):
-        pictures.of_listing(listing.folder(zoo), PLAIN, 4, strict=True)
+        streamed.of_listing(listing.folder(zoo), PLAIN, 4, strict=True)
 
 
 def test_order_and_pixels_are_the_same_from_any_number_of_workers(zoo):
@@ -125,9 +125,9 @@ def test_batches_across_the_set_are_strides_of_one_pass(zoo):
 
 
 def test_rows_are_spaced_evenly():
-    assert pictures.spaced(10, 4).tolist() == [0, 2, 5, 7]
-    assert pictures.spaced(3, 8).tolist() == [0, 1, 2]
-    assert pictures.spaced(3).tolist() == [0, 1, 2]
+    assert streamed.spaced(10, 4).tolist() == [0, 2, 5, 7]
+    assert streamed.spaced(3, 8).tolist() == [0, 1, 2]
+    assert streamed.spaced(3).tolist() == [0, 1, 2]
 
 
 def test_pictures_are_indexed_like_an_array(zoo):
@@ -139,7 +139,7 @@ def test_pictures_are_indexed_like_an_array(zoo):
 
 
 def test_records_travel_without_what_is_open():
-    records = pictures.Records("folder", "train")
+    records = streamed.Records("folder", "train")
     records.__dict__["opened"] = open  # stands for what cannot travel
     there = pickle.loads(pickle.dumps(records))
     assert there == records
@@ -152,7 +152,7 @@ def test_a_file_that_went_away_is_named(tmp_path):
             path = tmp_path / name / f"{at}.png"
             path.parent.mkdir(exist_ok=True)
             Image.new("RGB", (8, 8), (ord(name), at, 0)).save(path)
-    images = pictures.of_listing(listing.folder(tmp_path), PLAIN, 1).train.image
+    images = streamed.of_listing(listing.folder(tmp_path), PLAIN, 1).train.image
     for path in tmp_path.rglob("*.png"):
         path.unlink()
     with pytest.raises(Mistake, match=r"a/.\.png could be read when the run began"):

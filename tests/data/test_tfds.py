@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ltjax import loading
 from ltjax.config import Data
-from ltjax.data import pictures, sources
+from ltjax.data import sources, streamed
 from ltjax.mistake import Mistake
+from ltjax.stages import loading
 
 tensorflow_datasets = pytest.importorskip("tensorflow_datasets")
 pytest.importorskip("array_record")
@@ -266,9 +266,9 @@ def test_streamed_it_is_the_same_set(cifar100):
     data = loading.load(settings, Console(quiet=True))
     assert (data.name, data.classes) == ("cifar100", 100)
     assert data.train.image.shape == (30, 32, 32, 3)
-    np.testing.assert_array_equal(pictures.sample(data.train.image), CIFAR_IMAGE[:30])
+    np.testing.assert_array_equal(streamed.sample(data.train.image), CIFAR_IMAGE[:30])
     np.testing.assert_array_equal(data.train.label, CIFAR_LABEL[:30])
-    np.testing.assert_array_equal(pictures.sample(data.test.image), CIFAR_IMAGE[30:])
+    np.testing.assert_array_equal(streamed.sample(data.test.image), CIFAR_IMAGE[30:])
     np.testing.assert_array_equal(data.test.label, CIFAR_LABEL[30:])
     # Another size than its own is streamed without being told.
     settings = dataclasses.replace(settings, stream=None, size=8)
@@ -284,7 +284,7 @@ def test_images_of_several_shapes_are_streamed(tmp_path, monkeypatch):
     data = loading.load(settings, Console(quiet=True))
     assert (data.classes, len(data.train.label), len(data.test.label)) == (3, 6, 2)
     assert data.train.image.shape == (6, 8, 8, 3)
-    greys = pictures.sample(data.train.image)[:, 0, 0, 0]
+    greys = streamed.sample(data.train.image)[:, 0, 0, 0]
     assert sorted(greys.tolist()) == [0, 10, 20, 30, 40, 50]
     assert (greys // 10 % 3 == data.train.label).all()
 

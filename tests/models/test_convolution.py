@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ltjax import devices
 from ltjax.models.convolution import convolve
 from ltjax.models.gradient import plain
+from ltjax.runtime import devices
 
 SHAPES = [
     # images, height, width, in, out, stride

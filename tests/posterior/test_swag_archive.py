@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from ltjax.config import Data
-from ltjax.data import augment
-from ltjax.loading import load
+from ltjax.data.augment import geometry
 from ltjax.models.cifar_resnet import CifarResNet
 from ltjax.posterior import archive, batch_norm, swag
+from ltjax.stages.loading import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NUMPY = runpy.run_path(str(EXAMPLES / "sample_in_numpy.py"))
@@ -154,9 +154,9 @@ def test_the_numpy_draw_has_the_mean_and_covariance(tmp_path, snapshots, rank):
 def digits(compiled_once):
     """The posterior that is shipped, and its data."""
     data = load(Data(source="digits", imbalance_factor=50, largest=100))
-    mean, std = augment.moments(data.train.image)
+    mean, std = geometry.moments(data.train.image)
     images = [
-        augment.normalise(split.image, mean, std) for split in (data.train, data.test)
+        geometry.normalise(split.image, mean, std) for split in (data.train, data.test)
     ]
     return *archive.load(DIGITS), *images, data.test.label
 

@@ -8,7 +8,6 @@ import browser
 import pytest
 import written
 
-from ltjax import compared
 from ltjax.mistake import Mistake
 from ltjax.report import __main__ as report
 from ltjax.report import comparison, page
@@ -168,7 +167,7 @@ def test_seeds_have_means_and_settings_differences(tmp_path):
         for lr in (0.1, 0.2)
         for seed in (1, 0)
     ]
-    found = compared.settings(runs)
+    found = comparison.settings(runs)
     assert [each.name for each in found] == ["made (1)", "made (2)"]
     assert [[run.results["seed"] for run in each.runs] for each in found] == 2 * [
         [0, 1]
@@ -181,7 +180,7 @@ def test_seeds_have_means_and_settings_differences(tmp_path):
     low, high = sorted(row["nll"] for row in last)
     # Of two numbers the deviation is their distance over the root of 2.
     assert f"{(low + high) / 2:.3f} ± {(high - low) / 2**0.5:.3f}" in seen
-    one = comparison.of_settings(compared.settings(runs[:2]))
+    one = comparison.of_settings(comparison.settings(runs[:2]))
     check(one)
     assert "settings" not in sections(one)
     assert "differences" in sections(one)
@@ -214,9 +213,9 @@ def test_runs_of_other_classes_are_not_compared(tmp_path, capsys, other, says):
 def test_runs_of_other_data_are_not_compared(tmp_path):
     runs = [written.write(tmp_path / d, data=d, seed=s) for s, d in enumerate("ab")]
     with pytest.raises(Mistake, match="b has other images"):
-        compared.settings(runs)
+        comparison.settings(runs)
     with pytest.raises(Mistake, match="give each run once"):
-        compared.settings(runs[:1] * 2)
+        comparison.settings(runs[:1] * 2)
 
 
 @pytest.mark.skipif(browser.CHROMIUM is None, reason="needs Chromium")
@@ -229,7 +228,7 @@ def test_a_browser_shows_pages_of_any_width_without_a_word(tmp_path):
         "one": page.of_run(
             runs[0]._replace(classes={**runs[0].classes, "coverage": SETS})
         ),
-        "two": comparison.of_settings(compared.settings(runs)),
+        "two": comparison.of_settings(comparison.settings(runs)),
     }
     with browser.browser(tmp_path / "profile") as tab:
         for name, text in pages.items():

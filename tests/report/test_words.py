@@ -3,7 +3,7 @@ import pytest
 import written
 
 from ltjax.report import words
-from ltjax.rows import Row
+from ltjax.workdir.rows import Row
 
 
 @pytest.fixture(scope="module")

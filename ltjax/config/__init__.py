@@ -1,0 +1,43 @@
+"""A run as frozen records: one per stage."""
+
+from ltjax.config.config import (
+    UNTOLD,
+    Architecture,
+    Checkpoint,
+    Classifier,
+    Config,
+    Data,
+    Experts,
+    Mdcs,
+    Method,
+    Model,
+    Optim,
+    Posterior,
+    Ride,
+    Shike,
+    Srepr,
+    Swa,
+    of_record,
+    swa_start,
+)
+
+__all__ = [
+    "UNTOLD",
+    "Architecture",
+    "Checkpoint",
+    "Classifier",
+    "Config",
+    "Data",
+    "Experts",
+    "Mdcs",
+    "Method",
+    "Model",
+    "Optim",
+    "Posterior",
+    "Ride",
+    "Shike",
+    "Srepr",
+    "Swa",
+    "of_record",
+    "swa_start",
+]

@@ -1,0 +1,111 @@
+"""A row as an ONNX graph, from pixels to probabilities, and its run by ONNX Runtime."""
+
+import contextlib
+import importlib
+import logging
+import warnings
+from importlib import metadata as packages
+
+import jax
+import jax.numpy as jnp
+
+from ltjax.export import tensors
+from ltjax.mistake import Mistake
+from ltjax.stages import finished
+
+# The newest that ONNX Runtime has run for years, so that old ones read the file too.
+_OPSET = 21
+_PACKAGES = ("onnx", "onnxruntime", "jax2onnx")
+
+
+def check():
+    """Raises `Mistake` where a package is missing that graphs need."""
+    for name in _PACKAGES:
+        _package(name)
+
+
+def forward(run, row_logits, params):
+    """Builds `apply(images uint8 [N, H, W, ch]) -> logits, probabilities`, [N, C]."""
+    variables = {
+        "params": finished.point(run)["features"],
+        "batch_stats": tensors.statistics(run),
+    }
+
+    def apply(images):
+        # All in one: the converter knows a function within one of some versions only.
+        with jax.disable_jit():
+            features = run.net.features.apply(variables, run.prepare(images))
+            features = run.net.head.inputs(features)
+            found = row_logits(params, features)
+            return found, jax.nn.softmax(found)
+
+    return apply
+
+
+def write(path, run, row_logits, params, metadata):
+    """Writes a row to an .onnx file, whose text "ltjax" is `metadata`.
+
+    Its input `images` and outputs `logits` and `probabilities` have any number of rows.
+    """
+    onnx = _package("onnx")
+    image = run.results["dataset"]["image"]
+    shape = (*jax.export.symbolic_shape("N"), *image)
+    with _quiet(), _known_jax():
+        model = _package("jax2onnx").to_onnx(
+            forward(run, row_logits, params),
+            [jax.ShapeDtypeStruct(shape, jnp.uint8)],
+            model_name="ltjax",
+            opset=_OPSET,
+            input_names=["images"],
+            output_names=["logits", "probabilities"],
+        )
+    model.metadata_props.add(key="ltjax", value=metadata)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def run(path, images):
+    """The logits and probabilities [N, C] that ONNX Runtime finds for uint8 images."""
+    session = _package("onnxruntime").InferenceSession(
+        path, providers=["CPUExecutionProvider"]
+    )
+    return session.run(["logits", "probabilities"], {"images": images})
+
+
+def _package(name):
+    try:
+        with _quiet():
+            return importlib.import_module(name)
+    except ImportError as error:
+        raise Mistake(
+            f"--to onnx needs the package {name}: pip install 'ltjax[export]'"
+        ) from error
+
+
+@contextlib.contextmanager
+def _known_jax():
+    """The converter reads names inside JAX, which a newer JAX may have dropped."""
+    try:
+        yield
+    except AttributeError as error:
+        raise Mistake(
+            f"--to onnx: jax2onnx {packages.version('jax2onnx')} does not know jax "
+            f"{jax.__version__} ({error}); it knows jax 0.10, and --to safetensors and "
+            "npz need no converter"
+        ) from error
+
+
+@contextlib.contextmanager
+def _quiet():
+    """A context in which the converter does not tell what it lacks for other models."""
+    loggers = [logging.getLogger(name) for name in ("jax2onnx", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)

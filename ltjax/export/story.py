@@ -1,0 +1,214 @@
+"""The story of an export: a row of a run, written, read back, and told."""
+
+import dataclasses
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ltjax.export import card, graph, place, tensors
+from ltjax.mistake import Mistake
+from ltjax.models import pretrained, weights
+from ltjax.posterior import archive
+from ltjax.stages import finished, prior
+from ltjax.workdir import files, rows
+from ltjax.workdir.files import write_json
+
+# How far a file's logits may be from the run's, absolutely and, beyond 1, relatively:
+# no probability is then off by more than 0.2 % of itself. Sums in another order make
+# 1e-6 in a network of 8 layers, and some 1e-5 in one of 50.
+TOLERANCE = 1e-3
+_IMAGES = 16
+
+
+def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
+    """Writes a row of the finished run in the folder `run` to files for others.
+
+    `kinds` are of `place.FILES`, `wanted` is the row, such as "swa/la"; None:
+    swa/srepr. In the folder `out`, None: `run`/export, they come to lie beside other
+    kinds of the same row; with `overwrite` they replace their own kind there, or an
+    export of another row as a whole. Each file is read back, and its logits are
+    compared with those of the run; if it ends before, `out` is as it was. Returns what
+    its `export.json` holds.
+
+    Raises `Mistake` for what the user can put right, and `RuntimeError` where a file
+    differs by more than `TOLERANCE`.
+    """
+    run, kinds = Path(run), tuple(dict.fromkeys(kinds))
+    out = run / "export" if out is None else Path(out)
+    results, _ = finished.record(run)
+    row = rows.choose(run, results, wanted)
+    figures = rows.named(results)[row]
+    _check(row, kinds)
+    earlier = place.earlier(out, row, overwrite)
+    if wanted is None and row != rows.HEADLINE:
+        say(f"{run} has no {rows.HEADLINE}; {row} is exported")
+    # What others compute with, whatever the run did.
+    opened = finished.read(run, row.backbone, dtype="float32")
+    if {"safetensors", "npz"} & set(kinds):
+        tensors.check_network(opened.config.model)
+    about = _about(opened, row, figures)
+    stays = place.stays(out, earlier, about, kinds, overwrite)
+    part = place.part(out)
+    with files.writable(out):
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        try:
+            made = _written(part, opened, row, kinds, about)
+            for name, file in made.items():
+                say(
+                    f"{name}: {file['bytes'] / 2**20:.2f} MiB, read back with a "
+                    f"largest difference of {file['largest_difference']:.2g}"
+                )
+            held = {**earlier["files"], **made} if stays else made
+            names = (name for name in place.FILES.values() if name in held)
+            about["files"] = {name: held[name] for name in names}
+            text = card.text(about, figures, results["dataset"])
+            if stays:
+                text = card.renewed(place.card(out), text)
+            place.write_card(part, text)
+            write_json(part / place.RECORD, about)
+            (place.add if stays else place.put)(part, out)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    if earlier and not stays:
+        say(f"{earlier['classifier']}, which was in {out}, is replaced")
+    listed = ", ".join(about["files"])
+    say(f"{row} of {run} is in {out}: {listed}; {place.CARD} has room for a licence")
+    return about
+
+
+def _check(row, kinds):
+    if row.backbone == "swag":
+        raise Mistake(
+            f"--classifier {row} is the mean of many passes, not one network; give "
+            f"{row._replace(backbone='swa')}"
+        )
+    for kind in kinds:
+        if kind == "onnx":
+            graph.check()
+        elif kind == "posterior":
+            if row.backbone != "swa":
+                raise Mistake(f"--to posterior needs a row of swa; {row} is a point")
+        else:
+            tensors.check(row)
+            weights.check_kind(place.FILES[kind])
+
+
+def _about(run, row, figures):
+    data, model = run.results["dataset"], run.config.model
+    _, assumed = prior.assumed(run.config, row, run.counts)
+    names = data.get("class_names") or list(map(str, range(data["classes"])))
+    record = files.read_json(run.out / "config.json")["config"]["model"]
+    shape = {"name": model.name}
+    if model.frozen:
+        shape["frozen"] = model.frozen
+    architecture = model.name
+    if model.name == "cifar_resnet":
+        shape |= {"depth": model.depth, "width": model.width}
+        architecture = f"CIFAR ResNet-{model.depth}"
+    if model.experts.count is not None:
+        shape["experts"] = dataclasses.asdict(model.experts)
+        architecture += f" of {model.experts.count} experts"
+    sessions = files.read_json(run.out / "versions.json")
+    return {
+        "name": data["name"],
+        "seed": run.results["seed"],
+        "architecture": architecture,
+        "model": shape,
+        "trained_in": record.get("dtype", "float32"),
+        "backbone": row.backbone,
+        "classifier": str(row),
+        "classes": names,
+        "counts": data["counts"],
+        "image": data["image"],
+        "mean": data["mean"],
+        # A constant channel is not divided.
+        "std": [std or 1.0 for std in data["std"]],
+        # How its image files became 8-bit RGB.
+        "background": run.config.data.background,
+        "range": run.config.data.range,
+        "figures": figures,
+        "weights": digest(run, row),
+        "prior": assumed,
+        "versions": sessions[-1]["packages"],
+        "checked_on": _IMAGES,
+        "tolerance": TOLERANCE,
+    }
+
+
+def digest(run, row):
+    """A hash of all that decides the logits of a row."""
+    _, params = finished.head(run, row.classifier, row.variant)
+    features = finished.point(run), tensors.statistics(run), run.frozen
+    return pretrained.digest((*features, params))
+
+
+_METADATA = (
+    *("name", "seed", "model", "classifier", "classes", "counts", "image"),
+    *("mean", "std", "background", "range"),
+)
+
+
+def _written(part, run, row, kinds, about):
+    """Writes the files of all `kinds`; bytes and largest difference of each."""
+    row_logits, params = finished.head(run, row.classifier, row.variant)
+    metadata = json.dumps({name: about[name] for name in _METADATA})
+    images = _images(about["image"])
+    # A GPU would multiply in fewer bits.
+    with jax.default_matmul_precision("highest"):
+        features = finished.features(run)(images)[0]
+        known = np.asarray(jax.jit(partial(row_logits, params))(features))
+        told = {}
+        for kind in kinds:
+            path = part / place.FILES[kind]
+            if kind == "onnx":
+                graph.write(path, run, row_logits, params, metadata)
+                found, probabilities = graph.run(path, images)
+                difference = max(
+                    _difference(found, known),
+                    _difference(probabilities, jax.nn.softmax(known)),
+                )
+            elif kind == "posterior":
+                difference = _posterior(path, run)
+            else:
+                tensors.write(path, run, row_logits, params, metadata)
+                difference = _difference(tensors.logits(path, run, images), known)
+            if not difference <= TOLERANCE:
+                raise RuntimeError(
+                    f"{path.name}, read back, differs by {difference:.3g} from the "
+                    f"run, more than {TOLERANCE:g}; it is not kept"
+                )
+            told[path.name] = {
+                "bytes": path.stat().st_size,
+                "largest_difference": difference,
+            }
+    return told
+
+
+def _images(shape):
+    """Generated uint8 images, from black ones to ones of noise all over the range."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (_IMAGES, *shape))
+    light = np.linspace(0, 1, _IMAGES).reshape(-1, 1, 1, 1)
+    return (noise * light).astype(np.uint8)
+
+
+def _difference(found, known):
+    known = np.asarray(known)
+    return float((np.abs(found - known) / np.maximum(np.abs(known), 1)).max())
+
+
+def _posterior(path, run):
+    """Writes the posterior; the largest difference of a number that is read back."""
+    whole = (run.weights, tensors.statistics(run))
+    archive.save(path, *whole)
+
+    def difference(found, known):
+        return float(jnp.abs(found - known.astype(found.dtype)).max())
+
+    return max(jax.tree.leaves(jax.tree.map(difference, archive.load(path), whole)))

@@ -1,0 +1,89 @@
+"""A row as plain tensors: the mean network, its classifier folded into one layer."""
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from ltjax.data.augment import geometry
+from ltjax.mistake import Mistake
+from ltjax.models import weights
+from ltjax.stages import backbone, finished
+
+# Their logits are not W z + b.
+_NOT_AFFINE = ("ncm", "disalign")
+
+
+def check(row):
+    """Raises `Mistake` for a row whose classifier is not one linear layer."""
+    if row.classifier in _NOT_AFFINE:
+        raise Mistake(
+            f"--classifier {row} is not one linear layer, as safetensors and npz "
+            "need it; --to onnx holds it as it is"
+        )
+
+
+def check_network(model):
+    """Raises `Mistake` for a `model` config whose network is more than stages in a row.
+
+    Its features have to go into the linear layer as they are.
+    """
+    settings = {
+        "head": (model.head, "linear"),
+        "experts.count": (model.experts.count, None),
+        "shortcut": (model.shortcut, "A"),  # B has no names that others know
+    }
+    for name, (value, known) in settings.items():
+        if value != known:
+            raise Mistake(
+                f"model.{name} is {value!r}; safetensors and npz hold networks of "
+                "stages in a row and one linear layer, --to onnx holds it as it is"
+            )
+
+
+def affine(logits, params, dim):
+    """The linear layer {"kernel" [D, C], "bias" [C]} that equals an affine classifier.
+
+    `logits(params, features [B, D])` is linearised at 0, where the derivative along
+    each axis is a row of the kernel: no difference is taken, and none rounded.
+    """
+    bias, kernel = jax.jvp(
+        partial(logits, params), (jnp.zeros((dim, dim)),), (jnp.eye(dim),)
+    )
+    return {"kernel": kernel, "bias": bias[0]}
+
+
+def statistics(run):
+    """The batch-norm statistics of those parameters."""
+    return jax.tree.map(lambda leaf: leaf[0], run.batch_stats)
+
+
+def variables(run, head):
+    """The variables of the whole network under a linear `head`, frozen stages too."""
+    params = finished.point(run)["features"]
+    features = {"params": params, "batch_stats": statistics(run)}
+    whole = {
+        kind: {"features": {**run.frozen.get(kind, {}), **tree}}
+        for kind, tree in features.items()
+    }
+    whole["params"]["head"] = head
+    return whole
+
+
+def write(path, run, row_logits, params, metadata):
+    """Writes a row whose classifier is affine to a new .safetensors or .npz file."""
+    dim = finished.point(run)["head"]["kernel"].shape[0]
+    head = affine(row_logits, params, dim)
+    weights.write(path, weights.to_tensors(variables(run, head)), metadata)
+
+
+def logits(path, run, images):
+    """The logits [N, C] of uint8 images under what `write` wrote."""
+    data = run.results["dataset"]
+    # The file has all stages, those that were frozen too.
+    model = dataclasses.replace(run.config.model, frozen=0)
+    net = backbone.network(model, data["classes"])
+    inputs = geometry.normalise(images, data["mean"], data["std"])
+    like = jax.eval_shape(net.init, jax.random.key(0), inputs)
+    return jax.jit(net.apply)(weights.to_variables(weights.read(path), like), inputs)

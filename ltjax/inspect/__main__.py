@@ -1,0 +1,51 @@
+"""A look at images before training: `python -m ltjax.inspect PATH`."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import tyro
+from rich.console import Console
+
+from ltjax.inspect.story import inspect
+from ltjax.runtime.command import exit_code, parsed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """Looks at images before they are trained on, and proposes a config.
+
+    Told are class counts, unreadable files, equal pictures, a split, time and memory:
+      python -m ltjax.inspect photos --config-out photos.py
+      python -m ltjax.main --config photos.py
+
+    Exit codes: 0 done, 2 a mistake or used-up memory, in one line, 130 stopped by
+    Ctrl-C.
+    """
+
+    path: tyro.conf.Positional[Path]
+    """Image folder (train/CLASS/*.jpg with test/ or val/, or CLASS/*.jpg), .csv with
+    columns path, label and optionally split, or .npz with `image` and `label`."""
+    json: Path | None = None
+    """Writes everything that was found to this file."""
+    config_out: Path | None = None
+    """Writes the proposed config to this new file, for ltjax.main."""
+    nested: bool = False
+    """Take the last folder of an image as its class, not the first one."""
+    test: Path | None = None
+    """Test file of an .npz; without it the images of PATH are split."""
+    size: int | None = None
+    """Pixels a side to resize to; None: chosen by number and size of the images."""
+    test_per_class: int | None = None
+    """Test images of each class that can afford it, leaving half of it, where there is
+    no test split; None: a fifth of the median class, in 10..50."""
+
+
+def main(args):
+    """Runs one command line; returns the exit code."""
+    command = parsed(Command, "inspect", args)
+    return exit_code(lambda: inspect(command, Console()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""What a run will take, from a few of its training steps on this device."""
+
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ltjax import machine
+from ltjax.losses import cross_entropy
+from ltjax.representation import epoch, schedule, step
+from ltjax.stages import backbone, views
+
+_STEPS = 4
+_REPEATS = 3
+# A run compiles a dozen programs; the training is the longest of them.
+_COMPILATIONS = 5
+HOW = (
+    f"{_STEPS} training steps were compiled and timed, on a CPU by the time its cores "
+    "worked for them; a forward pass counts as a third of a step, all compiling as "
+    f"{_COMPILATIONS} times that of the steps, the training of classifiers as nothing"
+)
+
+
+def estimate(config, shape, classes, train, test):
+    """Seconds and bytes of a run, a dict; `shape` (H, W, ch) is that of its images.
+
+    `train` and `test` are numbers of images. The time is that of a device with nothing
+    else to do; `busy` says how many times as long the steps took, None if not known.
+    """
+    optim, posterior = config.optim, config.posterior
+    seconds, compiling, busy, scratch = _step(config, shape, classes)
+    per_image = seconds / optim.batch_size
+    steps = train // optim.batch_size
+    training = 2 * optim.epochs * steps * seconds
+    members = 1 + posterior.samples
+    views = config.classifier.views or config.classifier.epochs
+    # Statistics and views of every member, and of the SGD run; once without augmenting.
+    passes = (1 + members) * (1 + views) * train + 2 * train + (1 + members) * test
+    features = passes * per_image / 3
+    pixels = int(np.prod(shape)) * (train + test)
+    return {
+        "device": jax.devices()[0].device_kind,
+        "busy": busy,
+        "seconds_per_step": seconds,
+        "images_per_second": 1 / per_image,
+        "seconds": {
+            "compiling": _COMPILATIONS * compiling,
+            "representation": training,
+            "features": features,
+            "total": _COMPILATIONS * compiling + training + features,
+        },
+        "bytes": {
+            # The files' pixels, and the same again when they are split.
+            "host": 2 * pixels,
+            "device": pixels + scratch,
+        },
+        "how": HOW,
+    }
+
+
+def _step(config, shape, classes):
+    """Seconds of a step and of compiling, how busy, and bytes besides the images."""
+    optim = config.optim
+    net = backbone.network(config.model, classes)
+    augmentation = views.augmentation(config.data.pad, config.data.flip)
+    tx = schedule.sgd(
+        schedule.to_zero(optim.lr, 2, 1), optim.momentum, optim.weight_decay
+    )
+
+    def seen(key, images):
+        return augmentation(key, images).astype(jnp.float32) / 255
+
+    data = {
+        "image": jnp.zeros((optim.batch_size, *shape), jnp.uint8),
+        "label": jnp.zeros(optim.batch_size, jnp.int32),
+    }
+    image = jnp.zeros((1, *shape), jnp.float32)
+    carry = (step.init(net.init(jax.random.key(0), image), tx), ())
+    keys = tuple(jax.random.split(jax.random.key(1)))
+    rows = jnp.zeros((_STEPS, optim.batch_size), jnp.int32)
+    run_epoch = epoch.make_epoch(
+        step.make_step(net.apply, cross_entropy, tx),
+        epoch.of_images(seen),
+        lambda old, state: old,
+    )
+    begin = _Clocks.now()
+    compiled = jax.jit(run_epoch).lower(keys, carry, data, rows).compile()
+    compiling = _Clocks.since(begin)
+    jax.block_until_ready(compiled(keys, carry, data, rows))
+    begin = _Clocks.now()
+    for _ in range(_REPEATS):
+        jax.block_until_ready(compiled(keys, carry, data, rows))
+    stepping = _Clocks.since(begin)
+    memory = compiled.memory_analysis()
+    scratch = memory.temp_size_in_bytes + memory.argument_size_in_bytes
+    count = _REPEATS * _STEPS
+    if accelerated():
+        return stepping.wall / count, compiling.wall, None, scratch
+    alone = stepping.working / machine.cores()
+    # Compiling keeps one core at work.
+    return alone / count, compiling.working, stepping.wall / alone, scratch
+
+
+class _Clocks(NamedTuple):
+    """Seconds by the clock, and seconds that cores worked for this process."""
+
+    wall: float
+    working: float
+
+    @classmethod
+    def now(cls):
+        return cls(time.monotonic(), time.process_time())
+
+    @classmethod
+    def since(cls, begin):
+        now = cls.now()
+        return cls(now.wall - begin.wall, now.working - begin.working)
+
+
+def accelerated():
+    """Whether the device is anything faster than a CPU."""
+    return jax.default_backend() != "cpu"

@@ -1,0 +1,168 @@
+"""Feature extractors of a backbone: its mean and its draws, with their statistics."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from ltjax.posterior import batch_norm, predictive, swag, trees
+
+
+@struct.dataclass
+class Members:
+    """Names the mean (scale 0) and M draws; all that is needed to draw them again."""
+
+    key: jax.Array  # [M + 1]
+    scale: jax.Array  # [M + 1]
+
+
+def members(key, samples, scale):
+    """The mean first, then `samples` draws of covariance `scale`."""
+    scales = jnp.full(samples + 1, scale, jnp.float32).at[0].set(0.0)
+    return Members(jax.random.split(key, samples + 1), scales)
+
+
+def first(members):
+    """Only the mean, with leading axis 1."""
+    return at(members, 0)
+
+
+def at(members, number):
+    """Only one member, with leading axis 1."""
+
+    return jax.tree.map(lambda leaf: leaf[number : number + 1], trees.clone(members))
+
+
+def of_point(params, member):
+    """The feature extractor of a backbone without a posterior."""
+    return params["features"]
+
+
+def whole_of_swag(posterior, member):
+    """The whole network of one draw of a `swag.State`; its mean at scale 0."""
+    return swag.sample(member.key, posterior, member.scale)
+
+
+def of_swag(posterior, member):
+    """The feature extractor of that draw."""
+    return whole_of_swag(posterior, member)["features"]
+
+
+@struct.dataclass
+class Parts:
+    """Members whose low-rank parts are known, in NumPy arrays."""
+
+    members: Members
+    low_ranks: Any  # [M + 1, ...], the tree of the weights
+
+
+def parts(posterior, members):
+    """The `Parts` of a `swag.State`, from one pass over its deviations."""
+
+    def low_ranks(deviations):
+        keys = jax.random.clone(members.key)
+        only = posterior.replace(deviations=deviations)
+        return np.asarray(swag.low_ranks(keys, only))
+
+    # Not the whole tree at once: the device holds one tensor's deviations.
+    return Parts(members, jax.tree.map(low_ranks, posterior.deviations))
+
+
+def whole_of_parts(posterior, part):
+    """The whole network of one draw; the posterior's deviations are not read."""
+    key, scale = part.members.key, part.members.scale
+    return swag.assemble(key, posterior, scale, part.low_ranks)
+
+
+def of_parts(posterior, part):
+    """The feature extractor of that draw."""
+    return whole_of_parts(posterior, part)["features"]
+
+
+def make_heads(draw_whole, net):
+    """Builds `heads(weights, members)`: linear classifiers, leading axis M + 1.
+
+    Each is the stage-one head of the very draw whose features the others give.
+    """
+
+    def heads(weights, members):
+        def one(member):
+            return net.head.linear(draw_whole(weights, member)["head"])
+
+        return jax.lax.map(one, trees.clone(members))
+
+    return heads
+
+
+def make_refresh(draw, net, prepare, batch_size, chunk):
+    """Builds `refresh(weights, members, images) -> batch_stats`, leading axis M + 1.
+
+    `draw(weights, member)` gives the extractor's parameters, `prepare(images)` turns
+    uint8 into what the network takes.
+    """
+
+    def refresh(weights, members, images):
+        return batch_norm.refresh(
+            lambda member: {"params": draw(weights, member)},
+            members,
+            _trained(net, prepare),
+            images,
+            batch_size,
+            chunk,
+        )
+
+    return refresh
+
+
+def make_fold(draw, net, prepare, chunk):
+    """Builds `fold(weights, members, carry, images) -> carry`: `refresh` in batches.
+
+    The first carry is None; the last one's second part are the statistics.
+    """
+
+    def fold(weights, members, carry, images):
+        empty, update = batch_norm.accumulator(
+            lambda member: {"params": draw(weights, member)},
+            members,
+            _trained(net, prepare),
+            images[:2],
+            chunk,
+        )
+        return update(empty if carry is None else carry, images)
+
+    return fold
+
+
+def _trained(net, prepare):
+    """The extractor on prepared images, its batch norm in training mode."""
+
+    def apply(variables, images, train, mutable):
+        return net.features.apply(
+            variables, prepare(images), train=train, mutable=mutable
+        )
+
+    return apply
+
+
+def make_features(draw, net, prepare, batch_size, chunk):
+    """Builds `features(weights, members, batch_stats, images) -> [M + 1, N, D]`.
+
+    They are what a linear classifier takes for the network's head, [M + 1, N, E, D] of
+    E experts. `batch_size` is the most images at once; a CPU takes fewer.
+    """
+
+    def apply(variables, images):
+        return net.head.inputs(net.features.apply(variables, prepare(images)))
+
+    def features(weights, members, batch_stats, images):
+        def variables(pair):
+            member, stats = pair
+            return {"params": draw(weights, member), "batch_stats": stats}
+
+        return predictive.features(
+            (members, batch_stats), variables, apply, images, chunk, batch_size
+        )
+
+    return features

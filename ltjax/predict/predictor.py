@@ -1,0 +1,91 @@
+"""A row of a finished run, as a function from images to class probabilities."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ltjax.classifier import heads, prior
+from ltjax.posterior import dispersion
+from ltjax.stages import finished, trained
+from ltjax.stages.finished import Finished
+
+_BATCH = 1000  # bounds the memory of logits
+
+
+class Seen(NamedTuple):
+    """What a row says about B images."""
+
+    log_probs: jax.Array  # [B, C]
+    representation: Any = None  # [B], how far the draws' features disagree
+    probability: Any = None  # [B], how far their probabilities do
+
+
+class Predictor(NamedTuple):
+    """A row with the draws it looks at, under the class prior that was asked for."""
+
+    run: Finished
+    samples: int
+    log_probs: Callable  # features [samples + 1, B, D] -> [B, C]
+    of_draw: Callable  # features [1, B, D] of one draw -> [B, C]
+
+
+def of_row(out, row, samples=0, priors=None):
+    """Opens the `Row` of the finished run in `out`.
+
+    It looks at `samples` draws: those that a row of "swag" averages, and otherwise only
+    for dispersions. `priors` are None, or the class prior that the row's probabilities
+    assume and the one wanted instead, [C] each (`classifier.prior`). The mixture of
+    draws is re-adjusted, not each draw: it is what stands for p(y | x). Dispersions are
+    those of the draws' features through one classifier, of whole networks the mean's.
+
+    Raises `Mistake` as `finished.read` does.
+    """
+    run = finished.read(out, "sgd" if row.backbone == "sgd" else "swa")
+    recipe, params = finished.recipe(run, row.classifier, row.variant)
+    one, own = heads.one_pass(recipe.logits, params), None
+    if row.backbone == "swag" and recipe.whole:
+        own = jax.tree.map(lambda leaf: leaf[1 : samples + 1], trained.heads(run.out))
+    every = heads.every_draw(recipe.logits, params, own)
+
+    def under(log_probs):
+        return log_probs if priors is None else prior.adjusted(log_probs, *priors)
+
+    def log_probs(features):
+        return under(every(features[1:]) if row.backbone == "swag" else one(features))
+
+    return Predictor(run, samples, log_probs, lambda features: under(one(features)))
+
+
+def on_images(predictor):
+    """Builds `see(images uint8 [B, H, W, ch]) -> Seen`.
+
+    Dispersions are those of the predictor's draws, None without any.
+    """
+    features_of = finished.features(predictor.run, predictor.samples)
+
+    def see(images):
+        features = features_of(images)
+        found = predictor.log_probs(features)
+        if not predictor.samples:
+            return Seen(found)
+        draws = [predictor.of_draw(draw[None]) for draw in features[1:]]
+        return Seen(
+            found,
+            dispersion.representation(features[1:]),
+            dispersion.probability(jnp.exp(jnp.stack(draws))),
+        )
+
+    return see
+
+
+def on_tests(predictor):
+    """log_probs [N, C] of the run's own test images, and their labels [N]."""
+    features = finished.test_features(predictor.run)[: predictor.samples + 1]
+    parts = [
+        predictor.log_probs(features[:, first : first + _BATCH])
+        for first in range(0, features.shape[1], _BATCH)
+    ]
+    return np.concatenate(parts), finished.test_labels(predictor.run)

@@ -1,0 +1,106 @@
+"""What a prediction's command asks for, held against what its run has."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ltjax.data import rendering
+from ltjax.data.shape import Shape
+from ltjax.evaluation import conformal
+from ltjax.mistake import Mistake, shown
+from ltjax.stages import finished, prior
+from ltjax.workdir.rows import HEADLINE, Row, choose, named
+
+
+class Request(NamedTuple):
+    """What is to be done, of what is known of C classes."""
+
+    row: Row
+    samples: int  # draws to look at
+    priors: tuple | None  # the class prior assumed, and the one wanted, [C] each
+    classes: list  # [C], printable names, or numbers where there are none
+    counts: np.ndarray  # [C], training images
+    shape: Shape
+    coverage: float | None
+    notes: list[str]  # what its user should know
+
+
+def of_command(command):
+    """The `Request` of a command; raises `Mistake` for what its run does not have."""
+    results, config = finished.record(command.run)
+    data = results["dataset"]
+    names = data.get("class_names") or [str(at) for at in range(data["classes"])]
+    row = choose(command.run, results, command.classifier)
+    counts = np.asarray(data["counts"])
+    assumed, taken = prior.assumed(config, row, counts)
+    priors = None
+    if command.prior is not None:
+        if assumed is None:
+            raise Mistake(
+                f"--prior {command.prior}: the probabilities of {row} assume {taken}; "
+                f"{_others(results, config, counts)}"
+            )
+        priors = assumed, prior.shares(command.prior, names, counts)
+        taken += f", re-adjusted to {shown(command.prior)}"
+    notes = [f"{row} of {shown(command.run)}; its probabilities assume {taken}"]
+    if command.classifier is None and row != HEADLINE:
+        notes.append(f"the run has no row {HEADLINE}; {row} is taken instead")
+    unseen = 0 if priors is None else int(((counts == 0) & (priors[1] > 0)).sum())
+    if unseen:
+        notes.append(f"{unseen} classes without training images stay at probability 0")
+    coverage = command.coverage
+    if coverage is not None:
+        if not 0 < coverage < 1:
+            raise Mistake(f"--coverage is {coverage}; it must be between 0 and 1")
+        check_calibration(coverage, data["test"])
+    return Request(
+        row=row,
+        samples=_samples(command.samples, row, config.posterior.samples),
+        priors=priors,
+        classes=list(map(shown if "class_names" in data else int, names)),
+        counts=counts,
+        shape=_shape(data["image"], config.data),
+        coverage=coverage,
+        notes=notes,
+    )
+
+
+def _shape(image, settings):
+    shown = rendering.of_words(settings.background, settings.range)
+    return Shape(*image, settings.crop_area, shown)
+
+
+def _others(results, config, counts):
+    """Which rows of the run assume a prior, in words."""
+    found = [
+        str(row)
+        for row in named(results)
+        if prior.assumed(config, row, counts)[0] is not None
+    ]
+    if not found:
+        return "nor do those of any row of the run"
+    return f"give --classifier, one of {', '.join(found)}"
+
+
+def check_calibration(coverage, images):
+    """Raises `Mistake` where so many images cannot calibrate a coverage."""
+    needed = conformal.needed(coverage)
+    if images < needed:
+        raise Mistake(
+            f"--coverage is {coverage}; that takes {needed:,} test images to calibrate "
+            f"with, and the run has {images:,}: it must be at most "
+            f"{math.floor(10_000 * images / (images + 1)) / 10_000}"
+        )
+
+
+def _samples(asked, row, most):
+    if asked is None:
+        return most if row.backbone == "swag" else 0
+    if row.backbone == "sgd":
+        raise Mistake(f"--samples is {asked}; {row} has no draws, rows of swa have")
+    if not 2 <= asked <= most:
+        raise Mistake(
+            f"--samples is {asked}; it must be in 2..{most}, as the run has {most}"
+        )
+    return asked

@@ -1,0 +1,181 @@
+"""The story of a prediction: a row of a run, images, probabilities, a file of rows."""
+
+import contextlib
+import os
+import time
+from collections import Counter
+from functools import partial
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from ltjax.data import entries, longtail, unlabelled
+from ltjax.evaluation import conformal
+from ltjax.mistake import Mistake, shown
+from ltjax.predict import predictor, sheet
+from ltjax.predict import request as plans
+from ltjax.runtime import progress
+
+_LABELS = 5  # the most probable ones, in a row
+_BATCH = 256  # images at most; as many in each batch
+
+
+def predict(command, console=None):
+    """Does what an `ltjax.predict.Command` asks for; lines about it go to stderr.
+
+    The file is there when it has all rows, and not otherwise. Raises `Mistake` for
+    whatever the user can put right.
+    """
+    console = console or Console(stderr=True)
+    say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
+    out = command.out
+    sheet.check(out, command.overwrite)
+    plan = plans.of_command(command)
+    images = unlabelled.read(command.path, plan.shape)
+    if os.path.exists(out) and os.path.samefile(out, command.path):
+        raise Mistake(f"--out {out} holds the images; give another name")
+    columns, done = _columns(images.key, plan), Counter()
+    try:
+        with sheet.writing(out, columns) as write:
+            row = predictor.of_row(command.run, plan.row, plan.samples, plan.priors)
+            for line in plan.notes:
+                say(line)
+            limit = _calibrated(row, plan, say)
+            begin = time.monotonic()
+            with (
+                progress.stage(console, "predict", images.count) as advance,
+                contextlib.closing(_seen(images, predictor.on_images(row))) as parts,
+            ):
+                for batch, seen in parts:
+                    write(_rows(images.key, batch, seen, plan, limit))
+                    done["images"] += len(batch.names)
+                    done["problems"] += sum(map(bool, batch.problems))
+                    done["resized"] += batch.resized
+                    done["recoloured"] += batch.recoloured
+                    advance(to=done["images"])
+    except KeyboardInterrupt:
+        say(f"{out} is not written")
+        raise
+    _tell(images, done, out, time.monotonic() - begin, say)
+
+
+def _calibrated(row, plan, say):
+    """The scores [C] up to which labels are in a set, or None without --coverage."""
+    if plan.coverage is None:
+        return None
+    log_probs, labels = predictor.on_tests(row)
+    # What never comes calibrates nothing, and is in no set.
+    never = np.zeros(len(plan.classes), bool)
+    if plan.priors is not None:
+        never = (plan.priors[1] == 0) & (plan.counts > 0)
+    kept = ~never[labels]
+    plans.check_calibration(plan.coverage, int(kept.sum()))
+    tests = log_probs[kept], labels[kept]
+    groups = longtail.groups(plan.counts)
+    found = conformal.thresholds(*tests, groups, plan.coverage)
+    own = sum(pool == "class" for pool in found.pool)
+    say(
+        f"sets: calibrated on the run's {kept.sum():,} test images, {own} of "
+        f"{len(plan.classes)} classes by themselves; these images are no independent "
+        "measure of coverage any more"
+    )
+    if conformal.measurable(tests[0].shape, plan.coverage):
+        measured = conformal.split_coverage(*tests, groups, plan.coverage)
+        of_all = measured["groups"]["all"]
+        say(
+            f"from one half of them to the other: {100 * of_all['coverage']:.1f} % "
+            f"covered, {of_all['size']:.2f} labels in a set"
+        )
+    return np.where(never, -np.inf, found.score)
+
+
+def _seen(images, see):
+    """Pairs of a `Batch` and what is `Seen`, given out when the next is under way."""
+    parts = -(-images.count // _BATCH)
+    size = -(-images.count // parts)
+    waiting = None
+    with unlabelled.batches(images, size) as batches:
+        for batch in batches:
+            # Always as many, so that one program is compiled.
+            filled = np.zeros((size, *batch.image.shape[1:]), np.uint8)
+            filled[: len(batch.image)] = batch.image
+            started = batch, see(filled)
+            if waiting:
+                yield waiting
+            waiting = started
+        if waiting:
+            yield waiting
+
+
+def _columns(key, plan):
+    """Names of the columns, and what their cells are."""
+    label = str if isinstance(plan.classes[0], str) else int
+    columns = {key: str if key == "path" else int, "label": label, "probability": float}
+    for at in range(2, 1 + min(_LABELS, len(plan.classes))):
+        columns |= {f"label_{at}": label, f"probability_{at}": float}
+    columns["entropy"] = float
+    if plan.samples:
+        columns |= {"dispersion_representation": float, "dispersion_probability": float}
+    if plan.coverage is not None:
+        columns["set"] = list[label]
+    return {**columns, "problem": str}
+
+
+def _rows(key, batch, seen, plan, limit):
+    """The cells of a batch by column."""
+    count = len(batch.names)
+    good = [not problem for problem in batch.problems]
+
+    def cells(values):
+        return [value if kept else None for value, kept in zip(values, good)]
+
+    top, which = jax.lax.top_k(seen.log_probs, min(_LABELS, len(plan.classes)))
+    rows = {key: batch.names, "problem": [reason or None for reason in batch.problems]}
+    for at, (value, name) in enumerate(zip(np.exp(top).T, np.asarray(which).T), 1):
+        end = "" if at == 1 else f"_{at}"
+        rows[f"label{end}"] = cells(plan.classes[number] for number in name)
+        rows[f"probability{end}"] = cells(value)
+    log_probs = np.asarray(seen.log_probs, np.float64)[:count]
+    entropy = -(np.exp(log_probs) * log_probs).sum(1) + 0.0  # no -0
+    rows["entropy"] = cells(entropy.astype(np.float32))
+    if plan.samples:
+        rows["dispersion_representation"] = cells(np.asarray(seen.representation))
+        rows["dispersion_probability"] = cells(np.asarray(seen.probability))
+    if limit is not None:
+        inside = conformal.sets(log_probs, limit)
+        rows["set"] = cells(
+            _set(*pair, plan.classes) for pair in zip(log_probs, inside)
+        )
+    return rows
+
+
+def _set(log_probs, inside, classes):
+    """The labels of a set, the most probable first."""
+    numbers = np.flatnonzero(inside)
+    order = np.argsort(-log_probs[numbers], kind="stable")
+    return [classes[number] for number in numbers[order]]
+
+
+def _tell(images, done, out, seconds, say):
+    shape = images.shape
+    if done["resized"]:
+        say(
+            f"{done['resized']:,} images of another size were scaled to {shape.height} "
+            f"x {shape.width} pixels and lost what was beside, as in training"
+        )
+    if done["recoloured"]:
+        how = "made grey" if shape.channels == 1 else "given three channels"
+        say(f"{done['recoloured']:,} images of other colours were {how}")
+    if images.ignored:
+        say(entries.told(images.ignored))
+    if done["problems"]:
+        say(
+            f"{done['problems']:,} files gave no image: their rows have no label, and "
+            "say why in the column problem"
+        )
+    rate = done["images"] / max(seconds, 1e-9)
+    say(
+        f"{done['images']:,} rows are in {shown(out)}; {seconds:.1f} s, {rate:,.0f} "
+        "images/s"
+    )

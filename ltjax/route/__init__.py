@@ -1,0 +1,1 @@
+"""Experts only where they are asked for."""

@@ -1,0 +1,89 @@
+"""Command lines of dataclasses, whose field docstrings are the help texts."""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import os
+import sys
+import textwrap
+import types
+from pathlib import Path
+
+import tyro
+
+from ltjax.mistake import Mistake
+from ltjax.runtime import shortage
+
+
+def parsed(kind, door, args):
+    """The `kind` of command that the words after `python -m ltjax.DOOR` are."""
+    return tyro.cli(
+        documented(kind),
+        prog=f"python -m ltjax.{door}",
+        args=args,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def documented(kind):
+    """The dataclass `kind`, whose fields carry their docstrings as metadata for tyro.
+
+    Read by itself, tyro keeps the line breaks of a docstring's source. The dataclasses
+    of its fields are done, too.
+    """
+    source = textwrap.dedent(inspect.getsource(kind))
+    texts = {
+        statement.target.id: inspect.cleandoc(following.value.value)
+        for statement, following in itertools.pairwise(ast.parse(source).body[0].body)
+        if isinstance(statement, ast.AnnAssign) and _is_text(following)
+    }
+    for field in dataclasses.fields(kind):
+        if field.name in texts:
+            text = " ".join(texts[field.name].split())
+            field.metadata = types.MappingProxyType({**field.metadata, "help": text})
+        inner = getattr(field.type, "__origin__", field.type)  # of an Annotated
+        if dataclasses.is_dataclass(inner):
+            documented(inner)
+    return kind
+
+
+def _is_text(statement):
+    if not isinstance(statement, ast.Expr):
+        return False
+    value = statement.value
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def exit_code(work, name="ltjax"):
+    """Calls `work()`; the exit code of a command line of that name.
+
+    0, or 2 after a `Mistake` or where the memory is used up, told in one line, or 130
+    after Ctrl-C.
+    """
+    try:
+        work()
+    except Mistake as mistake:
+        print(f"{name}: {mistake}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{name}: stopped", file=sys.stderr)
+        return 130
+    except (RuntimeError, MemoryError) as error:
+        line = shortage.told(error)
+        if line is None:
+            raise
+        print(f"{name}: {line}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def keep_programs():
+    """Has JAX keep them, if it is not imported yet and nobody asked for another place.
+
+    Half of a small run is compilation, of many programs that take less than the second
+    from which JAX would keep them by itself.
+    """
+    place = Path.home() / ".cache" / "ltjax"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(place))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")

@@ -1,0 +1,200 @@
+"""The data set of a run, from wherever its settings say."""
+
+import dataclasses
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from ltjax import machine
+from ltjax.data import (
+    crops,
+    entries,
+    listing,
+    longtail,
+    manifest,
+    partition,
+    rendering,
+    resident,
+    sources,
+    stream,
+    streamed,
+)
+from ltjax.mistake import Mistake, shown
+from ltjax.runtime import hosts, progress
+
+# What None means in `data.size` and `data.test_per_class`.
+SIZE = 64
+TEST_PER_CLASS = 10
+
+
+def load(settings, console=None):
+    """The data set of a run's `data` settings, its training split made long-tailed.
+
+    Its images are arrays, or `streamed.Pictures` where they are to be streamed.
+    """
+    console = console or Console()
+    per_class = settings.test_per_class or TEST_PER_CLASS
+    if settings.source == "digits":
+        data = sources.digits()
+    elif settings.source in ("folder", "csv"):
+        data = listed(_files(settings), settings, per_class, console)
+    elif settings.source == "npz":
+        data = sources.npz(
+            settings.train,
+            settings.test,
+            settings.classes,
+            per_class,
+            settings.subset_seed,
+        )
+    else:
+        data = of_tfds(settings, console)
+    if settings.classes not in (None, data.classes):
+        raise Mistake(
+            f"data.classes is {settings.classes}; {settings.source} has {data.classes}"
+        )
+    side = min(data.train.image.shape[1:3])
+    if settings.pad > side:
+        raise Mistake(
+            f"data.pad is {settings.pad}; it must be at most {side}, the shorter side "
+            "of the images in pixels"
+        )
+    if data.classes < 2:
+        raise Mistake(f"{data.name} has {data.classes} class; it takes 2 to tell apart")
+    if settings.subset == "first":
+        rank = longtail.in_order(data.train.label, data.classes)
+        data = dataclasses.replace(data, train=data.train._replace(rank=rank))
+    profile = settings.imbalance_factor, settings.largest, settings.subset_seed
+    rows = longtail.kept(data.train, data.classes, *profile)
+    # A manifest tells of the whole set, before anything is held out.
+    checked = manifest.check(settings, data.train, rows, data.test, data.classes)
+    if settings.holdout:
+        rest, chosen = longtail.hold_out(
+            data.train, data.classes, settings.holdout, settings.subset_seed
+        )
+        data = dataclasses.replace(data, train=rest, test=chosen)
+    train = longtail.tailed(data.train, data.classes, *profile)
+    counts = longtail.class_counts(train.label, data.classes)
+    if settings.imbalance_factor is not None and counts.min() < 1:
+        raise Mistake(
+            f"data.imbalance_factor is {settings.imbalance_factor:g}; it must be at "
+            f"most {counts.max()}, or class {counts.argmin()} has no training image"
+        )
+    seen = (partition.digests_of(split) for split in (train, data.test))
+    data = dataclasses.replace(
+        data, train=train, manifest=checked, shared=partition.shared(*seen)
+    )
+    for line in _told(data):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    return data
+
+
+def _told(data):
+    """What a user should know of a data set before it is trained on, in lines."""
+    checked = data.manifest or {}
+    if checked.get("difference"):
+        yield (
+            f"data.manifest {checked['name']}, mismatch allowed: "
+            f"{checked['difference']}"
+        )
+    if checked.get("holdout"):
+        yield (
+            f"data.manifest {checked['name']} is of the set as it was before "
+            f"data.holdout {checked['holdout']}"
+        )
+    if data.shared:
+        yield (
+            f"{data.shared} of the {len(data.test.label)} test images are training "
+            "images, too; they say nothing of new ones"
+        )
+
+
+def _files(settings):
+    """The `listing.Listing` of a folder or a CSV."""
+    if settings.source == "folder":
+        return listing.folder(settings.path, settings.nested)
+    return listing.table(settings.path)
+
+
+def listed(files, settings, per_class, console):
+    """The images of a `listing.Listing`, decoded and held in memory, or streamed."""
+    size = settings.size or SIZE
+    drawn = per_class, settings.subset_seed, settings.strict
+    for line in filter(None, (entries.told(files.ignored), files.note)):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    if streams(settings, (len(files.paths), size, size, 3)):
+        stream.check_installed()
+        share = _share(len(files.paths))
+        with progress.stage(console, "check images", share) as advance:
+            recipe = recipe_of(settings, size)
+            data = streamed.of_listing(files, recipe, *drawn, advance, hosts.divided)
+    else:
+        with progress.stage(console, "read images", len(files.paths)) as advance:
+            how = recipe_of(settings, size).rendering
+            data = resident.dataset(files, size, *drawn, advance, rendering=how)
+    known, tested = (set(split.label.tolist()) for split in (data.train, data.test))
+    if tested - known:
+        names = (shown(data.class_names[at]) for at in sorted(tested - known))
+        line = f"classes with test images but no training images: {', '.join(names)}"
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    return data
+
+
+def of_tfds(settings, console):
+    """A TFDS set, decoded and held in memory, or streamed."""
+    name = settings.source.removeprefix("tfds:")
+    place = name, settings.directory, settings.download
+    builder, test_name, classes = sources.opened_tfds(*place)
+    names = "train", test_name
+    count = sum(builder.info.splits[split].num_examples for split in names)
+    height, width, channels = builder.info.features["image"].shape
+    own = height if height == width else None
+    recipe = recipe_of(settings, settings.size or own or SIZE)
+    # Only streamed images are brought to one shape, one scale, a background.
+    ground, span = recipe.rendering
+    coloured = ground not in (None, rendering.USUAL.background)
+    shape = height, width, channels
+    must = settings.size or span or coloured or None in shape
+    if not streams(settings, (count, *shape), must):
+        return sources.tfds(*place)
+    stream.check_installed()
+    with progress.stage(console, "check images", _share(count)) as advance:
+        return streamed.of_tfds(
+            name, builder, names, classes, recipe, advance, hosts.divided
+        )
+
+
+def recipe_of(settings, size):
+    """How pictures become images."""
+    return crops.Crop(
+        size,
+        settings.crop_area,
+        settings.pad,
+        settings.flip,
+        settings.jitter,
+        rendering.of_words(settings.background, settings.range),
+    )
+
+
+def streams(settings, shape, must=False):
+    """Whether images of this shape [N, H, W, ch] are streamed.
+
+    They are where it is asked for, where only streamed images can be what is asked for
+    (`must`, crops, colours), and where they do not fit in a quarter of the memory.
+    """
+    if settings.stream is not None:
+        return settings.stream
+    if must or settings.crop_area or settings.jitter:
+        return True
+    return np.prod(shape, dtype=float) > memory() / 4
+
+
+def _share(count):
+    """How many of so many files the first process looks at."""
+    return -(-count // jax.process_count())
+
+
+def memory():
+    """Bytes of this process's memory or, if that is less, of a device's."""
+    device = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    return min(filter(None, (machine.memory() or resident.UNKNOWN, device)))

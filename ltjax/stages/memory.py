@@ -1,0 +1,234 @@
+"""What a run takes of the memory, worked out before it starts.
+
+Counted is what lies there while a stage is under way: weights and posterior, images,
+features, and the copies of a save. Activations and the compiler's scratch come on top.
+"""
+
+import dataclasses
+import itertools
+import math
+from typing import NamedTuple
+
+import jax
+
+from ltjax import machine
+from ltjax.mistake import Mistake
+from ltjax.posterior import swag
+from ltjax.stages import deviations
+
+# What to do where it is too much, the cheapest first: of the features, and of the
+# deviations.
+_BANKS = (
+    {},
+    {"bank": "file"},
+    {"bank": "file", "bank_dtype": "bfloat16"},
+)
+_ELSEWHERE = (
+    {},
+    {"place": "sharded"},
+    {"dtype": "bfloat16"},
+    {"place": "sharded", "dtype": "bfloat16"},
+    {"place": "host"},
+    {"place": "host", "dtype": "bfloat16"},
+)
+
+_SHARE = 4  # features lie on a device if they take at most a quarter of it
+_BATCHES = 2**29  # of features on the host: two parts of what is sent at a time
+_COPIES = 2  # that a save of a training makes of all that it saves, as measured
+_PART = 2**28  # of what is saved image after image
+
+
+class Sizes(NamedTuple):
+    """What a run's memory depends on, besides the config."""
+
+    params: dict  # shapes of the network's parameters
+    steps: int  # of an epoch of stage one
+    image: tuple = (0, 0, 0)  # [H, W, ch]
+    train: int = 0  # images
+    test: int = 0
+    streamed: bool = False
+    dims: tuple = (0,)  # of what a classifier takes: (D,), or (E, D) of experts
+    classes: int = 0
+    views: int | None = None  # that are kept of the training images
+
+
+class Need(NamedTuple):
+    """Bytes by what they are for."""
+
+    device: dict  # on each device
+    host: dict  # in the memory of each process
+
+    def __str__(self):
+        beside = f", and {_sum(self.host)} of the host" if self.host else ""
+        return f"{_sum(self.device, 'a device')}{beside}"
+
+
+def need(config, sizes):
+    """The `Need` of a run of this config and these `Sizes`."""
+    device, host = _training(config, sizes)
+    pixels = math.prod(sizes.image)
+    if sizes.streamed:
+        at_once = max(config.optim.batch_size, config.posterior.batch_size)
+        device["images"] = 2 * at_once * pixels
+    else:
+        # On the device those of a view lie beside them.
+        device["images"] = (2 * sizes.train + sizes.test) * pixels
+        host["images"] = (sizes.train + sizes.test) * pixels
+    kept = features(
+        sizes.dims,
+        config.posterior.samples,
+        sizes.train,
+        sizes.test,
+        sizes.views,
+        config.classifier.bank_dtype,
+    )
+    if device_has_room(kept):
+        device["features"] = kept
+    else:
+        device["features"] = _BATCHES
+        held = config.classifier.bank == "memory"
+        host["features"] = _BATCHES + (kept if held else 0)
+    draws = config.posterior.samples
+    if draws:
+        # Of the mean and every draw, and those of the draws once more.
+        device["heads"] = 4 * (2 * draws + 1) * math.prod(sizes.dims) * sizes.classes
+    host["saving"] = max(host["saving"], _PART)
+    return Need(
+        *({n: count for n, count in of.items() if count} for of in (device, host))
+    )
+
+
+def _training(config, sizes):
+    """Bytes on each device and on the host, of the weights and of the posterior."""
+    swa, params = config.swa, sizes.params
+    store = deviations.placed(
+        swa.place, swa.rank, -(-sizes.steps // (swa.every_steps or sizes.steps))
+    )
+    posterior = jax.eval_shape(lambda p: swag.init(p, store.rank, swa.dtype), params)
+    _, shardings = store.shardings(((), posterior))
+    weights = _bytes(params)
+    device = {
+        "parameters": weights,
+        "momentum": weights,
+        "mean": _bytes(posterior.mean),
+        "scatter": _bytes(posterior.scatter),
+        f"{store.rank} deviations": _bytes(posterior.deviations, shardings.deviations),
+    }
+    kept = jax.eval_shape(lambda p: swag.init(p, swa.rank, swa.dtype), params)
+    saved = 2 * weights + _bytes((kept.mean, kept.scatter, kept.deviations))
+    host = {"saving": _COPIES * saved}
+    if swa.place == "host":
+        # Beside the deviations lie the low-rank parts of all draws, and of the mean.
+        host["deviations"] = _bytes(kept.deviations)
+        host["draws"] = (config.posterior.samples + 1) * weights
+    return device, host
+
+
+def features(dims, samples, train, test, views, dtype):
+    """Bytes of all features of a backbone of so many draws that are held at a time.
+
+    Of the training images under the mean, of the test images and of the kept views, or
+    a fresh one, under the mean and every draw.
+    """
+    per_image = math.prod(dims)
+    members = 1 + samples
+    of_view = 4 if views is None else jax.numpy.dtype(dtype).itemsize
+    seen = 4 * (train + members * test) + of_view * (views or 1) * members * train
+    return per_image * seen
+
+
+def device_has_room(count):
+    """Whether features of so many bytes lie on a device: at most in a quarter of it."""
+    limit = device_memory()
+    if limit is None:
+        ram = host_memory()
+        limit = ram and ram // jax.local_device_count()
+    return limit is None or count <= limit // _SHARE
+
+
+def check(config, sizes):
+    """The arithmetic of a run's memory in a line.
+
+    Raises `Mistake` if it cannot fit, with what would.
+    """
+    found = need(config, sizes)
+    if _fits(found):
+        return f"memory in MiB: {found}; activations come on top"
+    for bank, swa in _changes():
+        other = dataclasses.replace(
+            config,
+            swa=dataclasses.replace(config.swa, **swa),
+            classifier=dataclasses.replace(config.classifier, **bank),
+        )
+        kept = sizes.views is not None or not bank  # fresh views lie in no file
+        if kept and other != config and _fits(need(other, sizes)):
+            hint = f"{' '.join(_flags(config, swa=swa, classifier=bank))} fits"
+            break
+    else:
+        hint = (
+            "lower swa.rank, posterior.samples or classifier.views, or take smaller "
+            "images (data.size), streamed ones (data.stream) or a smaller model"
+        )
+    raise Mistake(f"memory in MiB: {found}; there are {_available()}; {hint}")
+
+
+def _changes():
+    """Pairs of both, the cheapest first."""
+    places = itertools.product(range(len(_BANKS)), range(len(_ELSEWHERE)))
+    for bank, swa in sorted(places, key=sum):
+        yield _BANKS[bank], _ELSEWHERE[swa]
+
+
+def _flags(config, **changes):
+    """The flags of changes, {part of the config: {field: value}}, that are none yet."""
+    for part, fields in changes.items():
+        for name, value in fields.items():
+            if getattr(getattr(config, part), name) != value:
+                yield f"--{part}.{name.replace('_', '-')} {value}"
+
+
+def _fits(found):
+    device, ram = device_memory(), host_memory()
+    used, beside = sum(found.device.values()), sum(found.host.values())
+    if device is None:
+        return ram is None or jax.local_device_count() * used + beside <= ram
+    return used <= device and (ram is None or beside <= ram)
+
+
+def _available():
+    device, ram = device_memory(), host_memory()
+    if device is None:
+        return f"{_mib(ram)} for {jax.local_device_count()} device(s) and the host"
+    return f"{_mib(device)} a device" + (f" and {_mib(ram)} of the host" if ram else "")
+
+
+def device_memory():
+    """Bytes that a device may hold; None where devices use the host's memory."""
+    return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+
+
+def host_memory():
+    """Bytes of memory that this process may use; None where nobody tells."""
+    return machine.memory()
+
+
+def _bytes(tree, shardings=None):
+    """Bytes of a tree of shapes, or of the part of it that one device has."""
+    leaves = jax.tree.leaves(tree)
+    shapes = [leaf.shape for leaf in leaves]
+    if shardings is not None:
+        cuts = jax.tree.leaves(shardings)
+        shapes = [cut.shard_shape(shape) for cut, shape in zip(cuts, shapes)]
+    return sum(
+        math.prod(shape) * leaf.dtype.itemsize for shape, leaf in zip(shapes, leaves)
+    )
+
+
+def _sum(terms, where=""):
+    words = " + ".join(f"{name} {_mib(count)}" for name, count in terms.items())
+    whole = f"{words} = {_mib(sum(terms.values()))} MiB"
+    return f"{whole} {where}".rstrip()
+
+
+def _mib(count):
+    return f"{count / 2**20:,.1f}"

@@ -1,0 +1,88 @@
+"""The class prior that a row's probabilities assume, and that of where it is used."""
+
+import json
+import os
+
+import numpy as np
+
+from ltjax.classifier import heads
+from ltjax.classifier import prior as priors
+from ltjax.mistake import Mistake, shown
+
+_SLACK = 1e-3  # by which shares that were rounded may miss 1
+
+
+def assumed(config, row, counts):
+    """The prior [C] of a `Row` of a run of `config`, None without one, and its words.
+
+    `counts` [C] are the run's training images.
+    """
+    model, optim, settings = config.model, config.optim, config.classifier
+    joined = settings.experts == "together" and row.classifier in heads.LINEAR
+    found = None
+    if joined or model.experts.count is None:
+        plain = optim.loss == "cross_entropy" and model.head == "linear"
+        found = priors.assumed(
+            row.classifier, counts, settings.tau, optim.sampling, plain
+        )
+    drawn = row.backbone == "swag" or row.classifier == "srepr"
+    return found, priors.in_words(found, counts, drawn)
+
+
+def shares(prior, names, counts):
+    """The shares [C] of `--prior uniform`, `train` or FILE, which sum to 1.
+
+    `names` [C] are those of the classes, `counts` [C] their training images. FILE is
+    JSON, {class: share}. Raises `Mistake` unless it has every class once, with shares
+    of 0 or more that sum to 1.
+    """
+    if prior == "uniform":
+        return np.full(len(names), 1 / len(names))
+    if prior == "train":
+        return np.asarray(counts) / np.sum(counts)
+    found = _read(prior)
+    for what, classes in (
+        ("has no class", [name for name in names if name not in found]),
+        ("has an unknown class", [name for name in found if name not in names]),
+    ):
+        if classes:
+            more = f" and {len(classes) - 1} more" if len(classes) > 1 else ""
+            raise Mistake(
+                f"--prior {prior} {what} {shown(classes[0])!r}{more}; wanted the "
+                f"run's {len(names)}, such as {shown(names[0])!r}"
+            )
+    for name, share in found.items():
+        number = isinstance(share, int | float) and not isinstance(share, bool)
+        if not number or not 0 <= share <= 1:
+            raise Mistake(
+                f"--prior {prior}: the share of {shown(name)!r} is {share!r}, wanted "
+                "0..1"
+            )
+    values = np.array([found[name] for name in names], float)
+    if abs(values.sum() - 1) > _SLACK:
+        raise Mistake(f"--prior {prior}: the shares sum to {values.sum():g}, wanted 1")
+    return values / values.sum()
+
+
+def _read(file):
+    wanted = "wanted uniform, train, or a JSON file {class: share}"
+    if not os.path.isfile(file):  # `Path` raises on a name that is too long
+        raise Mistake(f"--prior {file} is not a file; {wanted}")
+
+    def once(pairs):
+        found = dict(pairs)
+        for name, _ in pairs:
+            if len(found) < len(pairs) and sum(name == other for other, _ in pairs) > 1:
+                raise Mistake(f"--prior {file} has {shown(name)!r} twice")
+        return found
+
+    try:
+        with open(file, encoding="utf-8") as text:
+            found = json.load(text, object_pairs_hook=once)
+    except Mistake:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise Mistake(f"--prior {file} cannot be read as JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise Mistake(f"--prior {file} holds no classes; {wanted}")
+    return found

@@ -1,0 +1,91 @@
+"""What is done to images on the device: in stage one, and for stage two's views."""
+
+import jax
+import jax.numpy as jnp
+
+from ltjax.data.augment import geometry, policies
+from ltjax.data.streamed import Pictures
+from ltjax.mistake import Mistake
+
+_GREY = 128  # what RandAugment's warps bring in
+
+
+def augmentation(pad, flip, rotate=0, policy=None, cutout=0):
+    """Builds `augment(key, images)`, uint8 to uint8.
+
+    Random crops, flips, rotations by up to `rotate` degrees, operations of a `policy`
+    ("autoaugment" or "randaugment") and squares of `cutout` pixels, in this order.
+    """
+
+    def apply(key, images):
+        more = jax.random.clone(key)
+        crop_key, flip_key = jax.random.split(key)
+        if pad:
+            images = geometry.crop(crop_key, images, pad)
+        if flip:
+            images = geometry.flip(flip_key, images)
+        # Not split off above: without these, the first two are what they always were.
+        rotate_key, policy_key, cutout_key = jax.random.split(
+            jax.random.fold_in(more, 1), 3
+        )
+        if rotate:
+            images = geometry.rotate(rotate_key, images, rotate)
+        if policy == "autoaugment":
+            images = policies.autoaugment(policy_key, images)
+        if policy == "randaugment":
+            images = policies.randaugment(policy_key, images, _GREY)
+        if cutout:
+            images = geometry.cutout(cutout_key, images, cutout)
+        return images
+
+    return apply
+
+
+def two_views(weak, strong):
+    """Builds `augment(key, images)`: weak views [B, ...], then as many strong ones."""
+
+    def apply(key, images):
+        weak_key, strong_key = jax.random.split(key)
+        return jnp.concatenate([weak(weak_key, images), strong(strong_key, images)])
+
+    return apply
+
+
+def weak(config):
+    """What the device does to images for stage two: nothing to streamed ones.
+
+    Where stage one sees two views it is the weak one, without policy and squares.
+    """
+    data = config.data
+    if data.stream:  # they come augmented
+        return augmentation(0, False)
+    if config.optim.loss == "mdcs":
+        return augmentation(data.pad, data.flip, data.rotate)
+    return augmentation(data.pad, data.flip, data.rotate, data.policy, data.cutout)
+
+
+def of_training(config):
+    """The images as stage one sees them: the same, or weak and strong views."""
+    if config.optim.loss != "mdcs":
+        return weak(config)
+    data = config.data
+    strong = augmentation(data.pad, data.flip, policy=data.policy, cutout=data.cutout)
+    return two_views(weak(config), strong)
+
+
+def check(config, data):
+    """Refuses what is done to images on the device where images are streamed."""
+    if not isinstance(data.train.image, Pictures):
+        return
+    for name in ("rotate", "policy", "cutout"):
+        value = getattr(config.data, name)
+        if value:
+            raise Mistake(
+                f"data.{name} is {value!r}; it changes images that are held in memory, "
+                "and these are streamed"
+            )
+    if config.optim.loss == "mdcs":
+        raise Mistake(
+            "optim.loss is 'mdcs', whose two views are made of images that are held in "
+            "memory; these are streamed"
+        )

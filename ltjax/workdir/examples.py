@@ -1,0 +1,64 @@
+"""The test images that a row is most and least sure of, group by group."""
+
+import numpy as np
+from PIL import Image
+
+from ltjax.data import resident
+from ltjax.data.streamed import Pictures
+from ltjax.workdir.files import write_arrays
+
+FILE = "examples.npz"
+_EACH = 6  # images of a kind in a group
+_SIDE = 48  # pixels of the longer side of what is kept
+
+
+def chosen(labels, predicted, groups):
+    """Rows of test images, {group: {kind: rows}}, at most six of a kind.
+
+    labels [N], `predicted` a `predictions.Predicted`, `groups` masks, bool [C]. The
+    kinds are `surest`, `surest mistakes` and `least sure`, each in that order; groups
+    without images are left out.
+    """
+    order = np.argsort(-predicted.confidence, kind="stable")
+    wrong = predicted.label != labels
+    found = {}
+    for name, mask in groups.items():
+        rows = order[mask[labels[order]]]
+        if len(rows):
+            found[name] = {
+                "surest": rows[:_EACH],
+                "surest mistakes": rows[wrong[rows]][:_EACH],
+                "least sure": rows[::-1][:_EACH],
+            }
+    return found
+
+
+def keep(out, images, kinds):
+    """Stores the small images of what was `chosen` in the folder of a run.
+
+    `images` are uint8 [N, H, W, ch], or `Pictures`.
+    """
+    rows = [row for kind in kinds.values() for each in kind.values() for row in each]
+    rows = np.unique(np.array(rows, int))
+    if isinstance(images, Pictures):
+        seen = resident.each(images.plain, rows)
+    else:
+        seen = images[rows]
+    small = np.stack([_small(np.asarray(image)) for image in seen])
+    write_arrays(out / FILE, {"row": rows, "image": small})
+
+
+def read(out):
+    """{row of the test images: uint8 [h, w, ch]}, as `keep` stored them."""
+    if not (out / FILE).exists():
+        return {}
+    with np.load(out / FILE, allow_pickle=False) as file:
+        return dict(zip(file["row"].tolist(), file["image"]))
+
+
+def _small(image):
+    """An image of at most so many pixels a side, grey or RGB."""
+    image = image[..., :3] if image.shape[-1] >= 3 else image[..., :1]
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    picture.thumbnail((_SIDE, _SIDE))
+    return np.asarray(picture).reshape(picture.height, picture.width, -1)

@@ -1,0 +1,123 @@
+"""What a finished run has written, read for its page: no data, no weights."""
+
+import operator
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ltjax import config as configs
+from ltjax.config import Config
+from ltjax.data import longtail
+from ltjax.mistake import Mistake
+from ltjax.workdir import events, examples, files, predictions
+
+
+class Results(NamedTuple):
+    """A finished run; what an earlier version did not write is empty."""
+
+    out: Path
+    results: dict  # of results.json
+    classes: dict  # of classes.json
+    config: Config
+    identity: dict  # what decides the run's numbers, and the fingerprint of its data
+    versions: list  # of versions.json
+    epochs: dict  # backbone -> events of its epochs, in order
+    labels: np.ndarray | None  # [N], of the test images
+    predicted: dict  # row -> predictions.Predicted
+    images: dict  # row of the test images -> uint8 [h, w, ch]
+
+    @property
+    def counts(self):
+        """Training images per class, int [C]."""
+        return np.asarray(self.results["dataset"]["counts"])
+
+    @property
+    def groups(self):
+        """Masks of the groups of classes, bool [C]."""
+        return longtail.groups(self.counts)
+
+    @property
+    def swa_start(self):
+        """Epochs of the SWA backbone before its snapshots."""
+        return configs.swa_start(self.config)
+
+    @property
+    def shown(self):
+        """The rows that are looked at closely, as they are named in files."""
+        return [
+            f"swa-{classifier}"
+            for classifier in predictions.shown(
+                row["classifier"]
+                for row in self.results["rows"]
+                if row["backbone"] == "swa" and not row["variant"]
+            )
+        ]
+
+    @property
+    def chosen(self):
+        """Rows of the images that the last predicted row is most and least sure of."""
+        if not self.predicted:
+            return {}
+        *_, last = self.predicted.values()
+        return examples.chosen(self.labels, last, self.groups)
+
+
+def read(out):
+    """Reads the finished run in the folder `out`.
+
+    Raises `Mistake` for what is no run, not finished, or damaged.
+    """
+    out = Path(out)
+    if not (out / "config.json").is_file():
+        raise Mistake(f"{out} holds no run; give the folder of one")
+    if not (out / "results.json").is_file():
+        raise Mistake(f"{out} holds a run that is not finished; run its command again")
+    try:
+        record = files.read_json(out / "config.json")
+        results = files.read_json(out / "results.json")
+        lacks = {"dataset", "rows", "seconds"} - set(results)
+        if lacks:
+            raise KeyError(*lacks)
+        return Results(
+            out=out,
+            results=results,
+            classes=_optional(out / "classes.json", {}),
+            config=configs.of_record(record["config"]),
+            identity=record["run"],
+            versions=_optional(out / "versions.json", []),
+            epochs=_epochs(events.last_events(out)),
+            labels=_labels(out),
+            predicted=predictions.read(out),
+            images=examples.read(out),
+        )
+    except Mistake:
+        raise
+    except (KeyError, TypeError, OSError, ValueError, BadZipFile) as error:
+        raise Mistake(
+            f"{out} holds a damaged run ({type(error).__name__}: {error}); delete its "
+            "results.json and run its command again"
+        ) from error
+
+
+def _optional(file, otherwise):
+    return files.read_json(file) if file.exists() else otherwise
+
+
+def _labels(out):
+    if not (out / "labels.npz").exists():
+        return None
+    with np.load(out / "labels.npz", allow_pickle=False) as file:
+        return file["test"]
+
+
+def _epochs(events):
+    found = {}
+    for event in events:
+        if event.get("event") == "epoch":
+            found.setdefault(event["backbone"], []).append(event)
+    return {
+        name: sorted(epochs, key=operator.itemgetter("epoch"))
+        for name, epochs in found.items()
+    }

@@ -1,0 +1,145 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from ltjax.classifier import linear
+from ltjax.models.batch_norm import BatchNorm
+from ltjax.models.heads import Linear
+from ltjax.models.network import Network
+from ltjax.posterior import members as extractor
+from ltjax.posterior import swag
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (23, 4, 4, 3), np.uint8)
+SCALES = [0.0, 0.5, 0.5, 0.5]  # the mean and three draws
+
+
+class Features(nn.Module):
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.Dense(5, use_bias=False, name="mix")(x)
+        x = BatchNorm(name="norm")(x, train)
+        return nn.tanh(x).mean((1, 2))
+
+
+NET = Network(Features(), Linear(4))
+
+
+def prepare(images):
+    return jnp.float32(images) / 255
+
+
+def group():
+    return extractor.members(jax.random.key(3), samples=3, scale=0.5)
+
+
+def at(tree, index):
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
+def snapshot(leaf):
+    return RNG.normal(1, 0.3, leaf.shape).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def posterior():
+    layout = jax.eval_shape(NET.init, jax.random.key(0), prepare(IMAGES))["params"]
+    update = jax.jit(swag.update)
+    state = swag.init(layout, rank=2)
+    for _ in range(4):
+        state = update(state, jax.tree.map(snapshot, layout))
+    return state
+
+
+@pytest.fixture(scope="module")
+def weights(posterior):
+    """The weights of every member, straight from the posterior."""
+    sample = jax.jit(swag.sample)
+    return [sample(key, posterior, scale) for key, scale in zip(group().key, SCALES)]
+
+
+@pytest.fixture(scope="module")
+def seen(posterior):
+    """Statistics and features of every member."""
+    parts = (extractor.of_swag, NET, prepare)
+    refresh = jax.jit(extractor.make_refresh(*parts, batch_size=50, chunk=1))
+    features = jax.jit(extractor.make_features(*parts, batch_size=50, chunk=2))
+    stats = refresh(posterior, group(), IMAGES)
+    return stats, features(posterior, group(), stats, IMAGES)
+
+
+def test_the_mean_comes_first():
+    everyone = group()
+    assert everyone.key.shape == (4,)
+    assert len(set(map(str, jax.random.key_data(everyone.key)))) == 4
+    np.testing.assert_array_equal(everyone.scale, SCALES)
+    alone = extractor.first(everyone)
+    assert alone.key.shape == (1,)
+    np.testing.assert_array_equal(alone.scale, [0])
+
+
+@pytest.mark.parametrize("chunk", [None, 4])
+def test_members_are_the_mean_and_draws_of_the_posterior(posterior, weights, chunk):
+    def draw(posterior, members):
+        def one(member):
+            return extractor.of_swag(posterior, member)
+
+        return jax.lax.map(one, members, batch_size=chunk)
+
+    found = jax.jit(draw)(posterior, group())
+    chex.assert_trees_all_equal(at(found, 0), posterior.mean["features"])
+    for member in (1, 2, 3):
+        wanted = weights[member]["features"]
+        chex.assert_trees_all_close(at(found, member), wanted, rtol=1e-6)
+        assert np.all(wanted["mix"]["kernel"] != found["mix"]["kernel"][0])
+
+
+def test_statistics_are_those_of_each_member_on_the_prepared_images(weights, seen):
+    stats, _ = seen
+    images = IMAGES.astype(np.float64) / 255
+    for member, params in enumerate(weights):
+        norm = at(stats, member)["norm"]
+        mixed = images @ np.asarray(params["features"]["mix"]["kernel"], np.float64)
+        np.testing.assert_allclose(norm["mean"], mixed.mean((0, 1, 2)), rtol=1e-5)
+        np.testing.assert_allclose(norm["var"], mixed.var((0, 1, 2)), rtol=1e-5)
+
+
+def test_features_are_those_of_the_network(weights, seen):
+    stats, found = seen
+    assert found.shape == (4, len(IMAGES), 5)
+    apply = jax.jit(lambda variables: NET.apply(variables, prepare(IMAGES)))
+    for member, params in enumerate(weights):
+        statistics = {"features": at(stats, member)}
+        wanted = apply({"params": params, "batch_stats": statistics})
+        logits = linear.logits(params["head"], found[member])
+        np.testing.assert_allclose(logits, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_point_has_the_mean_as_its_only_member(posterior, seen):
+    everyone_stats, everyone = seen
+    parts, alone = (extractor.of_point, NET, prepare), extractor.first(group())
+    refresh = jax.jit(extractor.make_refresh(*parts, batch_size=50, chunk=1))
+    features = jax.jit(extractor.make_features(*parts, batch_size=50, chunk=1))
+    stats = refresh(posterior.mean, alone, IMAGES)
+    chex.assert_trees_all_close(at(stats, 0), at(everyone_stats, 0), rtol=1e-6)
+    found = features(posterior.mean, alone, stats, IMAGES)
+    assert found.shape == (1, len(IMAGES), 5)
+    np.testing.assert_allclose(found[0], everyone[0], rtol=1e-5, atol=1e-6)
+
+
+def test_each_draw_has_the_head_of_the_same_draw(posterior, weights):
+    heads = jax.jit(extractor.make_heads(extractor.whole_of_swag, NET))
+    found = heads(posterior, group())
+    chex.assert_trees_all_equal(at(found, 0), posterior.mean["head"])
+    for member in (1, 2, 3):
+        wanted = weights[member]["head"]
+        chex.assert_trees_all_close(at(found, member), wanted, rtol=1e-6)
+        assert np.all(wanted["kernel"] != posterior.mean["head"]["kernel"])
+    # From the parts that a host keeps, without deviations on the device.
+    parts = extractor.parts(posterior, group())
+    bare = posterior.replace(deviations=())
+    heads = jax.jit(extractor.make_heads(extractor.whole_of_parts, NET))
+    chex.assert_trees_all_close(heads(bare, parts), found, rtol=1e-5, atol=1e-6)
