@@ -30,6 +30,17 @@ class Split(NamedTuple):
         None  # int [N], place in the long-tailed draw of its class
     )
     file: np.ndarray | None = None  # uint8 [N, 32], SHA-256 of the files of images
+    meta: np.ndarray | None = None  # float32 [N, K], what is known beside the image
+
+    @property
+    def streamed(self):
+        """Whether images are decoded when they are needed."""
+        return streamed(self.image)
+
+
+def streamed(images):
+    """Whether images are no array, but `streamed.Pictures`."""
+    return not isinstance(images, np.ndarray)
 
 
 @dataclasses.dataclass(frozen=True)

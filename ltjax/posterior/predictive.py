@@ -14,9 +14,11 @@ def features(keys, draw, apply, images, chunk=1, batch_size=1000):
     """Outputs of M members on N images, [M, N, D].
 
     `keys` is a pytree with leading axis M, `draw(key)` gives a member's variables and
-    `apply(variables, x)` its outputs [n, D]. Members run `chunk` at a time, images
-    [N, ...] in ceil(N / batch_size) batches whose sizes differ by at most one. On a CPU
-    a batch has at most `CPU_BATCH`, as its caches hold no more images' activations.
+    `apply(variables, x)` its outputs [n, D]. Members run `chunk` at a time, images [N,
+    ...] in ceil(N / batch_size) batches whose sizes differ by at most one. They are an
+    array or, where a network takes more than that, a tree of arrays with a common
+    leading axis. On a CPU a batch has at most `CPU_BATCH`, as its caches hold no more
+    images' activations.
 
     >>> import numpy as np
     >>> from ltjax.posterior import predictive
@@ -30,7 +32,7 @@ def features(keys, draw, apply, images, chunk=1, batch_size=1000):
     _loops.members(keys)
     if jax.default_backend() == "cpu":
         batch_size = min(batch_size, CPU_BATCH)
-    images = jnp.asarray(images)
+    images = jax.tree.map(jnp.asarray, images)
 
     def one(key):
         variables = draw(key)

@@ -11,7 +11,7 @@ from rich.console import Console
 from ltjax.classifier import heads, router, train
 from ltjax.classifier.routing import Routed
 from ltjax.data import longtail, resident
-from ltjax.data.streamed import Pictures
+from ltjax.data.dataset import streamed
 from ltjax.evaluation import cost, scores
 from ltjax.mistake import Mistake, shown
 from ltjax.representation import schedule
@@ -241,6 +241,6 @@ def _lines(stored, experts, params, seen):
 
 def _pixels(images, part):
     """Images uint8 [n, H, W, ch], decoded where they are in their files."""
-    if isinstance(images, Pictures):
+    if streamed(images):
         return np.stack(resident.each(images.plain, part))
     return images[part]

@@ -89,6 +89,17 @@ def load(settings, console=None):
     return data
 
 
+def settled(config, data):
+    """The config with images streamed or not as it came out.
+
+    So a run does not go on in the other way.
+    """
+    stream = data.train.streamed or None
+    return dataclasses.replace(
+        config, data=dataclasses.replace(config.data, stream=stream)
+    )
+
+
 def _told(data):
     """What a user should know of a data set before it is trained on, in lines."""
     checked = data.manifest or {}

@@ -1,24 +1,23 @@
-"""What stage one minimises: the loss that a config names, of the batch at a step.
+"""What stage one minimises: the `Objective` that a config names.
 
-An objective is that of `representation.step.make_gradient`. The logits that are judged
-are the mean over experts.
+The logits that are judged are the mean over experts.
 """
 
 import jax.numpy as jnp
 
 from ltjax.losses import cross_entropy, experts
-from ltjax.representation import step
+from ltjax.representation import objective
 
 
-def of_config(config, counts, steps):
-    """The objective of a config for images per class `counts` [C], `steps` an epoch.
+def of_config(config, task):
+    """The objective of a config for an `objective.Task`.
 
     That of RIDE distils from `teacher`, logits [B, E', C], where the batch has them.
     That of MDCS takes logits [2 B, E, C]: of the weak views, then of the strong ones.
     """
-    optim = config.optim
+    optim, counts, steps = config.optim, task.counts, task.steps
     if config.model.experts.count is None:
-        return step.per_example(cross_entropy)
+        return objective.per_example(cross_entropy)
     match optim.loss:
         case "cross_entropy":
             return _whole(lambda logits, batch, epoch: _summed(logits, batch["label"]))
@@ -57,14 +56,14 @@ def of_config(config, counts, steps):
 def _whole(loss, steps=1):
     """The objective of `loss(logits, batch, epoch)`, epochs counted from 1."""
 
-    def objective(logits, batch, step):
+    def of_batch(logits, batch, step):
         return loss(logits, batch, step // steps + 1), logits.mean(1)
 
-    return objective
+    return objective.simple(of_batch)
 
 
 def _of_two_views(chosen, counts, steps):
-    def objective(logits, batch, step):
+    def of_batch(logits, batch, step):
         weak, strong = jnp.split(logits, 2)
         loss = experts.mdcs(
             weak,
@@ -78,7 +77,7 @@ def _of_two_views(chosen, counts, steps):
         )
         return loss, weak.mean(1)
 
-    return objective
+    return objective.simple(of_batch, ("weak", "strong"))
 
 
 def _summed(logits, labels):

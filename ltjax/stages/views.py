@@ -1,10 +1,8 @@
 """What is done to images on the device: in stage one, and for stage two's views."""
 
 import jax
-import jax.numpy as jnp
 
 from ltjax.data.augment import geometry, policies
-from ltjax.data.streamed import Pictures
 from ltjax.mistake import Mistake
 
 _GREY = 128  # what RandAugment's warps bring in
@@ -41,41 +39,26 @@ def augmentation(pad, flip, rotate=0, policy=None, cutout=0):
     return apply
 
 
-def two_views(weak, strong):
-    """Builds `augment(key, images)`: weak views [B, ...], then as many strong ones."""
+def of_config(config):
+    """The views that an objective may ask for, {name: (key, images) -> images}.
 
-    def apply(key, images):
-        weak_key, strong_key = jax.random.split(key)
-        return jnp.concatenate([weak(weak_key, images), strong(strong_key, images)])
-
-    return apply
-
-
-def weak(config):
-    """What the device does to images for stage two: nothing to streamed ones.
-
-    Where stage one sees two views it is the weak one, without policy and squares.
+    Weak ones are without policy and squares, strong ones without rotations. Images that
+    are streamed come augmented.
     """
     data = config.data
-    if data.stream:  # they come augmented
-        return augmentation(0, False)
-    if config.optim.loss == "mdcs":
-        return augmentation(data.pad, data.flip, data.rotate)
-    return augmentation(data.pad, data.flip, data.rotate, data.policy, data.cutout)
-
-
-def of_training(config):
-    """The images as stage one sees them: the same, or weak and strong views."""
-    if config.optim.loss != "mdcs":
-        return weak(config)
-    data = config.data
-    strong = augmentation(data.pad, data.flip, policy=data.policy, cutout=data.cutout)
-    return two_views(weak(config), strong)
+    if data.stream:
+        return dict.fromkeys(("full", "weak", "strong"), augmentation(0, False))
+    policy, cutout = data.policy, data.cutout
+    return {
+        "full": augmentation(data.pad, data.flip, data.rotate, policy, cutout),
+        "weak": augmentation(data.pad, data.flip, data.rotate),
+        "strong": augmentation(data.pad, data.flip, policy=policy, cutout=cutout),
+    }
 
 
 def check(config, data):
     """Refuses what is done to images on the device where images are streamed."""
-    if not isinstance(data.train.image, Pictures):
+    if not data.train.streamed:
         return
     for name in ("rotate", "policy", "cutout"):
         value = getattr(config.data, name)
