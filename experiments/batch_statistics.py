@@ -142,7 +142,7 @@ def lines(seen, rule, samples):
     members = extractor.members(keys.members, samples, config.posterior.scale)
     weights = jax.device_put(seen.weights)
     of = extractor.of_swag if seen.name == "swa" else extractor.of_point
-    change = jax.jit(views.of_training(config))
+    change = jax.jit(views.of_config(config)["full"])
 
     parts = of, seen.net, seen.prepare
     if rule.averages:
@@ -247,7 +247,7 @@ def main(args=None):
         "processor": machine.processor(),
     }
     trained_here = [
-        name for name in backbone.NAMES if (flags.run / "checkpoints" / name).exists()
+        name for name in ("sgd", "swa") if (flags.run / "checkpoints" / name).exists()
     ]
     for name in trained_here:
         seen = opened(flags.run, name, config, data, official)

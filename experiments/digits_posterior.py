@@ -102,9 +102,8 @@ def make(source, place, rank, mean_bits, bits):
     run = finished.read(source)
     data = load(run.config.data)
     # As the run takes its statistics: of images augmented as in training.
-    seen = views.of_training(run.config)(
-        streams.keys(run.config.seed).statistics, data.train.image
-    )
+    key = streams.keys(run.config.seed).statistics
+    seen = views.of_config(run.config)["full"](key, data.train.image)
     mean, draws = make_look(run, {"train": seen, "test": data.test.image})
     stats = jax.tree.map(lambda leaf: leaf[0], run.batch_stats)
     small = shrunk(run.weights, rank)

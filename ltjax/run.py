@@ -69,8 +69,7 @@ def run(
     if found:
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
         return shown(found, out, data, voice, again=True)
-    backbones = systems.backbones(config, order.task)  # sgd, then swa
-    names = [backbone.name for backbone in backbones]
+    names = [each.name for each in systems.backbones(config, order.task)]
     if stage_one is not None:
         hosts.by_first(lambda: adoption.check(Path(stage_one), made_of, names))
     with workdir.opened(out, config, made_of, accept_changes, voice) as folder:
@@ -79,19 +78,24 @@ def run(
             hosts.by_first(lambda: adoption.adopt(out, other, config, names))
         hosts.by_first(lambda: claim.record_skipped(out, data, folder.say))
         folder.say(needed)
-        loader, tested = loaders.of(config, data, order), []
-        for backbone in backbones:
-            weights = representation.train(
-                backbone, system, loader, folder, config.swa.place
-            )
-            seen = features.take(backbone, weights, system, loader, folder, config)
-            tested.append(
-                classifier.train(config.classifier, backbone, seen, loader, folder)
-            )
+        loader = loaders.of(config, data, order)
+        tested = stages(config, system, loader, folder)
         results = summary.conclude(config, data, system, tested, loader, folder)
     shown(results, out, data, voice)
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
+
+
+def stages(config, system, loader, folder):
+    """What each backbone came to, a list of `classifier.Tested`: SGD's, then SWA's."""
+    tested = []
+    for backbone in systems.backbones(config, loader.task):
+        place = config.swa.place
+        weights = representation.train(backbone, system, loader, folder, place)
+        seen = features.take(backbone, weights, system, loader, folder, config)
+        settings = config.classifier
+        tested.append(classifier.train(settings, backbone, seen, loader, folder))
+    return tested
 
 
 def shown(results, out, data, voice, again=False):

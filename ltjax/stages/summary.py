@@ -55,8 +55,11 @@ def _dataset(config, data, counts, moments):
 
 
 def _cost(config, data, system):
-    """What an image costs a network of several experts: {"cost": ...}, or nothing."""
+    """What an image costs a network of several experts: {"cost": ...}, or nothing.
+
+    Parts that do not move are not counted.
+    """
     if config.model.experts.count is None:
         return {}
-    found = systems.cost(system, data)
+    found = systems.cost(system.net, *systems.shapes(system, data))
     return {"cost": {"experts": config.model.experts.count, **found}}

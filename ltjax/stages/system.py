@@ -178,17 +178,22 @@ def sizes(system, config, data, steps):
     )
 
 
-def cost(system, data):
-    """Parameters, and multiply-accumulates of one image.
+def cost(net, *found):
+    """Parameters of a network, and multiply-accumulates of one image.
 
-    Parts that do not move are not counted.
+    `found` are the shapes of its inputs.
     """
-    batch = example(data)
-    found = jax.eval_shape(lambda: _inputs(system, system.fixed, batch, _here))
-    init = jax.make_jaxpr(system.net.init_with_output, return_shape=True)
-    program, (_, variables) = init(jax.random.key(0), *arguments(found))
+    init = jax.make_jaxpr(net.init_with_output, return_shape=True)
+    program, (_, variables) = init(jax.random.key(0), *found)
     count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     return {"parameters": count, "macs": costs.macs(program)}
+
+
+def shapes(system, data):
+    """The shapes of the `arguments` of a network, of one image."""
+    batch = example(data)
+    found = jax.eval_shape(lambda: _inputs(system, system.fixed, batch, _here))
+    return arguments(found)
 
 
 def example(data):

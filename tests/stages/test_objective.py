@@ -9,6 +9,7 @@ import pytest
 
 from ltjax.config import Config, Experts, Mdcs, Model, Optim, Ride, Shike
 from ltjax.losses import cross_entropy, experts
+from ltjax.representation.objective import Task
 from ltjax.stages import objective
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -25,7 +26,15 @@ STEPS = 3  # of an epoch
 def of(count=2, **optim):
     model = Model(head="cosine", experts=Experts(count=count))
     config = Config(model=model, optim=Optim(**optim))
-    return jax.jit(objective.of_config(config, COUNTS, STEPS))
+    made = objective.of_config(config, Task(COUNTS, STEPS, 9))
+
+    @jax.jit
+    def of_batch(logits, batch, step):
+        value, judged, note = made.loss(logits, batch, (), step)
+        assert note == ()
+        return value, judged
+
+    return of_batch
 
 
 def test_of_one_network_it_is_the_mean_cross_entropy():

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from ltjax.data.augment import geometry, policies
+from ltjax.representation import objective
+from ltjax.stages import system as systems
 from ltjax.stages import views
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -44,7 +46,18 @@ def test_without_any_images_stay_as_they_are():
 
 def test_two_views_are_the_weak_ones_and_then_the_strong_ones():
     weak, strong = views.augmentation(2, True), views.augmentation(0, False)
-    found = views.two_views(weak, strong)(key(), IMAGES)
+    names = "weak", "strong"
+    seen = objective.simple(None, names)
+    system = systems.System(
+        net=None,
+        objective=seen,
+        views=dict(zip(names, (weak, strong))),
+        **dict.fromkeys(("moments", "begin", "fixed", "trunk", "told", "digests")),
+    )
+    found = systems.of_training(system)(key(), IMAGES)
+    first, _ = jax.random.split(key())
+    again = systems.of_stage_two(system)(first, IMAGES)
+    np.testing.assert_array_equal(found[:9], again)
     assert found.shape == (18, 8, 8, 3)
     first, _ = jax.random.split(key())
     np.testing.assert_array_equal(found[:9], weak(first, IMAGES))
