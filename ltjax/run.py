@@ -87,7 +87,7 @@ def run(
 
 
 def stages(config, system, loader, folder):
-    """What each backbone came to, a list of `classifier.Tested`: SGD's, then SWA's."""
+    """What each backbone came to, a list of `classifier.Outcome`: SGD's, then SWA's."""
     tested = []
     for backbone in systems.backbones(config, loader.task):
         place = config.swa.place

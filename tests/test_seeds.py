@@ -15,7 +15,7 @@ from ltjax import main, run, seeds
 from ltjax.mistake import Mistake
 from ltjax.runtime import processes
 from ltjax.runtime.stopping import Stopped
-from ltjax.stages.classifier import Tested
+from ltjax.stages.classifier import Outcome
 
 FILE = """
 from ltjax.config import Config, Data, Model, Optim, Swa
@@ -43,7 +43,7 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.setattr(
         run,
         "stages",
-        lambda config, *_: [Tested([row(config.seed)], {}, predicted={})],
+        lambda config, *_: [Outcome([row(config.seed)], {}, predicted={})],
     )
     Path("mine.py").write_text(FILE)
     for name, labels in (("train", [0] * 9 + [1] * 9), ("test", [0, 1])):
@@ -120,7 +120,7 @@ def test_a_stop_ends_all_and_the_same_command_goes_on(desk, capsys, monkeypatch)
             asked.append(config.seed)
             os.kill(os.getpid(), signal.SIGTERM)
             raise Stopped(folder.asked(), "sgd, epoch 1 of 4, step 2 of 2")
-        return [Tested([row(config.seed)], {}, predicted={})]
+        return [Outcome([row(config.seed)], {}, predicted={})]
 
     monkeypatch.setattr(run, "stages", stages)
     assert ended("--seeds", "0,1,2", "--out", "x") == 143

@@ -17,7 +17,7 @@ from ltjax.config import (
     Swa,
 )
 from ltjax.run import run
-from ltjax.stages.classifier import Tested
+from ltjax.stages.classifier import Outcome
 
 CLASSES = 4
 
@@ -85,6 +85,6 @@ def untrained(rows=(), accuracy=None):
     """For `run.stages`: what a run comes to without training anything."""
 
     def stages(config, system, loader, folder):
-        return [Tested(list(rows), accuracy or {}, predicted={})]
+        return [Outcome(list(rows), accuracy or {}, predicted={})]
 
     return stages

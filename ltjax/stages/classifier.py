@@ -24,7 +24,7 @@ from ltjax.workdir import predictions
 from ltjax.workdir.rows import Row
 
 
-class Tested(NamedTuple):
+class Outcome(NamedTuple):
     """What came out of a backbone."""
 
     rows: list  # of the table
@@ -90,7 +90,7 @@ def train(settings, backbone, seen, loader, folder):
             done(row)
     cache.close()
     if not backbone.draws:
-        return Tested(found, accuracy)
+        return Outcome(found, accuracy)
 
     for classifier, (logits, params, own) in averaged.items():
         begin = time.monotonic()
@@ -99,7 +99,7 @@ def train(settings, backbone, seen, loader, folder):
         seconds = time.monotonic() - begin
         note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
         add("swag", classifier, "", note)
-    return Tested(
+    return Outcome(
         found,
         accuracy,
         dispersion.per_class(

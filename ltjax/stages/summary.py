@@ -7,7 +7,7 @@ from ltjax.workdir.files import write_arrays, write_json
 
 
 def conclude(config, data, system, tested, loader, folder):
-    """Writes what the backbones came to, a list of `classifier.Tested`; the results."""
+    """Writes what the backbones came to, `classifier.Outcome`s; returns the results."""
     counts = loader.index.counts.tolist()
     per_class = {"counts": counts, "accuracy": {}}
     for each in tested:

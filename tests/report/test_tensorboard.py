@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ltjax import main, run
 from ltjax.report import tensorboard
-from ltjax.stages.classifier import Tested
+from ltjax.stages.classifier import Outcome
 from ltjax.workdir import events
 from ltjax.workdir.events import Writer
 
@@ -186,7 +186,7 @@ def desk(tmp_path, monkeypatch):
 
     def stages(config, system, loader, folder):
         folder.event(**EPOCHS[0])
-        return [Tested(RESULTS["rows"], {}, predicted={})]
+        return [Outcome(RESULTS["rows"], {}, predicted={})]
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "stages", stages)

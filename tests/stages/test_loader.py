@@ -11,7 +11,7 @@ from ltjax.config import Config, Data, Model, Optim, Posterior
 from ltjax.data.augment import geometry
 from ltjax.posterior import batch_norm, members
 from ltjax.stages import system as systems
-from ltjax.stages.classifier import Tested
+from ltjax.stages.classifier import Outcome
 from ltjax.stages.loader import unlabelled, words_of
 from ltjax.stages.resident import Resident
 
@@ -38,7 +38,7 @@ def stages_of(zoo, out, monkeypatch, stream):
 
     def stages(config, system, loader, folder):
         caught.extend((system, loader))
-        return [Tested([], {}, predicted={})]
+        return [Outcome([], {}, predicted={})]
 
     monkeypatch.setattr(story, "stages", stages)
     config = Config(

@@ -28,7 +28,7 @@ from ltjax.representation import schedule
 from ltjax.run import run
 from ltjax.stages import divergence, epochs, loading
 from ltjax.stages import system as systems
-from ltjax.stages.classifier import Tested
+from ltjax.stages.classifier import Outcome
 from ltjax.workdir import checkpoint, events
 
 pytest.importorskip("grain")
@@ -138,7 +138,7 @@ def test_streamed_images_are_not_augmented_again(zoo, tmp_path, monkeypatch):
 
     def stages(config, system, loader, folder):
         seen.append((system, loader))
-        return [Tested([], {}, predicted={})]
+        return [Outcome([], {}, predicted={})]
 
     monkeypatch.setattr(story, "stages", stages)
     for stream in (True, False):
