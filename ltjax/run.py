@@ -30,6 +30,7 @@ def run(
     config,
     out,
     console=None,
+    *,
     stage_one=None,
     accept_changes=False,
     stopping=None,

@@ -5,6 +5,7 @@ expert runs once on the batch. So an expert does no work for samples that did no
 every program has one shape, and all of it is one compiled loop.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -54,6 +55,7 @@ def run(shared, expert, ask, experts, images, batch_size):
         return maps, *see(0, maps, jnp.zeros((batch_size, classes), jnp.float32))
 
     def see(index, maps, total):
+        """The sum of logits after one more expert, and who asks for the next one."""
         features, logits = expert(index, maps)
         total = total + logits
         if index == experts - 1:
@@ -66,14 +68,6 @@ def run(shared, expert, ask, experts, images, batch_size):
         lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(begin, slots)
     )
 
-    def note(result, index, rows, total):
-        """Writes the ensemble so far; a row of `count` is nobody's."""
-        logits = result.logits.at[rows].set(total / (index + 1), mode="drop")
-        used = result.used.at[rows].set(index + 1, mode="drop")
-        # A turn without a row did not take place.
-        ran = result.ran.at[index].add(jnp.where((rows < count).any(), batch_size, 0))
-        return Routed(logits, used, ran)
-
     def step(carry, number):
         result, queues = carry
         queues = list(queues)
@@ -81,25 +75,22 @@ def run(shared, expert, ask, experts, images, batch_size):
         maps, total, more = jax.lax.cond(
             number < batches, begin, lambda rows: nothing, rows
         )
-        result = note(result, 0, rows, total)
+        result = _noted(result, 0, rows, total)
         for index in range(1, experts):
             queue = _push(queues[index - 1], (rows, maps, total), more & (rows < count))
             # After the last images the queues are emptied, one after the other.
             least = jnp.where(number < batches + index - 1, batch_size, 1)
-            taken = jnp.where(
-                queue.size >= least, jnp.minimum(queue.size, slots.size), 0
-            )
-            rows, maps, total = _first(queue, batch_size)
+            queues[index - 1], batch, taken = _served(queue, least, batch_size)
+            rows, maps, total = batch
             rows = jnp.where(slots < taken, rows, count)
             total, more = jax.lax.cond(
                 taken > 0,
-                lambda maps, total, index=index: see(index, maps, total),
+                partial(see, index),
                 lambda maps, total: (total, jnp.zeros(batch_size, bool)),
                 maps,
                 total,
             )
-            result = note(result, index, rows, total)
-            queues[index - 1] = _advance(queue, taken)
+            result = _noted(result, index, rows, total)
         return (result, tuple(queues)), None
 
     result = Routed(
@@ -112,6 +103,25 @@ def run(shared, expert, ask, experts, images, batch_size):
     steps = jnp.arange(batches + experts - 1)
     (result, _), _ = jax.lax.scan(step, (result, (queue,) * (experts - 1)), steps)
     return result
+
+
+def _noted(result, index, rows, total):
+    """The ensemble so far written down; a row of the number of images is nobody's."""
+    count, batch_size = len(result.logits), len(rows)
+    logits = result.logits.at[rows].set(total / (index + 1), mode="drop")
+    used = result.used.at[rows].set(index + 1, mode="drop")
+    # A turn without a row did not take place.
+    ran = result.ran.at[index].add(jnp.where((rows < count).any(), batch_size, 0))
+    return Routed(logits, used, ran)
+
+
+def _served(queue, least, batch_size):
+    """The queue after its first ones, those in a batch, and how many of it they are.
+
+    None are taken where fewer than `least` wait.
+    """
+    taken = jnp.where(queue.size >= least, jnp.minimum(queue.size, batch_size), 0)
+    return _advance(queue, taken), _first(queue, batch_size), taken
 
 
 def _empty(batch):

@@ -91,25 +91,22 @@ def train(settings, backbone, seen, loader, folder):
     cache.close()
     if not backbone.draws:
         return Outcome(found, accuracy)
-
     for classifier, (logits, params, own) in averaged.items():
-        begin = time.monotonic()
         log_probs = heads.every_draw(logits, params, own)
-        figures, per_class = _scored(log_probs, seen.test[1:], loader)
-        seconds = time.monotonic() - begin
-        note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
-        add("swag", classifier, "", note)
-    return Outcome(
-        found,
-        accuracy,
-        dispersion.per_class(
-            partial(heads.none(seen.head).logits, seen.head),
-            seen.test[1:],
-            loader.tested,
-            len(counts),
-        ),
-        *_closely(name, classifiers, seen.test[:1], loader),
-    )
+        add("swag", classifier, "", _averaged(log_probs, seen.test[1:], loader))
+    logits = partial(heads.none(seen.head).logits, seen.head)
+    of_draws = seen.test[1:], loader.tested, len(counts)
+    spread = dispersion.per_class(logits, *of_draws)
+    closely = _closely(name, classifiers, seen.test[:1], loader)
+    return Outcome(found, accuracy, spread, *closely)
+
+
+def _averaged(log_probs, features, loader):
+    """The note of a row of all draws, of their test `features` [M, N, D]."""
+    begin = time.monotonic()
+    figures, per_class = _scored(log_probs, features, loader)
+    seconds = time.monotonic() - begin
+    return {"figures": figures, "accuracy": per_class, "seconds": seconds}
 
 
 def _closely(name, classifiers, features, loader):

@@ -48,54 +48,22 @@ def take(backbone, weights, system, loader, folder, settings):
     the views that are kept for classifiers, one bank of them or fresh ones in each
     epoch, and about where deviations lie.
     """
-    views, name = bank.views(settings), backbone.name
+    name, views = backbone.name, bank.views(settings)
     head = devices.local(system.net.head.linear(weights.mean["head"]))
-    room = memory.device_has_room(
-        memory.features(
-            head["kernel"].shape[:-1],
-            backbone.draws,
-            len(loader.train["label"]),
-            len(loader.test["label"]),
-            views,
-            settings.classifier.bank_dtype,
-        )
-    )
-    room = hosts.gathered(room)[0]  # all processes run the same programs
+    room = _room(backbone, head, loader, settings)
     taking = _taking(backbone, weights, system, loader, settings, room)
     images, tested = (unlabelled(split) for split in (loader.train, loader.test))
-    if not streamed_in(images):
+    if not _streamed(images):
         images, tested = devices.whole((images, tested))
     some = images
     if settings.posterior.images is not None:
         rows = streamed.spaced(len(images["image"]), settings.posterior.images)
         some = {column: images[column][rows] for column in images}
-    cache = folder.cache(f"features/{name}")
     entries = 3 + (backbone.draws > 0) + (views or 0)
     with folder.stage(f"features {name}", entries) as done:
-
-        def kept(what, compute, *args):
-            def make():
-                begin = time.monotonic()
-                tree = jax.block_until_ready(compute(*args))
-                seconds = time.monotonic() - begin
-                event = {"event": "features", "name": f"{name}/{what}"}
-                folder.event(**event, stage="features", seconds=seconds)
-                return tree, None
-
-            # Streamed, it is a loop over batches, which no shapes can be run through.
-            shapes = partial(jax.eval_shape, compute, *args)
-            tree, _ = cache.get(what, make, None if streamed_in(images) else shapes)
-            done()
-            return tree
-
-        who = taking.weights, taking.members
-        stats = devices.whole(kept("batch_stats", taking.passes.refresh, *who, some))
-        everyone = (*who, stats)
+        stats, heads = _kept(backbone, taking, folder, some, done)
+        everyone = taking.weights, taking.members, stats
         mean = (taking.weights, *map(extractors.first, everyone[1:]))
-        heads = None
-        if backbone.draws:
-            heads = devices.local(kept("heads", taking.heads, *who))
-        cache.close()
         held = bank.Bank(folder, name, room, settings.classifier.bank)
 
         def made(what, who, images, number=None, dtype="float32"):
@@ -125,6 +93,49 @@ def take(backbone, weights, system, loader, folder, settings):
     return Features(head, plain, test, view, heads)
 
 
+def _room(backbone, head, loader, settings):
+    """Whether a device has room for all features at once."""
+    kept = memory.features(
+        head["kernel"].shape[:-1],
+        backbone.draws,
+        len(loader.labels),
+        len(loader.tested),
+        bank.views(settings),
+        settings.classifier.bank_dtype,
+    )
+    # All processes run the same programs.
+    return hosts.gathered(memory.device_has_room(kept))[0]
+
+
+def _kept(backbone, taking, folder, images, done):
+    """Statistics of every member and, with draws, its own head: small, and kept."""
+    name = backbone.name
+    cache = folder.cache(f"features/{name}")
+
+    def kept(what, compute, *args):
+        def make():
+            begin = time.monotonic()
+            tree = jax.block_until_ready(compute(*args))
+            seconds = time.monotonic() - begin
+            event = {"event": "features", "name": f"{name}/{what}"}
+            folder.event(**event, stage="features", seconds=seconds)
+            return tree, None
+
+        # Streamed, it is a loop over batches, which no shapes can be run through.
+        shapes = None if _streamed(images) else partial(jax.eval_shape, compute, *args)
+        tree, _ = cache.get(what, make, shapes)
+        done()
+        return tree
+
+    who = taking.weights, taking.members
+    stats = devices.whole(kept("batch_stats", taking.passes.refresh, *who, images))
+    heads = None
+    if backbone.draws:
+        heads = devices.local(kept("heads", taking.heads, *who))
+    cache.close()
+    return stats, heads
+
+
 def _taking(backbone, weights, system, loader, settings, room):
     """The `Taking` of a backbone, its draws one by one where deviations lie on hosts.
 
@@ -148,7 +159,7 @@ def _taking(backbone, weights, system, loader, settings, room):
     return Taking(weights, members, passes, heads)
 
 
-def streamed_in(batch):
+def _streamed(batch):
     """Whether the images of a batch are decoded when they are needed."""
     return not isinstance(batch["image"], jax.Array)
 

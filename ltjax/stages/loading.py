@@ -138,7 +138,9 @@ def listed(files, settings, per_class, console):
         share = _share(len(files.paths))
         with progress.stage(console, "check images", share) as advance:
             recipe = recipe_of(settings, size)
-            data = streamed.of_listing(files, recipe, *drawn, advance, hosts.divided)
+            data = streamed.of_listing(
+                files, recipe, *drawn, advance, divided=hosts.divided
+            )
     else:
         with progress.stage(console, "read images", len(files.paths)) as advance:
             how = recipe_of(settings, size).rendering
@@ -171,7 +173,7 @@ def of_tfds(settings, console):
     stream.check_installed()
     with progress.stage(console, "check images", _share(count)) as advance:
         return streamed.of_tfds(
-            name, builder, names, classes, recipe, advance, hosts.divided
+            name, builder, names, classes, recipe, advance, divided=hosts.divided
         )
 
 
