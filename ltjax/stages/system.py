@@ -54,6 +54,8 @@ def of(config, data, task, taught_by):
     """
     start = backbone.start(config.model, data.train.image.shape[-1])
     net = backbone.network(config.model, data.classes)
+    for column in set(net.takes) - set(example(data)):
+        raise Mistake(f"the network takes {column!r}, which {data.name} has not")
     moments = start.moments or geometry.moments(
         streamed.sample(data.train.image) if data.train.streamed else data.train.image
     )
