@@ -48,19 +48,11 @@ def run(shared, expert, ask, experts, images, batch_size):
         )
     images = jnp.asarray(images)
     batches = -(-count // batch_size)
-    slots = jnp.arange(batch_size)
+    slots, see = jnp.arange(batch_size), _make_see(expert, ask, experts)
 
     def begin(rows):
         maps = shared(jnp.take(images, rows, axis=0, mode="clip"))
         return maps, *see(0, maps, jnp.zeros((batch_size, classes), jnp.float32))
-
-    def see(index, maps, total):
-        """The sum of logits after one more expert, and who asks for the next one."""
-        features, logits = expert(index, maps)
-        total = total + logits
-        if index == experts - 1:
-            return total, jnp.zeros(batch_size, bool)
-        return total, ask(index, features, total / (index + 1))
 
     probe = jax.eval_shape(lambda rows: shared(images[rows]), slots)
     classes = jax.eval_shape(lambda maps: expert(0, maps)[1], probe).shape[-1]
@@ -93,16 +85,32 @@ def run(shared, expert, ask, experts, images, batch_size):
             result = _noted(result, index, rows, total)
         return (result, tuple(queues)), None
 
-    result = Routed(
-        jnp.zeros((count, classes), jnp.float32),
-        jnp.zeros(count, jnp.int32),
-        jnp.zeros(experts, jnp.int32),
-    )
     maps, total, _ = nothing
-    queue = _empty((slots, maps, total))
+    queues = (_empty((slots, maps, total)),) * (experts - 1)
     steps = jnp.arange(batches + experts - 1)
-    (result, _), _ = jax.lax.scan(step, (result, (queue,) * (experts - 1)), steps)
-    return result
+    return jax.lax.scan(step, (_nobody(count, classes, experts), queues), steps)[0][0]
+
+
+def _nobody(count, classes, experts):
+    """`Routed` before anything has run."""
+    logits = jnp.zeros((count, classes), jnp.float32)
+    return Routed(logits, jnp.zeros(count, jnp.int32), jnp.zeros(experts, jnp.int32))
+
+
+def _make_see(expert, ask, experts):
+    """Builds `see(index, maps, total)`: one more expert runs.
+
+    It gives the sum of logits so far, and who asks for the next one.
+    """
+
+    def see(index, maps, total):
+        features, logits = expert(index, maps)
+        total = total + logits
+        if index == experts - 1:
+            return total, jnp.zeros(len(total), bool)
+        return total, ask(index, features, total / (index + 1))
+
+    return see
 
 
 def _noted(result, index, rows, total):

@@ -6,10 +6,10 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from ltjax.data.augment import geometry
 from ltjax.mistake import Mistake
 from ltjax.models import weights
 from ltjax.stages import backbone, finished
+from ltjax.stages import system as systems
 
 # Their logits are not W z + b.
 _NOT_AFFINE = ("ncm", "disalign")
@@ -84,6 +84,6 @@ def logits(path, run, images):
     # The file has all stages, those that were frozen too.
     model = dataclasses.replace(run.config.model, frozen=0)
     net = backbone.network(model, data["classes"])
-    inputs = geometry.normalise(images, data["mean"], data["std"])
+    inputs = systems.pixels(images, (data["mean"], data["std"]))
     like = jax.eval_shape(net.init, jax.random.key(0), inputs)
     return jax.jit(net.apply)(weights.to_variables(weights.read(path), like), inputs)

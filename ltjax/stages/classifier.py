@@ -67,15 +67,8 @@ def train(settings, backbone, seen, loader, folder):
     with folder.stage(f"classify {name}", len(made)) as done:
         for (classifier, variant), head in made.items():
             row = Row(name, classifier, variant).key
-            fitted = partial(
-                fit,
-                head,
-                settings,
-                loader.keys.head_order,
-                seen.view,
-                loader.train["label"],
-                batches[head.sampling],
-            )
+            by = loader.keys.head_order, seen.view, loader.train["label"]
+            fitted = partial(fit, head, settings, *by, batches[head.sampling])
             make = partial(_row, folder, row, head, fitted, seen.test[:1], loader)
             params, note = cache.get(row, make, lambda like=head.params: like)
             params = devices.local(params)

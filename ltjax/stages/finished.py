@@ -13,7 +13,6 @@ import numpy as np
 from ltjax import config as configs
 from ltjax.classifier import heads
 from ltjax.config import Config
-from ltjax.data.augment import geometry
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained
 from ltjax.models.network import Network
@@ -21,6 +20,7 @@ from ltjax.posterior import members as extractor
 from ltjax.posterior import swag
 from ltjax.posterior.members import Members
 from ltjax.stages import backbone, keys, trained
+from ltjax.stages import system as systems
 from ltjax.workdir import checkpoint, files
 from ltjax.workdir.rows import Row
 
@@ -58,6 +58,9 @@ def read(out, name="swa", dtype=None):
         config = dataclasses.replace(config, model=model)
     data = results["dataset"]
     net = backbone.network(config.model, data["classes"])
+    others = [column for column in net.takes if column != "image"]
+    if others:
+        raise Mistake(f"the network of {out} takes {others[0]!r} beside images")
     # Of weights that were only begun with nothing is needed any more.
     start = pretrained.none()
     if config.model.frozen:
@@ -70,9 +73,7 @@ def read(out, name="swa", dtype=None):
         )
 
     def prepare(images):
-        images = geometry.normalise(
-            images, np.array(data["mean"]), np.array(data["std"])
-        )
+        images = systems.pixels(images, (data["mean"], data["std"]))
         return start.trunk(start.frozen, images)
 
     # In NumPy arrays: the device may be too small for the deviations.

@@ -93,9 +93,16 @@ def _here(images):
     return images
 
 
+def pixels(images, moments):
+    """Images uint8 [..., ch] in float32, less mean and over deviation of the pixels."""
+    mean, std = (np.array(moment) for moment in moments)
+    return geometry.normalise(images, mean, std)
+
+
 def _inputs(system, fixed, batch, spread):
-    images = spread(geometry.normalise(batch["image"], *system.moments))
-    images = system.trunk(fixed["trunk"], images)
+    images = system.trunk(
+        fixed["trunk"], spread(pixels(batch["image"], system.moments))
+    )
     columns = tuple({**batch, "image": images}[name] for name in system.net.takes)
     return columns[0] if len(columns) == 1 else columns
 
