@@ -1,13 +1,15 @@
-"""The API pages of the site, made from what is in the package: a hook of MkDocs.
+"""What the site has beside the files of docs/: a hook of MkDocs.
 
-One page for the modules that lie in `ltjax/` itself and one for each sub-package, with
-every public module on it. The package is read, not imported, here and by mkdocstrings.
+The front page is README.md. The API pages are made from what is in the package: one for
+the modules that lie in `ltjax/` itself and one for each sub-package, with every public
+module on it. The package is read, not imported, here and by mkdocstrings.
 """
 
 import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "ltjax"
+README = PACKAGE.parent / "README.md"
 
 
 def on_config(config):
@@ -22,9 +24,20 @@ def on_files(files, config):
     """Adds the pages to those that lie in docs/."""
     from mkdocs.structure.files import File
 
-    for uri, text in pages().items():
+    for uri, text in {"index.md": front(), **pages()}.items():
         files.append(File.generated(config, uri, content=text))
     return files
+
+
+def on_page_markdown(markdown, **_):
+    """Lets links from a page to the README lead to the front page."""
+    return markdown.replace("](../README.md)", "](index.md)")
+
+
+def front(readme=README):
+    """The front page: the README, its links seen from docs/."""
+    text = readme.read_text(encoding="utf-8")
+    return text.replace("](docs/", "](").replace("]: docs/", "]: ")
 
 
 def extension():
