@@ -19,8 +19,8 @@ CHOSEN = """\
   the history has no figures with other settings, are tested on the same images.
 - **On Fashion-MNIST-LT** {fashion} candidates were compared because CIFAR's settings
   had a worse NLL and ECE than LA on its test set; held-out images chose among them.
-- **On the digits** of the [front page](../README.md) the settings are not to the letter of the rule, and
-  test figures of earlier settings were known.
+- **On the digits** of the [front page](../README.md) the settings are not to the letter
+  of the rule, and test figures of earlier settings were known.
 - **For several experts** {experts} choices of SRepr were fitted on held-out images of
   SHIKE; to try lower weight decays was decided after test figures of the choice before
   had been seen. RIDE and MDCS take the same.

@@ -4,8 +4,8 @@
     python experiments/house.py --write
 
 A room is a file or a package of `ltjax/`. Read from the source text, late imports too.
-The second command writes the part of docs/design.md between its marks. Needs nothing but
-Python. Ends with 1 if an arrow runs up, or between rooms of a floor.
+The second command writes the part of docs/design.md between its marks. Needs nothing
+but Python. Ends with 1 if an arrow runs up, or between rooms of a floor.
 """
 
 import ast

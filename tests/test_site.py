@@ -70,9 +70,17 @@ def test_every_package_says_what_it_is(folder):
 
 
 def test_the_site_has_every_page_and_only_those():
-    listed = {uri for entry in SITE["nav"] for uri in entry.values()}
-    files = {file.name for file in (ROOT / "docs").glob("*.md")}
-    assert listed == files | {"api/index.md"}
+    listed = list(uris(SITE["nav"]))
+    files = [file.name for file in (ROOT / "docs").glob("*.md")]
+    assert sorted(listed) == sorted([*files, "index.md", "api/index.md"])
+    assert SITE["nav"][-1] == {"API": "api/index.md"}  # where the hook adds pages
+
+
+def uris(entries):
+    """The pages of a navigation, those of its sections too."""
+    for entry in entries:
+        (value,) = entry.values()
+        yield from [value] if isinstance(value, str) else uris(value)
 
 
 def test_the_site_takes_nothing_from_the_network():
@@ -80,16 +88,23 @@ def test_the_site_takes_nothing_from_the_network():
     assert "http" not in (ROOT / "mkdocs.yml").read_text()
 
 
-def test_no_page_repeats_the_readme():
-    for name in ("index", "guide"):
-        text = (ROOT / "docs" / f"{name}.md").read_text()
-        (section,) = re.findall(r'^--8<-- "README.md:(\w+)"$', text, re.M)
-        readme = (ROOT / "README.md").read_text()
-        begin, end = (
-            readme.index(f"<!-- --8<-- [{edge}:{section}] -->")
-            for edge in ("start", "end")
-        )
-        assert begin < end
+def test_the_front_page_is_the_readme():
+    readme, front = (ROOT / "README.md").read_text(), HOOK["front"]()
+    assert front.splitlines()[0] == "# ltjax"
+    assert len(front.splitlines()) == len(readme.splitlines())
+    assert "](images.md)" in front
+    assert "docs/images.md" in readme
+    assert not re.findall(r"\]\(docs/|\]: docs/", front)
+    back = HOOK["on_page_markdown"]("[front page](../README.md)", page=None)
+    assert back == "[front page](index.md)"
+
+
+def test_the_guide_is_on_the_front_page_and_its_pages_are_short():
+    (guide,) = (entry["Guide"] for entry in SITE["nav"] if "Guide" in entry)
+    readme = (ROOT / "README.md").read_text()
+    for uri in [*uris(guide), "design.md", "srepr.md"]:
+        assert f"](docs/{uri})" in readme
+        assert len((ROOT / "docs" / uri).read_text().splitlines()) <= 150
 
 
 def test_the_citation_is_of_this_version():
