@@ -72,7 +72,9 @@ statistics of un-augmented training images in class order, which cost accuracy
 ([Decisions](decisions.md#batch-norm-statistics)): all features, those of SGD's rows
 too, come through them. The same holds for the table of
 [CIFAR-100-LT](sets.md#cifar-100-lt), the sweeps in [Decisions](decisions.md), the table
-in [Which method when](methods.md), and those of the experts. The row *SWAG* has another fault besides: each draw's features went through the head of
+in [Which method when](methods.md), and those of the experts.
+
+The row *SWAG* has another fault besides: each draw's features went through the head of
 the mean, not through the draw's own.
 
 Every figure is of the test set after the last epoch; mean ± standard deviation over

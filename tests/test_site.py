@@ -29,12 +29,14 @@ def test_every_public_module_has_its_place():
 
 def test_a_new_module_appears_and_a_private_one_does_not(tmp_path):
     package = tmp_path / "ltjax"
-    for name in ("__init__", "door", "_own", "room/__init__", "room/new", "room/_own"):
+    rooms = "room/__init__", "room/new", "room/_own", "room/nook/__init__"
+    for name in ("__init__", "door", "_own", *rooms):
         file = package / f"{name}.py"
         file.parent.mkdir(exist_ok=True, parents=True)
         file.write_text(f'"""The {name}."""\n')
     pages = HOOK["pages"](package)
-    assert list(pages) == ["api/index.md", "api/ltjax.md", "api/ltjax.room.md"]
+    packages = "ltjax", "ltjax.room", "ltjax.room.nook"
+    assert list(pages) == ["api/index.md", *(f"api/{name}.md" for name in packages)]
     assert "::: ltjax.door\n" in pages["api/ltjax.md"]
     assert "::: ltjax.room.new\n" in pages["api/ltjax.room.md"]
     assert "_own" not in "".join(pages.values())
@@ -64,7 +66,7 @@ def test_every_example_is_on_its_page():
     assert shown == {f'--8<-- "examples/{file.name}"' for file in files}
 
 
-@pytest.mark.parametrize("folder", sorted(PACKAGE.glob("*/__init__.py")))
+@pytest.mark.parametrize("folder", sorted(PACKAGE.rglob("__init__.py")))
 def test_every_package_says_what_it_is(folder):
     assert HOOK["summary"](folder)
 
