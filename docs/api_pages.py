@@ -15,7 +15,7 @@ README = PACKAGE.parent / "README.md"
 def on_config(config):
     """Puts the pages below "API" in the navigation; examples become blocks of code."""
     made = [{title(uri): uri} for uri in pages() if uri != "api/index.md"]
-    config.nav[-1] = {"API": ["api/index.md", *made]}
+    config.nav[-1] = {"API": [{"All packages": "api/index.md"}, *made]}
     config.markdown_extensions.append(extension())
     return config
 

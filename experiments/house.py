@@ -105,11 +105,12 @@ def picture(package=PACKAGE):
 
 
 def sentence(room, package=PACKAGE):
-    """The first paragraph of a room's docstring, in one line."""
+    """What a room's docstring begins with, in one line."""
     folder = package / room
     file = folder / "__init__.py" if folder.is_dir() else package / f"{room}.py"
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return " ".join(text.split("\n\n")[0].split())
+    words = " ".join(text.split("\n\n")[0].split())
+    return words.split(": `")[0].rstrip(".") + "."  # without the command of a door
 
 
 def described(package=PACKAGE):

@@ -43,11 +43,11 @@ def shown(page):
 
 
 def trimmed(image):
-    """The image in a white margin of one width."""
+    """The image in a frame of one width."""
     white = Image.new("RGB", image.size, "white")
     left, top, right, bottom = ImageChops.difference(image, white).getbbox()
     inner = image.crop((left, top, right, bottom))
-    return ImageOps.expand(inner, _MARGIN, "white")
+    return ImageOps.expand(ImageOps.expand(inner, _MARGIN, "white"), 1, "#d0d7de")
 
 
 if __name__ == "__main__":
