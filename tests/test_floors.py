@@ -140,6 +140,12 @@ def test_the_picture_shows_every_room_and_no_arrow_that_runs_up():
     assert f"{len(house.arrows())} arrows between rooms" in told
 
 
+def test_the_page_of_the_house_is_what_the_script_writes():
+    text = house.PAGE.read_text(encoding="utf-8")
+    assert house.filled(text) == text, "run python experiments/house.py --write"
+    assert house.filled(text.replace("| 3 |", "| 4 |")) == text
+
+
 def test_an_arrow_that_runs_up_is_shown(tmp_path):
     for room, text in {"run": "", "losses": "def f():\n import ltjax.run"}.items():
         (tmp_path / f"{room}.py").write_text(text)
