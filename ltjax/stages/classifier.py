@@ -33,7 +33,7 @@ def rows(session, name, head, looks):
     """
     counts = session.index.counts
     has_draws = len(looks.test) > 1
-    made = recipes.of_classifiers(
+    made = recipes.of_methods(
         session.config.classifier,
         session.keys.head,
         head,

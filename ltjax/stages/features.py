@@ -40,7 +40,7 @@ def take(session, name, weights):
     posterior = session.config.posterior
     draw = extractor.of_point if name == "sgd" else extractor.of_swag
     samples = 0 if name == "sgd" else posterior.samples
-    members = extractor.members(
+    members = extractor.make(
         jax.random.clone(session.keys.members), samples, posterior.scale
     )
 

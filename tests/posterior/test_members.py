@@ -33,7 +33,7 @@ def prepare(images):
 
 
 def group():
-    return extractor.members(jax.random.key(3), samples=3, scale=0.5)
+    return extractor.make(jax.random.key(3), samples=3, scale=0.5)
 
 
 def at(tree, index):

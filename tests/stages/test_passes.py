@@ -74,7 +74,7 @@ def test_statistics_are_those_of_augmented_images(zoo, tmp_path, monkeypatch, st
     params = session.net.init(jax.random.key(0), np.zeros(shape, np.float32))["params"]
     kind = passes.streamed if stream else passes.resident
     refresh = kind(session, members.of_point).refresh
-    one = members.members(jax.random.key(1), 0, 1.0)
+    one = members.make(jax.random.key(1), 0, 1.0)
     found = refresh(params, one, session.train["image"])
 
     def apply(variables, images, **settings):
