@@ -139,7 +139,7 @@ def lines(seen, rule, samples):
     """The rows of a backbone under a rule, as records."""
     config, data, images = seen.config, seen.data, seen.data.train.image
     keys = streams.keys(config.seed)
-    members = extractor.members(keys.members, samples, config.posterior.scale)
+    members = extractor.make(keys.members, samples, config.posterior.scale)
     weights = jax.device_put(seen.weights)
     of = extractor.of_swag if seen.name == "swa" else extractor.of_point
     change = jax.jit(views.of_config(config)["full"])

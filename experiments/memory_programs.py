@@ -189,13 +189,13 @@ def _sent():
 @cache
 def _head(classes, row, count):
     head = {"kernel": jnp.zeros((DIM, classes)), "bias": jnp.zeros(classes)}
-    made = heads.of_classifiers(
+    made = heads.of_methods(
         Classifier(methods=(row,)),
         jax.random.key(0),
         head,
         None,
         jnp.full(classes, 10),
-        has_draws=True,
+        draws=True,
     )
     recipe = made[row, "c-mean" if row == "srepr" else ""]
     tx = optax.sgd(0.1, 0.9, nesterov=True)

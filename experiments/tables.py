@@ -14,7 +14,7 @@ import expert_tables
 import statistics_tables
 from rich.console import Console
 
-from ltjax.classifier import TITLES
+from ltjax import classifier as classifiers
 from ltjax.report.aggregate import moments
 from ltjax.report.table import table
 
@@ -156,7 +156,8 @@ def of_methods(path):
 
 
 def _method(classifier, variant):
-    name = TITLES.get(classifier, "that of stage one")
+    known = classifiers.METHODS.get(classifier)
+    name = known.TITLE if known else "that of stage one"
     variant = variant.replace("stage_one", "head of stage one")
     return f"{name} ({variant})" if variant else name
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import ltjax
+from ltjax.classifier import METHODS, NONE
 
 ROOT = Path(ltjax.__file__).parent
 sys.path.insert(0, str(ROOT.parent / "experiments"))
@@ -261,3 +262,42 @@ def test_pixels_become_inputs_in_one_place():
         and ast.unparse(node.func).split(".")[-1] == "normalise"
     }
     assert callers == {"stages/system.py"}
+
+
+# Where the names of methods are given, and asked for.
+NAMED = ("classifier.__init__", "config")
+
+
+def names_of_methods(source):
+    """Methods that are named in a source text, and comparisons with no re-training."""
+    tree = ast.parse(source)
+    compared = [node for node in ast.walk(tree) if isinstance(node, ast.Compare)]
+    within_those = {id(part) for node in compared for part in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            none = node.value == NONE and id(node) in within_those
+            if none or node.value in METHODS:
+                yield node.value
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_method_is_asked_for_by_its_name(path):
+    """What differs between methods is in their modules, and there is no exception."""
+    if not any(within(module_of(path), place) for place in NAMED):
+        assert list(names_of_methods(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('if row.classifier == "srepr":\n    pass', ["srepr"]),
+        ('known = row in ("la", "crt")', ["la", "crt"]),
+        ('match name:\n    case "ncm":\n        pass', ["ncm"]),
+        ('POWERS = {"lws": None}', ["lws"]),
+        ('others = names != {"none"}', ["none"]),
+        ('row = Row("swa", "none")', []),  # which every run has
+        ('name == "last"', []),
+    ],
+)
+def test_a_planted_name_of_a_method_is_found(source, found):
+    assert list(names_of_methods(source)) == found

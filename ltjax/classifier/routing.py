@@ -49,6 +49,7 @@ def run(shared, expert, ask, experts, images, batch_size):
     images = jnp.asarray(images)
     batches = -(-count // batch_size)
     slots, see = jnp.arange(batch_size), _make_see(expert, ask, experts)
+
     def begin(rows):
         maps = shared(jnp.take(images, rows, axis=0, mode="clip"))
         return maps, *see(0, maps, jnp.zeros((batch_size, classes), jnp.float32))

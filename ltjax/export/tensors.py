@@ -6,18 +6,17 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from ltjax.classifier import METHODS
 from ltjax.mistake import Mistake
 from ltjax.models import weights
 from ltjax.stages import backbone, finished
 from ltjax.stages import system as systems
 
-# Their logits are not W z + b.
-_NOT_AFFINE = ("ncm", "disalign")
-
 
 def check(row):
     """Raises `Mistake` for a row whose classifier is not one linear layer."""
-    if row.classifier in _NOT_AFFINE:
+    method = METHODS.get(row.classifier)  # None of no re-training
+    if method and not method.AFFINE:
         raise Mistake(
             f"--classifier {row} is not one linear layer, as safetensors and npz "
             "need it; --to onnx holds it as it is"

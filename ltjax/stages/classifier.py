@@ -46,7 +46,7 @@ def train(settings, backbone, seen, loader, folder):
     """
     name, counts = backbone.name, loader.index.counts
     means = heads.class_means(settings, seen.plain, loader.labels, len(counts))
-    made = heads.of_classifiers(
+    made = heads.of_methods(
         settings, loader.keys.head, seen.head, means, counts, backbone.draws > 0
     )
     batches = {

@@ -143,7 +143,7 @@ def _taking(backbone, weights, system, loader, settings, room):
     """
     posterior = settings.posterior
     key = jax.random.clone(loader.keys.members)
-    members = extractors.members(key, backbone.draws, posterior.scale)
+    members = extractors.make(key, backbone.draws, posterior.scale)
     on_host = backbone.rank > 0 and settings.swa.place == "host"
     whole = extractors.whole_of_parts if on_host else extractors.whole(backbone.sample)
     heads = jax.jit(

@@ -88,7 +88,7 @@ def read(out, name="swa", dtype=None):
         frozen=start.frozen,
         prepare=prepare,
         weights=swag.State(**posterior) if name == "swa" else state["params"],
-        members=extractor.members(
+        members=extractor.make(
             keys.keys(config.seed).members, samples, config.posterior.scale
         ),
         batch_stats=trained.batch_stats(out, name),
@@ -172,16 +172,19 @@ def recipe(run, name, variant=""):
         raise Mistake(
             f"{run.out} has no classifier {wanted} of {run.backbone}; it has {known}"
         )
-    settings = run.config.classifier
-    # A headline of SRepr is kept under the name of its form.
-    kept = variant or (f"c-{settings.srepr.form}" if name == "srepr" else "")
-    made = heads.of_classifiers(
-        settings,
+    made = heads.of_methods(
+        run.config.classifier,
         keys.keys(run.config.seed).head,
         _params(run, "none", ""),
         None,  # what NCM learned is read below
         run.counts,
-        has_draws=run.backbone == "swa",
+        draws=run.backbone == "swa",
+    )
+    # A headline of several variants is kept under its own name among them.
+    (kept,) = (
+        other
+        for (method, other), head in made.items()
+        if method == name and variant in head.variants
     )
     return made[name, kept], _params(run, name, kept)
 

@@ -81,7 +81,7 @@ def test_statistics_are_those_of_augmented_images(zoo, tmp_path, monkeypatch, st
     params = system.begin(jax.random.key(0))["params"]
     extractor = systems.extractor(system, members.of_point)
     refresh = loader.passes(extractor).refresh
-    one = members.members(jax.random.key(1), 0, 1.0)
+    one = members.make(jax.random.key(1), 0, 1.0)
     found = refresh(params, one, unlabelled(loader.train))
     mean, std = system.moments
 
