@@ -15,18 +15,19 @@ from rich.console import Console
 
 from ltjax import config as configs
 from ltjax.classifier import heads
-from ltjax.config import limits
+from ltjax.config import limits, own
 from ltjax.data import longtail, sampling
 from ltjax.data import streamed as pictures
-from ltjax.data.augment import geometry
+from ltjax.data.augment import geometry, views
 from ltjax.data.streamed import Pictures
 from ltjax.evaluation import scores
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.report import page
 from ltjax.report.table import table
+from ltjax.representation.objective import Task
 from ltjax.runtime import devices, hosts
-from ltjax.stages import backbone, bank, features, loading, memory, teacher, views
+from ltjax.stages import backbone, bank, features, loading, memory, teacher
 from ltjax.stages import classifier as retraining
 from ltjax.stages.keys import keys
 from ltjax.stages.session import Session
@@ -72,15 +73,19 @@ def run(
 
     def read():
         limits.check(config)
-        data = loading.load(config.data, console)
-        views.check(config, data)
+        data = loading.load(config.data, console, config.augment)
         steps = check_steps(config, len(data.train.label))
+        counts = longtail.class_counts(data.train.label, data.classes)
+        task = Task(counts, steps, config.optim.epochs)
+        own.check_made(config, data.classes, task)
+        objective = config.objective.make(task)
+        check_views(config, data, objective)
         start = backbone.start(config.model, data.train.image.shape[-1])
         taught_by = teacher.of_config(config, data)
         needed = memory.check(config, bank.sizes(config, data, start, steps))
-        return data, start, taught_by, needed
+        return data, objective.views, start, taught_by, needed
 
-    data, start, taught_by, needed = hosts.together(read)
+    data, seen, start, taught_by, needed = hosts.together(read)
     streamed = isinstance(data.train.image, Pictures)
     # As it came out, so that a run does not go on in the other way.
     config = dataclasses.replace(
@@ -119,30 +124,33 @@ def run(
         say(needed)
         heard = events.guarded(track) if track and hosts.first() else None
         return _stages(
-            config, out, console, data, start, taught_by, made_of, stopping, heard
+            config, out, console, data, seen, start, taught_by, made_of, stopping, heard
         )
 
 
-def _stages(config, out, console, data, start, taught_by, made_of, stopping, track):
+def _stages(
+    config, out, console, data, seen, start, taught_by, made_of, stopping, track
+):
     """The results of all stages, in a folder that is this run's alone."""
     index = sampling.class_index(data.train.label, data.classes)
     streamed = isinstance(data.train.image, Pictures)
     mean, std = start.moments or geometry.moments(
         pictures.sample(data.train.image) if streamed else data.train.image
     )
+    made = config.augment.make(streamed)
     metrics = out / "metrics.jsonl" if hosts.first() else Path(os.devnull)
     with Writer(metrics, track) as writer:
         session = Session(
             config=config,
             out=out,
             keys=keys(config.seed),
-            net=backbone.network(config.model, data.classes),
+            net=config.model.make(data.classes),
             data=data,
             train=on_device(data.train),
             test=on_device(data.test),
             index=index,
-            augment=views.weak(config),
-            seen=views.of_training(config),
+            augment=made[seen[0]],
+            seen=views.joined([made[name] for name in seen]),
             normalise=lambda images: geometry.normalise(images, mean, std),
             pretrained=start,
             teacher=taught_by,
@@ -208,10 +216,10 @@ def page_made(out, images):
 
 def _cost(config, start, data):
     """What an image costs a network of several experts: {"cost": ...}, or nothing."""
-    if config.model.experts.count is None:
+    if config.model.experts is None:
         return {}
     found = backbone.cost(config.model, data.classes, start, data.train.image.shape[1:])
-    return {"cost": {"experts": config.model.experts.count, **found}}
+    return {"cost": {"experts": config.model.experts, **found}}
 
 
 def stages(session):
@@ -262,6 +270,25 @@ def on_device(split):
     if isinstance(split.image, Pictures):
         return {"image": split.image, "label": jax.device_put(split.label)}
     return jax.device_put({"image": split.image, "label": split.label})
+
+
+def check_views(config, data, objective):
+    """Refuses what is done to images on the device where images are streamed."""
+    if not isinstance(data.train.image, Pictures):
+        return
+    for name in ("rotate", "policy", "cutout"):
+        value = getattr(config.augment, name)
+        if value:
+            raise Mistake(
+                f"augment.{name} is {value!r}; it changes images that are held in "
+                "memory, and these are streamed"
+            )
+    if len(objective.views) > 1:
+        raise Mistake(
+            f"objective is {type(config.objective).__name__}, whose views of an image, "
+            f"{' and '.join(objective.views)}, are made of images that are held in "
+            "memory; these are streamed"
+        )
 
 
 def check_steps(config, images):

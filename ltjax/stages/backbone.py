@@ -12,72 +12,26 @@ import optax
 from ltjax import config as configs
 from ltjax.data import sampling
 from ltjax.evaluation import cost as costs
-from ltjax.models import experts, pretrained, resnet
-from ltjax.models.cifar_resnet import CifarResNet
-from ltjax.models.convolution import HE_FAN_IN, HE_FAN_OUT
-from ltjax.models.heads import Cosine, Linear, per_expert
-from ltjax.models.network import Network
+from ltjax.models import pretrained
 from ltjax.posterior import swag
 from ltjax.representation import epoch, schedule, step
+from ltjax.representation.objective import Task
 from ltjax.runtime import devices
-from ltjax.stages import deviations, epochs, objective, training
+from ltjax.stages import deviations, epochs, training
 
 NAMES = ("sgd", "swa")
-
-
-_RESNETS = {
-    "resnet10": resnet.resnet10,
-    "resnet50": resnet.resnet50,
-    "resnet101": resnet.resnet101,
-    "resnet152": resnet.resnet152,
-    "resnext50": resnet.resnext50,
-    "resnext101": resnet.resnext101,
-}
-
-
-def whole(model):
-    """The whole feature extractor of a model config, frozen parts included."""
-    dtype = jnp.dtype(model.dtype)
-    if model.name == "cifar_resnet":
-        return CifarResNet(
-            model.depth,
-            model.width,
-            dtype,
-            projection=model.shortcut == "B",
-            kernel_init=HE_FAN_IN if model.init == "fan_in" else HE_FAN_OUT,
-        )
-    return _RESNETS[model.name](dtype=dtype)
-
-
-def network(model, classes):
-    """The network to train: `features` and `head`, logits [B, classes].
-
-    Of E experts they are [B, E, classes]. Its features lack the frozen parts, whose
-    outputs are its inputs.
-    """
-    features, chosen = whole(model), model.experts
-    if model.frozen:
-        features = features.copy(first=model.frozen)
-    head, settings = Linear, (classes,)
-    if model.head == "cosine":
-        head, settings = Cosine, (classes, model.scale)
-    if chosen.count is not None:
-        widths = (chosen.width or features.width,) * chosen.count
-        features = experts.branched(features, chosen.branch, widths, chosen.fused)
-        head = per_expert(head)
-    return Network(features=features, head=head(*settings))
 
 
 def start(model, channels):
     """The weights that a model config begins with, for images of so many channels."""
     if model.pretrained is None:
         return pretrained.none()
-    return pretrained.read(model.pretrained, whole(model), model.frozen, channels)
+    return pretrained.read(model.pretrained, model.body(), model.frozen, channels)
 
 
 def parameters(model, classes, start, image):
     """The shapes of the network's parameters for images of the shape [H, W, ch]."""
-    net = network(model, classes)
+    net = model.make(classes)
     images = jax.ShapeDtypeStruct((1, *image), jnp.float32)
 
     def init(frozen, images):
@@ -91,7 +45,7 @@ def inputs(model, classes, params):
 
     `params` are the network's, or their shapes.
     """
-    head = network(model, classes).head
+    head = model.make(classes).head
     return jax.eval_shape(head.linear, params["head"])["kernel"].shape[:-1]
 
 
@@ -100,7 +54,7 @@ def cost(model, classes, start, image):
 
     Frozen parts are not counted.
     """
-    net = network(model, classes)
+    net = model.make(classes)
     images = jax.ShapeDtypeStruct((1, *image), jnp.float32)
     inputs = jax.eval_shape(start.trunk, start.frozen, images)
     program, (_, variables) = jax.make_jaxpr(net.init_with_output, return_shape=True)(
@@ -121,32 +75,12 @@ class Rule(NamedTuple):
 def rule(config, name, steps):
     """The rule of the backbone `name`, "sgd" or "swa", with so many steps an epoch."""
     optim, swa = config.optim, config.swa
-    warmup = optim.warmup_epochs * steps
     if name == "swa":
-        start = configs.swa_start(config) * steps
+        start, warmup = configs.swa_start(config) * steps, optim.warmup_epochs * steps
         rate = schedule.to_constant(optim.lr, swa.lr, start, warmup)
         collect = epoch.every(swag.update, start, swa.every_steps or steps)
-    else:
-        rate = _rate(optim, steps)
-
-        def collect(posterior, state):
-            return posterior
-
-    tx = schedule.sgd(rate, optim.momentum, optim.weight_decay, optim.nesterov)
-    return Rule(rate, tx, collect)
-
-
-def _rate(optim, steps):
-    """The rate of the SGD backbone; the SWA backbone's is always that of SWA."""
-    warmup = optim.warmup_epochs
-    match optim.schedule:
-        case "cosine":
-            return schedule.to_zero(optim.lr, optim.epochs * steps, warmup * steps)
-        case "steps":
-            rate = schedule.in_steps(optim.lr, optim.milestones, optim.factor, warmup)
-        case "cosine_by_epoch":
-            rate = schedule.to_zero_from(optim.start_lr, optim.lr, optim.epochs, warmup)
-    return schedule.by_epoch(rate, steps)
+        return Rule(*optim.make(steps, rate), collect)
+    return Rule(*optim.make(steps), lambda posterior, state: posterior)
 
 
 def train(session, name):
@@ -177,7 +111,8 @@ def train(session, name):
     place = swa.place if name == "swa" else "device"  # only SWA has deviations
     store = deviations.placed(place, swa.rank, per_epoch)
     rate, tx, collect = rule(config, name, steps)
-    loss = objective.of_config(config, session.index.counts, steps)
+    task = Task(session.index.counts, steps, optim.epochs)
+    loss = config.objective.make(task).loss
 
     def prepare(frozen, key, batch):
         trunk, teacher = frozen

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ltjax import config as configs
 from ltjax.classifier import heads
-from ltjax.config import Config
+from ltjax.config import Config, own
+from ltjax.config.model import computed_in
 from ltjax.data.augment import geometry
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained
@@ -21,7 +21,7 @@ from ltjax.posterior import members as extractor
 from ltjax.posterior import swag
 from ltjax.posterior.members import Members
 from ltjax.stages import backbone, keys, trained
-from ltjax.workdir import checkpoint, files
+from ltjax.workdir import checkpoint, files, identity
 from ltjax.workdir.rows import Row
 
 
@@ -54,10 +54,10 @@ def read(out, name="swa", dtype=None):
     out = Path(out)
     results, config = record(out)
     if dtype:
-        model = dataclasses.replace(config.model, dtype=dtype)
+        model = computed_in(config.model, dtype)
         config = dataclasses.replace(config, model=model)
     data = results["dataset"]
-    net = backbone.network(config.model, data["classes"])
+    net = config.model.make(data["classes"])
     # Of weights that were only begun with nothing is needed any more.
     start = pretrained.none()
     if config.model.frozen:
@@ -111,7 +111,9 @@ def record(out):
             f"{kept} does not tell the shape of images: an earlier version wrote it; "
             "delete it and run the same command again"
         )
-    return results, configs.of_record(files.read_json(made)["config"])
+    config = identity.config_of(out)
+    own.check_whole(config, out)
+    return results, config
 
 
 def features(run, samples=0):

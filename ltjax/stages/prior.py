@@ -17,13 +17,13 @@ def assumed(config, row, counts):
 
     `counts` [C] are the run's training images.
     """
-    model, optim, settings = config.model, config.optim, config.classifier
+    model, settings = config.model, config.classifier
     joined = settings.experts == "together" and row.classifier in heads.LINEAR
     found = None
-    if joined or model.experts.count is None:
-        plain = optim.loss == "cross_entropy" and model.head == "linear"
+    if joined or model.experts is None:
+        plain = config.objective.plain and model.head.intercepts
         found = priors.assumed(
-            row.classifier, counts, settings.tau, optim.sampling, plain
+            row.classifier, counts, settings.tau, config.optim.sampling, plain
         )
     drawn = row.backbone == "swag" or row.classifier == "srepr"
     return found, priors.in_words(found, counts, drawn)

@@ -36,14 +36,14 @@ def of_config(config, data):
     evaluation mode. Raises `Mistake` unless the run is finished, has experts, and
     learned from `data`.
     """
-    path = config.optim.ride.teacher
+    path = config.objective.teacher
     if path is None:
         return none()
     try:
         _check(path, data)
         run = finished.read(path, "sgd")
     except Mistake as mistake:
-        raise Mistake(f"optim.ride.teacher: {mistake}") from mistake
+        raise Mistake(f"objective.teacher: {mistake}") from mistake
 
     def told(params, images):
         inputs = devices.spread(run.prepare(images))
@@ -57,7 +57,7 @@ def of_config(config, data):
 
 def _check(path, data):
     results, config = finished.record(path)
-    if config.model.experts.count is None:
+    if config.model.experts is None:
         raise Mistake(f"{path} is of an ordinary network; it must be one of experts")
     shape = list(data.train.image.shape[1:])
     for name, ours in (("classes", data.classes), ("image", shape)):

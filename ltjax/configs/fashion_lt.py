@@ -1,6 +1,6 @@
 r"""Fashion-MNIST-LT at imbalance factor 100, 16 epochs per backbone, for a CPU.
 
-    python -m ltjax.main --config configs/fashion_lt_cpu.py \
+    python -m ltjax.main --config configs/fashion_lt.py:cpu \
         --data.train fashion_train.npz --data.test fashion_test.npz
 
 The files hold Fashion-MNIST in official order: `image` uint8 [N, 28, 28, 1] and
@@ -12,20 +12,29 @@ validation runs, `--data.holdout 50`, take `--data.largest 5900` (`--holdout-lar
 5900` of experiments/table2.py). Its figures are in docs/results.md.
 """
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa
+from ltjax.config import (
+    Augment,
+    CifarResNet,
+    Classifier,
+    Config,
+    Data,
+    Posterior,
+    Sgd,
+    Srepr,
+    Swa,
+)
 
-config = Config(
+cpu = Config(
     data=Data(
         source="npz",
         train="fashion_train.npz",
         test="fashion_test.npz",
         imbalance_factor=100,
         largest=6000,
-        pad=2,
-        flip=True,
     ),
-    model=Model(depth=20),
-    optim=Optim(epochs=16, warmup_epochs=1),
+    augment=Augment(pad=2, flip=True),
+    model=CifarResNet(depth=20),
+    optim=Sgd(epochs=16, warmup_epochs=1),
     swa=Swa(start=10, lr=0.02, rank=20),
     posterior=Posterior(samples=10),
     classifier=Classifier(epochs=20, views=2, srepr=Srepr(alpha=0.2, temperature=1.0)),

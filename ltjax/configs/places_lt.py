@@ -15,7 +15,7 @@ posterior. The weights, with torchvision installed:
 The images are those of the published list (Places365-Standard, small, 256 x 256), cut
 to 224 x 224 in two `.npz` files of 9.4 and 5.5 GB. From a CSV of the list they can be
 streamed with random resized crops: `--data.source csv --data.path LIST.csv --data.train
-None --data.test None --data.size 224 --data.stream True --data.crop-area 0.08`.
+None --data.test None --data.size 224 --data.stream True --augment.crop-area 0.08`.
 
 Expected, accuracy in % from the literature: MiSLAS 40.4 (ECE 0.034), SADE 40.9, SHIKE
 41.9; of SRepr no figure is known.
@@ -29,7 +29,17 @@ of the test images 3.3 GB. On disk 1.5 GB per checkpoint, two kept per backbone.
 not measured.
 """
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa
+from ltjax.config import (
+    Augment,
+    Classifier,
+    Config,
+    Data,
+    Posterior,
+    ResNet,
+    Sgd,
+    Srepr,
+    Swa,
+)
 
 config = Config(
     data=Data(
@@ -37,15 +47,15 @@ config = Config(
         train="places_lt_train.npz",
         test="places_lt_test.npz",
         manifest="places_lt",
-        flip=True,
     ),
-    model=Model(
+    augment=Augment(flip=True),
+    model=ResNet(
         name="resnet152",
         pretrained="resnet152.safetensors",
         frozen=4,
         dtype="bfloat16",
     ),
-    optim=Optim(lr=0.01, epochs=30, warmup_epochs=1, batch_size=256, weight_decay=5e-4),
+    optim=Sgd(lr=0.01, epochs=30, warmup_epochs=1, batch_size=256, weight_decay=5e-4),
     swa=Swa(lr=0.002, rank=20),
     posterior=Posterior(samples=10, batch_size=256),
     classifier=Classifier(

@@ -22,7 +22,17 @@ of 6 members 21.5 GB, the plain ones 3.6 GB, of the test images 1.2 GB. On disk 
 per checkpoint, two kept per backbone. Time: not measured.
 """
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa
+from ltjax.config import (
+    Augment,
+    Classifier,
+    Config,
+    Data,
+    Posterior,
+    ResNet,
+    Sgd,
+    Srepr,
+    Swa,
+)
 
 config = Config(
     data=Data(
@@ -31,11 +41,10 @@ config = Config(
         size=224,
         stream=True,
         workers=8,
-        crop_area=0.08,
-        flip=True,
     ),
-    model=Model(name="resnet50", dtype="bfloat16"),
-    optim=Optim(lr=0.1, epochs=90, warmup_epochs=5, batch_size=256, weight_decay=1e-4),
+    augment=Augment(crop_area=0.08, flip=True),
+    model=ResNet(name="resnet50", dtype="bfloat16"),
+    optim=Sgd(lr=0.1, epochs=90, warmup_epochs=5, batch_size=256, weight_decay=1e-4),
     swa=Swa(lr=0.02, rank=20),
     posterior=Posterior(samples=5, batch_size=256),
     classifier=Classifier(

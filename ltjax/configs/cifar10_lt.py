@@ -23,18 +23,23 @@ Memory, by arithmetic at factor 100: images 38 MB, weights, momentum, both momen
 measured.
 """
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa
+from ltjax.config import (
+    Augment,
+    CifarResNet,
+    Classifier,
+    Config,
+    Data,
+    Posterior,
+    Sgd,
+    Srepr,
+    Swa,
+)
 
 config = Config(
-    data=Data(
-        source="tfds:cifar10",
-        imbalance_factor=100,
-        manifest="cifar10_lt",
-        pad=4,
-        flip=True,
-    ),
-    model=Model(depth=32),
-    optim=Optim(epochs=200, warmup_epochs=5),
+    data=Data(source="tfds:cifar10", imbalance_factor=100, manifest="cifar10_lt"),
+    augment=Augment(pad=4, flip=True),
+    model=CifarResNet(depth=32),
+    optim=Sgd(epochs=200, warmup_epochs=5),
     swa=Swa(lr=0.02, rank=20),
     posterior=Posterior(samples=10),
     classifier=Classifier(

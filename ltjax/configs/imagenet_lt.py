@@ -18,7 +18,7 @@ Expected, accuracy in % (many / medium / few / all, NLL, ECE) from SRepr's own t
 
 Recipe: the field's (90 epochs, batch 256, rate 0.1, cosine, weight decay 5e-4; stage
 two 10 epochs); the SWA rate is ours and not tuned. For ResNeXt-50 give
-`--model.name resnext50`.
+`--model resnext50`.
 
 Memory, by arithmetic: weights, momentum, both moments and 20 deviations 25,557,032 x 24
 floats = 2.5 GB; the outputs of the convolutions of one step 256 x 11.1 M bfloat16 = 5.7
@@ -27,7 +27,17 @@ of 11 members 10.4 GB, of the test images 4.5 GB. On disk 2.5 GB per checkpoint,
 kept per backbone. Time: not measured.
 """
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa
+from ltjax.config import (
+    Augment,
+    Classifier,
+    Config,
+    Data,
+    Posterior,
+    ResNet,
+    Sgd,
+    Srepr,
+    Swa,
+)
 
 config = Config(
     data=Data(
@@ -36,12 +46,10 @@ config = Config(
         size=224,
         stream=True,
         workers=8,
-        crop_area=0.08,
-        flip=True,
-        jitter=0.4,
     ),
-    model=Model(name="resnet50", dtype="bfloat16"),
-    optim=Optim(lr=0.1, epochs=90, warmup_epochs=5, batch_size=256, weight_decay=5e-4),
+    augment=Augment(crop_area=0.08, flip=True, jitter=0.4),
+    model=ResNet(name="resnet50", dtype="bfloat16"),
+    optim=Sgd(lr=0.1, epochs=90, warmup_epochs=5, batch_size=256, weight_decay=5e-4),
     swa=Swa(lr=0.02, rank=20),
     posterior=Posterior(samples=10, batch_size=256),
     classifier=Classifier(

@@ -6,12 +6,23 @@ About a minute on two cores. The test set holds 50 images of every class. SRepr'
 and temperature were chosen on held-out training images (docs/decisions.md).
 """
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Srepr, Swa
+from ltjax.config import (
+    Augment,
+    CifarResNet,
+    Classifier,
+    Config,
+    Data,
+    Posterior,
+    Sgd,
+    Srepr,
+    Swa,
+)
 
 config = Config(
-    data=Data(source="digits", imbalance_factor=50, largest=100, pad=1),
-    model=Model(depth=8, width=16),
-    optim=Optim(epochs=60, batch_size=32, warmup_epochs=3),
+    data=Data(source="digits", imbalance_factor=50, largest=100),
+    augment=Augment(pad=1),
+    model=CifarResNet(depth=8, width=16),
+    optim=Sgd(epochs=60, batch_size=32, warmup_epochs=3),
     swa=Swa(lr=0.05, rank=20),
     posterior=Posterior(samples=10),
     classifier=Classifier(
