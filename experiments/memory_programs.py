@@ -9,7 +9,7 @@ import optax
 from flax import linen as nn
 
 from ltjax.classifier import heads, train
-from ltjax.config import Classifier, Config, Model
+from ltjax.config import Classifier, Config, ResNet
 from ltjax.losses import cross_entropy
 from ltjax.models import pretrained
 from ltjax.posterior import batch_norm, predictive
@@ -61,7 +61,7 @@ def whole_runs(sets, limits):
     """What `memory.check` says of a ResNet-50 on each set, by where features lie."""
     found = []
     for name, known in sets.items():
-        model = Model(name="resnet50")
+        model = ResNet(name="resnet50")
         params = backbone.parameters(model, known["classes"], pretrained.none(), IMAGE)
         for bank, dtype in (
             ("memory", "float32"),

@@ -35,10 +35,10 @@ from ltjax.workdir import claim, identity
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 FILE = """
-from ltjax.config import Config, Data, Model, Optim, Swa
+from ltjax.config import Config, Data, CifarResNet, Sgd, Swa
 config = Config(
     data=Data(source="npz", train="train.npz", test="test.npz"),
-    optim=Optim(epochs=4, warmup_epochs=1, batch_size=8),
+    optim=Sgd(epochs=4, warmup_epochs=1, batch_size=8),
     swa=Swa(start=2),{model}
 )
 """
@@ -592,12 +592,12 @@ CONFIGS = (
     ),
     (
         "text as number",
-        f"{CONFIG}config = Config(optim=Optim(lr='3'))",
+        f"{CONFIG}config = Config(optim=Sgd(lr='3'))",
         ": optim.lr is '3'; it must be a number",
     ),
     (
         "a fraction as count",
-        f"{CONFIG}config = Config(optim=Optim(epochs=2.5))",
+        f"{CONFIG}config = Config(optim=Sgd(epochs=2.5))",
         ": optim.epochs is 2.5; it must be an integer",
     ),
     (
@@ -1594,7 +1594,7 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.syspath_prepend(str(EXPERIMENTS))
     Image.new("RGB", (9, 9)).save(tmp_path / "outside.png")
-    small = "\n    model=Model(depth=8, width=4),"
+    small = "\n    model=CifarResNet(depth=8, width=4),"
     Path("mine.py").write_text(FILE.format(model=small))
     Path("weights.py").write_text(FILE.format(model=""))
     Path("folder.py").write_text(

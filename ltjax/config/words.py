@@ -1,6 +1,7 @@
 """Words of a command line that choose kinds, and flags that are called otherwise."""
 
 import dataclasses
+import textwrap
 
 from ltjax.config import choices
 from ltjax.config.augment import Augment
@@ -47,11 +48,14 @@ def chosen(config, words):
 
 def told(config):
     """The choices of a config in lines, for `--help`."""
-    yield "Choices, which come before the other flags; here they are:"
+    yield "Choices, which stand before the flags that they bring, as they are here:"
     for path, choice, record in walk(config):
         if choice is not None:
-            flag = f"--{path.replace('_', '-')}"
-            yield f"  {flag} {choices.word(record)}, of {', '.join(choices.KINDS[choice])}"
+            known = ", ".join(choices.KINDS[choice])
+            line = f"--{path} {choices.word(record)}, of {known}"
+            yield from textwrap.wrap(
+                line, 78, initial_indent="  ", subsequent_indent="      "
+            )
 
 
 def _chosen(config, words, depth):

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ltjax.config import Classifier, Config, Model, Optim, Posterior, Swa
+from ltjax.config import Classifier, Config, Posterior, ResNet, Sgd, Swa
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained
 from ltjax.stages import backbone, memory
@@ -80,7 +80,7 @@ def test_the_arithmetic_of_a_set(monkeypatch, classifier, changes, device, host)
     on(monkeypatch, 4 * 60, 999)
     config = Config(
         classifier=Classifier(**classifier),
-        optim=Optim(batch_size=512),
+        optim=Sgd(batch_size=512),
         posterior=Posterior(batch_size=100),
     )
     found = memory.need(config, SET._replace(**changes))
@@ -175,7 +175,7 @@ def test_this_machine_has_memory():
 
 
 def test_a_resnet50_has_the_parameters_that_are_known_of_it():
-    model = Model(name="resnet50")
+    model = ResNet(name="resnet50")
     params = backbone.parameters(model, 1000, pretrained.none(), (224, 224, 3))
     # As torchvision's documentation says.
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 25_557_032

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ltjax.config import Config, Experts, Mdcs, Model, Optim, Ride, Shike
+from ltjax.config import CrossEntropy, Mdcs, Ride, Shike
 from ltjax.losses import cross_entropy, experts
-from ltjax.stages import objective
+from ltjax.representation.objective import Task
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -22,14 +22,12 @@ WEAK, STRONG = LOGITS[:6], LOGITS[6:]
 STEPS = 3  # of an epoch
 
 
-def of(count=2, **optim):
-    model = Model(head="cosine", experts=Experts(count=count))
-    config = Config(model=model, optim=Optim(**optim))
-    return jax.jit(objective.of_config(config, COUNTS, STEPS))
+def of(kind=None):
+    return jax.jit((kind or CrossEntropy()).make(Task(COUNTS, STEPS, 10)).loss)
 
 
 def test_of_one_network_it_is_the_mean_cross_entropy():
-    value, judged = of(None)(WEAK[:, 0], BATCH, 0)
+    value, judged = of()(WEAK[:, 0], BATCH, 0)
     np.testing.assert_allclose(value, cross_entropy(WEAK[:, 0], LABELS).mean())
     np.testing.assert_array_equal(judged, WEAK[:, 0])
 
@@ -53,15 +51,15 @@ def ride_of(chosen, epoch):
 )
 def test_ride_knows_the_epoch(step, epoch):
     chosen = Ride(diversity=-0.2, reweight_factor=0.5, reweight_epoch=1)
-    value, judged = of(loss="ride", ride=chosen)(WEAK, BATCH, jnp.int32(step))
+    value, judged = of(chosen)(WEAK, BATCH, jnp.int32(step))
     wanted = ride_of(chosen, epoch)
     np.testing.assert_allclose(value, wanted, rtol=1e-6)
     np.testing.assert_allclose(judged, WEAK.mean(1), rtol=1e-6, atol=1e-6)
 
 
 def test_ride_may_never_reweight():
-    never = of(loss="ride", ride=Ride(reweight_epoch=None))
-    late = of(loss="ride", ride=Ride(reweight_epoch=1))
+    never = of(Ride(reweight_epoch=None))
+    late = of(Ride(reweight_epoch=1))
     assert never(WEAK, BATCH, 0)[0] == never(WEAK, BATCH, 10**6)[0]
     assert late(WEAK, BATCH, 0)[0] != late(WEAK, BATCH, STEPS)[0]
 
@@ -72,7 +70,7 @@ def test_ride_is_distilled_where_the_batch_has_a_teacher(repeated, times):
     chosen = Ride(reweight_epoch=1, repeated=repeated)
     teacher = (4 * RNG.normal(size=(6, 3, 4))).astype(np.float32)
     batch = {**BATCH, "teacher": teacher}
-    value, judged = of(loss="ride", ride=chosen)(WEAK, batch, STEPS)
+    value, judged = of(chosen)(WEAK, batch, STEPS)
 
     log_p, log_q = (
         z - np.log(np.exp(z).sum(-1, keepdims=True))
@@ -86,7 +84,7 @@ def test_ride_is_distilled_where_the_batch_has_a_teacher(repeated, times):
 
 @pytest.mark.parametrize("detached", [False, True])
 def test_shike_may_keep_the_gradient_out_of_its_teachers(detached):
-    loss = of(loss="shike", shike=Shike(detached=detached))
+    loss = of(Shike(detached=detached))
     grads, wanted = (
         jax.grad(function)(WEAK)
         for function in (
@@ -100,7 +98,7 @@ def test_shike_may_keep_the_gradient_out_of_its_teachers(detached):
 @pytest.mark.parametrize("epoch", [1, 2, 9])
 def test_mdcs_takes_weak_views_and_then_strong_ones(epoch):
     chosen = Mdcs(scales=(0.0, 2.0), consistency=0.9, ramp_epochs=4)
-    loss = of(loss="mdcs", mdcs=chosen)
+    loss = of(chosen)
     value, judged = loss(LOGITS, BATCH, STEPS * (epoch - 1))
     settings = dataclasses.asdict(chosen)
     wanted = experts.mdcs(WEAK, STRONG, LABELS, COUNTS, epoch, **settings)
@@ -108,10 +106,9 @@ def test_mdcs_takes_weak_views_and_then_strong_ones(epoch):
     np.testing.assert_allclose(judged, WEAK.mean(1), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["ride", "shike", "mdcs"])
-def test_one_expert_is_enough(loss):
-    run = of(1, loss=loss, mdcs=Mdcs(scales=(1.0,)))
-    logits = LOGITS[:, :1] if loss == "mdcs" else WEAK[:, :1]
-    value, grads = jax.value_and_grad(lambda z: run(z, BATCH, 600)[0])(logits)
+@pytest.mark.parametrize("kind", [Ride(), Shike(), Mdcs(scales=(1.0,))], ids=repr)
+def test_one_expert_is_enough(kind):
+    logits = LOGITS[:, :1] if isinstance(kind, Mdcs) else WEAK[:, :1]
+    value, grads = jax.value_and_grad(lambda z: of(kind)(z, BATCH, 600)[0])(logits)
     assert np.isfinite(value)
     assert np.isfinite(grads).all()

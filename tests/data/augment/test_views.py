@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ltjax.data.augment import geometry, policies
-from ltjax.stages import views
+from ltjax.data.augment import geometry, policies, views
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -44,7 +43,7 @@ def test_without_any_images_stay_as_they_are():
 
 def test_two_views_are_the_weak_ones_and_then_the_strong_ones():
     weak, strong = views.augmentation(2, True), views.augmentation(0, False)
-    found = views.two_views(weak, strong)(key(), IMAGES)
+    found = views.joined([weak, strong])(key(), IMAGES)
     assert found.shape == (18, 8, 8, 3)
     first, _ = jax.random.split(key())
     np.testing.assert_array_equal(found[:9], weak(first, IMAGES))
