@@ -16,6 +16,7 @@ from rich.console import Console
 from ltjax import config as configs
 from ltjax.classifier import heads
 from ltjax.config import limits, own
+from ltjax.config.kind import told
 from ltjax.data import longtail, sampling
 from ltjax.data import streamed as pictures
 from ltjax.data.augment import geometry, views
@@ -216,10 +217,11 @@ def page_made(out, images):
 
 def _cost(config, start, data):
     """What an image costs a network of several experts: {"cost": ...}, or nothing."""
-    if config.model.experts is None:
+    experts = told(config.model, "experts")
+    if experts is None:
         return {}
     found = backbone.cost(config.model, data.classes, start, data.train.image.shape[1:])
-    return {"cost": {"experts": config.model.experts, **found}}
+    return {"cost": {"experts": experts, **found}}
 
 
 def stages(session):

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from ltjax.config.kind import PLACE
+from ltjax.config.kind import PLACE, told
 from ltjax.config.limits import (
     BELOW_ONE,
     COUNT,
@@ -84,7 +84,7 @@ class Classifier:
 
     def check(self, config):
         """Refuses experts together where there are none, and a bank without views."""
-        if self.experts == "together" and config.model.experts is None:
+        if self.experts == "together" and told(config.model, "experts") is None:
             raise Mistake(
                 "classifier.experts is 'together' and the model is an ordinary "
                 "network; give --model experts"

@@ -98,8 +98,11 @@ def named(config, place):
 
 def described(config):
     """The class of a config, with the texts of its records for `--help`."""
-    for _, _, record in walk(config):
+    for _, choice, record in walk(config):
         documented(type(record))
+        if choice is not None:
+            # The parser gives flags to a kind only if it derives from its choice.
+            choice.register(type(record))
     return type(config)
 
 

@@ -1,10 +1,11 @@
 """What a choice of kind is in a config, and what its fields may say of themselves."""
 
+import abc
 import dataclasses
 import typing
 
 
-class Kind:
+class Kind(abc.ABC):
     """A choice: its value is the record of one kind, which makes what it names.
 
     `Model`, `Objective`, ... are choices, and derive from it. A kind of theirs is a
@@ -28,6 +29,11 @@ class Place:
 
 
 PLACE = Place()
+
+
+def told(record, name):
+    """What a kind tells of itself; None of a user's own, which need not."""
+    return getattr(record, name, None)
 
 
 def is_choice(kind):

@@ -123,14 +123,14 @@ def _check_kind(name, value, choice):
     record = dataclasses.is_dataclass(value) and not isinstance(value, type)
     if not record or not type(value).__dataclass_params__.frozen:
         raise Mistake(f"{name} is {value!r}; it must be {wanted}")
-    needs = {"make", *filter(lambda name: name[0] != "_", dir(choice))}
-    optional = {"check", "wanted"}
-    lacks = sorted(name for name in needs - optional if not hasattr(value, name))
+    # What a choice is besides is read where it is there; its fields have to be.
+    needs = ["make", *(field.name for field in dataclasses.fields(choice))]
+    lacks = [need for need in needs if not hasattr(value, need)]
     if lacks:
-        base = f" (derive it from ltjax.config.{choice.__name__})"
+        derive = f"; derive it from ltjax.config.{choice.__name__}"
         raise Mistake(
             f"{name} is {value!r}, which has no {', '.join(lacks)}; it must be {wanted}"
-            f"{'' if lacks == ['make'] else base}"
+            f"{derive * (lacks != ['make'])}"
         )
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated
 
-from ltjax.config.kind import PLACE, Kind
+from ltjax.config.kind import PLACE, Kind, told
 from ltjax.config.limits import (
     BELOW_ONE,
     COUNT,
@@ -133,7 +133,7 @@ KINDS = {"cross_entropy": CrossEntropy, "ride": Ride, "shike": Shike, "mdcs": Md
 
 
 def _check_experts(name, config):
-    if config.model.experts is None:
+    if told(config.model, "experts") is None:
         raise Mistake(
             f"objective is {name}, of several experts, and the model is an ordinary "
             "network; give --model experts"
@@ -141,7 +141,7 @@ def _check_experts(name, config):
 
 
 def _check_cosine(name, config):
-    head = config.model.head
+    head = told(config.model, "head")
     if head not in (None, Cosine(scale=30.0)):
         raise Mistake(
             f"objective is {name}, whose constants are those of the head "

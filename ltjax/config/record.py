@@ -37,7 +37,7 @@ def of_json(fields, kind=Config):
         kind, fields = _kind(fields, kind)
     types = {field.name: parts(field)[0] for field in dataclasses.fields(kind)}
     if not isinstance(fields, dict) or fields.keys() != types.keys():
-        raise Mistake(f"a {kind.__name__} of another form")
+        raise Mistake(f"{kind.__name__} has another form")
     values = {}
     for name, value in fields.items():
         record = is_choice(types[name]) or dataclasses.is_dataclass(types[name])
@@ -48,7 +48,7 @@ def of_json(fields, kind=Config):
 def _kind(fields, choice):
     """The kind that the data name, and the fields of it."""
     if not isinstance(fields, dict) or "kind" not in fields:
-        raise Mistake(f"a {choice.__name__} of another form")
+        raise Mistake(f"{choice.__name__} has another form")
     fields = dict(fields)
     word = fields.pop("kind")
     found = choices.begun(choice, word)

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from ltjax import config as configs
+from ltjax.config.kind import told
 from ltjax.data import sampling
 from ltjax.evaluation import cost as costs
 from ltjax.models import pretrained
@@ -24,7 +25,7 @@ NAMES = ("sgd", "swa")
 
 def start(model, channels):
     """The weights that a model config begins with, for images of so many channels."""
-    if model.pretrained is None:
+    if told(model, "pretrained") is None:
         return pretrained.none()
     return pretrained.read(model.pretrained, model.body(), model.frozen, channels)
 

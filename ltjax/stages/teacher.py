@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from ltjax.config.kind import told
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained
 from ltjax.runtime import devices
@@ -36,7 +37,7 @@ def of_config(config, data):
     evaluation mode. Raises `Mistake` unless the run is finished, has experts, and
     learned from `data`.
     """
-    path = config.objective.teacher
+    path = told(config.objective, "teacher")
     if path is None:
         return none()
     try:
@@ -45,14 +46,14 @@ def of_config(config, data):
     except Mistake as mistake:
         raise Mistake(f"objective.teacher: {mistake}") from mistake
 
-    def told(params, images):
+    def logits_of(params, images):
         inputs = devices.spread(run.prepare(images))
         logits, _ = run.net.apply(
             {"params": params}, inputs, train=True, mutable=["batch_stats"]
         )
         return {"teacher": logits}
 
-    return Teacher(run.weights, told, pretrained.digest(run.weights))
+    return Teacher(run.weights, logits_of, pretrained.digest(run.weights))
 
 
 def _check(path, data):
