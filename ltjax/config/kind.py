@@ -9,13 +9,15 @@ class Kind(abc.ABC):
     """A choice: its value is the record of one kind, which makes what it names.
 
     `Model`, `Objective`, ... are choices, and derive from it. A kind of theirs is a
-    frozen dataclass with `make`; a user's own need not be one of ltjax's.
+    frozen dataclass with `make`, and with `check(config)` where it does not go together
+    with every run; a user's own need not be derived.
     """
 
     wanted = "make(...)"  # and what it gives, in words
 
-    def check(self, config):
-        """Refuses what does not go together with the rest of the run."""
+    @abc.abstractmethod
+    def make(self, *asked):
+        """What it names, a pure thing that knows no config."""
 
 
 class Place:

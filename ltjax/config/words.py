@@ -137,8 +137,11 @@ def _explain(config, flag, path):
     choice = _choice(config, above)
     if choice is None:
         return
-    kinds = choices.KINDS[choice]
-    having = [word for word in kinds if hasattr(choices.begun(choice, word), name)]
+    having = [
+        word
+        for word, kind in choices.KINDS[choice].items()
+        if isinstance(kind, type) and name in kind.__dataclass_fields__
+    ]
     if having:
         place = ".".join(above)
         here = _value(config, above)

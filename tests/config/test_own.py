@@ -161,7 +161,6 @@ class Loose:
             "ltjax.representation.objective.Objective",
         ),
         (Config(objective=Loose()), "objective is Loose(); it must be a kind of Obj"),
-        (Config(objective=Objective()), "objective is Objective(), which has no make"),
         (Config(objective="ride"), "objective is 'ride'; it must be a kind of Object"),
         (
             Config(model=Model()),
