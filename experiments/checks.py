@@ -25,7 +25,6 @@ from ltjax.data.augment import geometry
 from ltjax.mistake import Mistake
 from ltjax.representation import epoch, objective, schedule, step
 from ltjax.runtime.command import exit_code
-from ltjax.stages import backbone
 from ltjax.workdir import versions
 from ltjax.workdir.files import write_json
 
@@ -48,7 +47,7 @@ def loops():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (STEPS * BATCH, 32, 32, 3), np.uint8)
     label = rng.integers(0, CLASSES, STEPS * BATCH, np.int32)
-    net = backbone.network(config.Model(depth=32), CLASSES)
+    net = config.CifarResNet(depth=32).make(CLASSES)
     tx = schedule.sgd(0.01, 0.9, 5e-4)
     normalise = partial(geometry.normalise, mean=MEAN, std=STD)
     variables = net.init(jax.random.key(0), normalise(image[:1]))

@@ -120,7 +120,7 @@ def section():
         "And SWA + SRepr (b), which is not distilled:",
         gains(systems, _UNDISTILLED),
         "### Settings of one network, and those chosen for experts",
-        "The SWA backbone's rows with the settings of `configs/cifar100_lt_cpu.py` "
+        "The SWA backbone's rows with the settings of `configs/cifar100_lt.py:cpu` "
         "(before: each classifier alone, a rate of 0.1, a weight decay of 0.0005, "
         "α = 0.6, T = 4), with those chosen for LA and SRepr, but each classifier "
         "still alone, and with all that was chosen, together.",

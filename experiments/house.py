@@ -23,7 +23,7 @@ FLOORS = {
     7: ("main",),
     6: ("run", "seeds", "replay", "inspect", "predict", "export", "route"),
     5: ("stages", "report"),
-    4: ("workdir",),
+    4: ("workdir", "configs"),
     3: ("config",),
     2: ("data", "models", "representation", "classifier", "runtime"),
     1: ("losses", "evaluation", "posterior", "mistake", "machine"),
@@ -55,10 +55,16 @@ def imported(source):
                 yield rest[0]
 
 
+def modules(package=PACKAGE):
+    """The files of all rooms; those of `configs/` are for users to edit: no room."""
+    files = sorted(package.rglob("*.py"))
+    return [file for file in files if room_of(file, package) != "configs"]
+
+
 def arrows(package=PACKAGE):
     """How often a room imports another: {(room, other): imports}."""
     found = Counter()
-    for path in sorted(package.rglob("*.py")):
+    for path in modules(package):
         room = room_of(path, package)
         for other in imported(path.read_text(encoding="utf-8")):
             if other != room and room != "__init__":
@@ -78,7 +84,7 @@ def wrong(pairs):
 def picture(package=PACKAGE):
     """The lines that show it all."""
     found = arrows(package)
-    files = Counter(room_of(path, package) for path in package.rglob("*.py"))
+    files = Counter(room_of(path, package) for path in modules(package))
     rooms = [room for room in files if room != "__init__"]
     packages = [room for room in rooms if (package / room).is_dir()]
     lost = [room for room in rooms if floor_of(room) is None]

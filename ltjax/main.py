@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import errno
+import inspect
 import math
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import tyro
 from rich.console import Console
 
 from ltjax import seeds
-from ltjax.config import Config, file
+from ltjax.config import Config, file, words
 from ltjax.mistake import Mistake
 from ltjax.runtime import command, shortage
 from ltjax.runtime.command import documented
@@ -44,7 +45,9 @@ class Command:
       python -m ltjax.main --config configs/digits_lt.py --seeds 0,1,2 --out runs/x
       python -m ltjax.main --config photos.py --optim.epochs 100 --log tensorboard
 
-    Every field of the config file has a flag here, and a flag wins over the file.
+    Every field of the config file has a flag here, and a flag wins over the file. Where
+    there is a choice, a word takes another kind, with flags of its own:
+      python -m ltjax.main --config photos.py --model resnet50 --optim.lr 0.05
 
     Exit codes; what was done is kept:
         0  done
@@ -55,8 +58,9 @@ class Command:
       130  stopped by Ctrl-C, 143 by SIGTERM; a second one stops at once
     """
 
-    config: Path
-    """Python file that assigns `config`, for example configs/digits_lt.py."""
+    config: str
+    """Python file that assigns `config`, for example configs/digits_lt.py; FILE:NAME
+    reads NAME in its place. Those of ltjax are found by their names, too: digits_lt."""
     out: Path | None = None
     """Folder of the run; None: runs/NAME-seedSEED."""
     settings: Annotated[Config, tyro.conf.arg(name="")]
@@ -97,21 +101,22 @@ def read(args):
     """The config, the output folder and the whole `Command` of a command line."""
     args = list(_spelled_out(args))
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config", type=Path, nargs="?")
-    path = parser.parse_known_args(args)[0].config
+    parser.add_argument("--config", nargs="?")
+    place = parser.parse_known_args(args)[0].config
+    settings, args = words.chosen(file.read(place) if place else Config(), args)
+    file.described(settings)
     command = tyro.cli(
         documented(Command),
         prog="python -m ltjax.main",
+        description="\n".join([inspect.getdoc(Command), "", *words.told(settings)]),
         args=args,
         default=Command(
-            config=path or tyro.MISSING,
-            settings=file.read(path) if path else Config(),
+            config=place or tyro.MISSING,
+            settings=settings,
         ),
         config=(tyro.conf.FlagConversionOff,),
     )
-    config = command.settings
-    if config.name is None:
-        config = dataclasses.replace(config, name=path.stem)
+    config = file.named(command.settings, place)
     out = command.out or Path("runs") / f"{config.name}-seed{config.seed}"
     minutes = command.stop_after_minutes
     if minutes is not None and not 0 <= minutes < math.inf:

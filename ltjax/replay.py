@@ -13,15 +13,15 @@ import numpy as np
 import optax
 import tyro
 
-from ltjax import config as configs
+from ltjax.config import own
 from ltjax.mistake import Mistake
 from ltjax.representation import step
 from ltjax.representation.objective import Task
 from ltjax.runtime.command import exit_code, parsed
-from ltjax.stages import backbone, divergence, objective
+from ltjax.stages import divergence
 from ltjax.stages import system as systems
 from ltjax.stages.keys import keys
-from ltjax.workdir import files
+from ltjax.workdir import identity
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,13 +46,13 @@ def replayed(out):
     """
     found, arrays = divergence.read(out / divergence.FILE)
     try:
-        record = files.read_json(out / "config.json")["config"]
-        config = configs.of_record(record)
+        config = identity.config_of(out)
     except (OSError, KeyError, TypeError) as error:
         raise Mistake(f"{out / 'config.json'} is not a run's config") from error
-    net = backbone.network(config.model, len(found.counts))
+    own.check_whole(config, out)
+    net = config.model.make(len(found.counts))
     task = Task(found.counts, found.steps, config.optim.epochs)
-    minimised = objective.of_config(config, task)
+    minimised = config.objective.make(task)
     tx = next(
         each.tx
         for each in systems.backbones(config, task)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ltjax.config import limits
+from ltjax.config import limits, own
 from ltjax.report import page
 from ltjax.report.table import table
 from ltjax.runtime import hosts
@@ -19,7 +19,6 @@ from ltjax.stages import (
     representation,
     summary,
     teacher,
-    views,
 )
 from ltjax.stages import loader as loaders
 from ltjax.stages import system as systems
@@ -54,13 +53,14 @@ def run(
 
     def read():
         limits.check(config)
-        data = loading.load(config.data, console)
+        data = loading.load(config.data, console, config.augment)
         settled = loading.settled(config, data)
-        views.check(settled, data)
         steps = systems.check_steps(settled, len(data.train.label))
         order = loaders.order(settled, data)
+        own.check_made(settled, data.classes, order.task)
         told = teacher.of_config(settled, data)
         system = systems.of(settled, data, order.task, told)
+        systems.check_views(settled, data, system.objective)
         needed = memory.check(settled, systems.sizes(system, settled, data, steps))
         return settled, data, order, system, needed
 

@@ -11,7 +11,7 @@ import tiny
 from flax import linen as nn
 from PIL import Image
 
-from ltjax.config import Classifier, Config, Data, Optim, Posterior, Swa
+from ltjax.config import Classifier, Config, Data, Posterior, Sgd, Swa
 from ltjax.data import decoding, sampling
 from ltjax.mistake import Mistake
 from ltjax.models.batch_norm import BatchNorm
@@ -90,7 +90,7 @@ def streamed(place):
             test_per_class=2,
             stream=True,
         ),
-        optim=Optim(epochs=2, warmup_epochs=0, batch_size=4),
+        optim=Sgd(epochs=2, warmup_epochs=0, batch_size=4),
         swa=Swa(start=1, every_steps=1, rank=2),
         posterior=Posterior(samples=1, batch_size=5),
         classifier=Classifier(methods=("la",), epochs=1, batch_size=4, views=1),

@@ -26,7 +26,7 @@ from matplotlib import pyplot
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 ROOT = Path(__file__).parent.parent
-DIGITS = ROOT / "configs" / "digits_lt.py"
+DIGITS = file.CONFIGS / "digits_lt.py"
 NOTEBOOKS = sorted((ROOT / "experiments" / "notebooks").glob("*.ipynb"))
 # A run of seconds.
 SMALL = (

@@ -101,7 +101,7 @@ def module_of(path):
     return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
-SOURCES = sorted(ROOT.rglob("*.py"))
+SOURCES = house.modules()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

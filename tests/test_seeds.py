@@ -18,11 +18,11 @@ from ltjax.runtime.stopping import Stopped
 from ltjax.stages.classifier import Outcome
 
 FILE = """
-from ltjax.config import Config, Data, Model, Optim, Swa
+from ltjax.config import Config, Data, CifarResNet, Sgd, Swa
 config = Config(
     data=Data(source="npz", train="train.npz", test="test.npz"),
-    model=Model(depth=8, width=4),
-    optim=Optim(epochs=4, warmup_epochs=1, batch_size=8),
+    model=CifarResNet(depth=8, width=4),
+    optim=Sgd(epochs=4, warmup_epochs=1, batch_size=8),
     swa=Swa(start=2),
 )
 """

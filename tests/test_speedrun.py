@@ -13,7 +13,16 @@ import pytest
 from rich.console import Console
 
 from ltjax import machine
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
+from ltjax.config import (
+    Augment,
+    CifarResNet,
+    Classifier,
+    Config,
+    Data,
+    Posterior,
+    Sgd,
+    Swa,
+)
 from ltjax.run import run
 from ltjax.stages import backbone
 from ltjax.workdir import identity
@@ -23,9 +32,10 @@ COUNTS = [24, 13, 7, 4]  # of 24 images per class, at imbalance factor 6
 SEEDS = 2
 CONFIG = Config(
     name="tiny",
-    data=Data(imbalance_factor=6, pad=1, flip=True),
-    model=Model(depth=8, width=4),
-    optim=Optim(epochs=8, warmup_epochs=2, batch_size=16),
+    data=Data(imbalance_factor=6),
+    augment=Augment(pad=1, flip=True),
+    model=CifarResNet(depth=8, width=4),
+    optim=Sgd(epochs=8, warmup_epochs=2, batch_size=16),
     swa=Swa(start=4, rank=2),
     posterior=Posterior(samples=2, batch_size=20),
     classifier=Classifier(epochs=3, batch_size=16, views=2, methods=("la", "srepr")),

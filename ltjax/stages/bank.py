@@ -6,14 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ltjax.config import Augment
 from ltjax.mistake import Mistake
 from ltjax.runtime import devices, hosts
 from ltjax.runtime.stopping import Stopped
 from ltjax.stages import memory
 from ltjax.workdir import checkpoint, feature_file
-
-# What makes another view of an image.
-_AUGMENTS = "pad", "flip", "rotate", "policy", "cutout", "crop_area", "jitter"
 
 
 def views(config):
@@ -25,7 +23,7 @@ def views(config):
     wanted = config.classifier.views
     if wanted is None:
         return None
-    augments = any(getattr(config.data, name) for name in _AUGMENTS)
+    augments = config.augment != Augment()
     return min(wanted, config.classifier.epochs) if augments else 1
 
 

@@ -1,5 +1,6 @@
 """What a run came to: its results, put together and written."""
 
+from ltjax.config.kind import told
 from ltjax.runtime import hosts
 from ltjax.stages import system as systems
 from ltjax.workdir import claim, events, predictions
@@ -59,7 +60,8 @@ def _cost(config, data, system):
 
     Parts that do not move are not counted.
     """
-    if config.model.experts.count is None:
+    experts = told(config.model, "experts")
+    if experts is None:
         return {}
     found = systems.cost(system.net, *systems.shapes(system, data))
-    return {"cost": {"experts": config.model.experts.count, **found}}
+    return {"cost": {"experts": experts, **found}}

@@ -5,12 +5,12 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ltjax import config as configs
+from ltjax.config.kind import told
 from ltjax.data import sampling, streamed
-from ltjax.data.augment import geometry
+from ltjax.data.augment import geometry, views
 from ltjax.evaluation import cost as costs
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained
@@ -19,7 +19,7 @@ from ltjax.representation import backbone as backbones_of
 from ltjax.representation import schedule
 from ltjax.representation.objective import Objective
 from ltjax.runtime import devices
-from ltjax.stages import backbone, bank, memory, objective, views
+from ltjax.stages import bank, memory
 
 
 class System(NamedTuple):
@@ -34,6 +34,13 @@ class System(NamedTuple):
     trunk: Callable  # (fixed trunk, images float32) -> what the network's features take
     told: Callable  # (fixed teacher, images uint8) -> what a teacher adds to a batch
     digests: dict  # of weights that come from elsewhere
+
+
+def begun(model, channels):
+    """The weights that a model config begins with, for images of so many channels."""
+    if told(model, "pretrained") is None:
+        return pretrained.none()
+    return pretrained.read(model.pretrained, model.body(), model.frozen, channels)
 
 
 class Extractor(NamedTuple):
@@ -52,8 +59,8 @@ def of(config, data, task, taught_by):
 
     `task` is its `objective.Task` and `taught_by` a `teacher.Teacher`.
     """
-    start = backbone.start(config.model, data.train.image.shape[-1])
-    net = backbone.network(config.model, data.classes)
+    start = begun(config.model, data.train.image.shape[-1])
+    net = config.model.make(data.classes)
     for column in set(net.takes) - set(example(data)):
         raise Mistake(f"the network takes {column!r}, which {data.name} has not")
     moments = start.moments or geometry.moments(
@@ -61,8 +68,8 @@ def of(config, data, task, taught_by):
     )
     system = System(
         net=net,
-        objective=objective.of_config(config, task),
-        views=views.of_config(config),
+        objective=config.objective.make(task),
+        views=config.augment.make(data.train.streamed),
         moments=moments,
         begin=None,
         fixed={"trunk": start.frozen, "teacher": taught_by.params},
@@ -133,16 +140,7 @@ def prepare(system, fixed, key, state, batch):
 
 def of_training(system):
     """`seen(key, images)`: the views of the objective, one after the other."""
-    names = system.objective.views
-    if len(names) == 1:
-        return system.views[names[0]]
-
-    def seen(key, images):
-        keys = jax.random.split(key, len(names))
-        every = [system.views[name](key, images) for name, key in zip(names, keys)]
-        return jnp.concatenate(every)
-
-    return seen
+    return views.joined([system.views[name] for name in system.objective.views])
 
 
 def of_stage_two(system):
@@ -218,18 +216,12 @@ def backbones(config, task):
     optim, swa, posterior = config.optim, config.swa, config.posterior
     steps, warmup = task.steps, optim.warmup_epochs * task.steps
     interval, start = swa.every_steps or steps, configs.swa_start(config) * steps
-
-    def tx(rate):
-        return schedule.sgd(rate, optim.momentum, optim.weight_decay, optim.nesterov)
-
-    rate = backbone.rate(optim, steps)
     constant = schedule.to_constant(optim.lr, swa.lr, start, warmup)
     return (
-        backbones_of.last("sgd", rate, tx(rate)),
+        backbones_of.last("sgd", *optim.make(steps)),
         backbones_of.averaged(
             "swa",
-            constant,
-            tx(constant),
+            *optim.make(steps, constant),
             start,
             interval,
             draws=posterior.samples,
@@ -238,6 +230,25 @@ def backbones(config, task):
             dtype=swa.dtype,
         ),
     )
+
+
+def check_views(config, data, objective):
+    """Refuses what is done to images on the device where images are streamed."""
+    if not data.train.streamed:
+        return
+    for name in ("rotate", "policy", "cutout"):
+        value = getattr(config.augment, name)
+        if value:
+            raise Mistake(
+                f"augment.{name} is {value!r}; it changes images that are held in "
+                "memory, and these are streamed"
+            )
+    if len(objective.views) > 1:
+        raise Mistake(
+            f"objective is {type(config.objective).__name__}, whose views of an image, "
+            f"{' and '.join(objective.views)}, are made of images that are held in "
+            "memory; these are streamed"
+        )
 
 
 def check_steps(config, images):

@@ -1,11 +1,11 @@
 """The folder of a run: whose it is, what made it, what came out."""
 
-import dataclasses
 import hashlib
 import json
 import shutil
 
 import ltjax
+from ltjax.config import record as records
 from ltjax.mistake import Mistake
 from ltjax.workdir import identity, lock
 from ltjax.workdir.files import read_json, unfinished, writable, write_json
@@ -51,7 +51,7 @@ def claim(path, config, run, accept=False):
     """
     record, ours = path / "config.json", versions()
     found = check(path, run, accept)
-    whole = {"run": run, "config": dataclasses.asdict(config), "versions": ours}
+    whole = {"run": run, "config": records.to_json(config), "versions": ours}
     if record.exists():
         before = read_json(record)
         theirs = before.get("versions", {})

@@ -1,6 +1,7 @@
 """A run's folder at work: what is said, written down, kept, and asked."""
 
 import contextlib
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,7 @@ def finished(out, run, accept, say):
     `run` is the `identity.of_run` of what is to be in it. Raises `Mistake` where it
     holds anything else, unless the differences are accepted.
     """
+    hosts.agree("config or data", lambda: json.dumps(run))
     changed = hosts.together(lambda: claim.check(out, run, accept))
     found = claim.results(out, say) if hosts.first() and not changed else None
     return hosts.gathered(found)[0]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ltjax.classifier import heads
-from ltjax.config import Classifier, Config, Model
+from ltjax.config import CifarResNet, Classifier, Config, ResNet
 from ltjax.export import card, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, weights
@@ -145,8 +145,8 @@ def linear(params, z):
 @pytest.mark.parametrize(
     ("model", "image"),
     [
-        (Model(depth=14, width=6), (8, 8, 1)),
-        (Model(name="resnet10", frozen=2), (32, 32, 3)),
+        (CifarResNet(depth=14, width=6), (8, 8, 1)),
+        (ResNet(name="resnet10", frozen=2), (32, 32, 3)),
     ],
     ids=["cifar", "resnet10"],
 )
@@ -187,7 +187,7 @@ def test_pytorch_has_the_same_logits(tmp_path, model, image):
 
 
 def test_the_names_of_a_cifar_resnet():
-    run, _ = finished(Model(depth=8, width=4), (8, 8, 1), 5)
+    run, _ = finished(CifarResNet(depth=8, width=4), (8, 8, 1), 5)
     named = weights.to_tensors(tensors.variables(run, run.weights.mean["head"]))
     norm = ("bias", "running_mean", "running_var", "weight")
     blocks = [f"layer{stage}.0." for stage in (1, 2, 3)]

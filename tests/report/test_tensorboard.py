@@ -191,7 +191,8 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "stages", stages)
     text = (
-        "from ltjax.config import *\nconfig = Config(model=Model(depth=8, width=4))\n"
+        "from ltjax.config import *\n"
+        "config = Config(model=CifarResNet(depth=8, width=4))\n"
     )
     Path("c.py").write_text(text)
     return tmp_path

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
+from ltjax.config import (
+    Augment,
+    CifarResNet,
+    Classifier,
+    Config,
+    Data,
+    Posterior,
+    Sgd,
+    Swa,
+)
 from ltjax.mistake import Mistake
 from ltjax.run import run
 from ltjax.runtime import devices
@@ -96,9 +105,10 @@ def config(tmp_path_factory):
     save(place / "test.npz", [5] * 4 + [1], 1)
     files = {"train": str(place / "train.npz"), "test": str(place / "test.npz")}
     return Config(
-        data=Data(source="npz", pad=1, flip=True, **files),
-        model=Model(depth=8, width=4),
-        optim=Optim(lr=0.02, epochs=4, warmup_epochs=1, batch_size=16),
+        data=Data(source="npz", **files),
+        augment=Augment(pad=1, flip=True),
+        model=CifarResNet(depth=8, width=4),
+        optim=Sgd(lr=0.02, epochs=4, warmup_epochs=1, batch_size=16),
         swa=Swa(start=2, rank=2),
         posterior=Posterior(samples=2, batch_size=20),
         classifier=Classifier(epochs=2, batch_size=16, views=1, methods=("la",)),

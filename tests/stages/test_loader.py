@@ -7,7 +7,7 @@ from PIL import Image
 from tiny import quiet
 
 from ltjax import run as story
-from ltjax.config import Config, Data, Model, Optim, Posterior
+from ltjax.config import Augment, CifarResNet, Config, Data, Posterior, Sgd
 from ltjax.data.augment import geometry
 from ltjax.posterior import batch_norm, members
 from ltjax.stages import system as systems
@@ -47,12 +47,11 @@ def stages_of(zoo, out, monkeypatch, stream):
             path=str(zoo),
             size=8,
             test_per_class=4,
-            pad=2,
-            flip=True,
             stream=stream,
         ),
-        model=Model(depth=8, width=4),
-        optim=Optim(epochs=8, warmup_epochs=0, batch_size=8),
+        augment=Augment(pad=2, flip=True),
+        model=CifarResNet(depth=8, width=4),
+        optim=Sgd(epochs=8, warmup_epochs=0, batch_size=8),
         posterior=Posterior(batch_size=BATCH),
     )
     story.run(config, out, quiet())

@@ -12,13 +12,14 @@ from tiny import quiet, timeless
 from ltjax import replay
 from ltjax import run as story
 from ltjax.config import (
+    Augment,
     Checkpoint,
+    CifarResNet,
     Classifier,
     Config,
     Data,
-    Model,
-    Optim,
     Posterior,
+    Sgd,
     Swa,
 )
 from ltjax.data.crops import Crop
@@ -48,12 +49,15 @@ def zoo(tmp_path_factory):
     return place
 
 
-def config_of(zoo, **data):
+def config_of(zoo, stream=None, **augment):
     return Config(
         name="zoo",
-        data=Data(source="folder", path=str(zoo), size=8, test_per_class=4, **data),
-        model=Model(depth=8, width=4),
-        optim=Optim(epochs=2, warmup_epochs=0, batch_size=8),
+        data=Data(
+            source="folder", path=str(zoo), size=8, test_per_class=4, stream=stream
+        ),
+        augment=Augment(**augment),
+        model=CifarResNet(depth=8, width=4),
+        optim=Sgd(epochs=2, warmup_epochs=0, batch_size=8),
         swa=Swa(start=1, every_steps=1, rank=2),
         posterior=Posterior(samples=2, batch_size=10, images=20),
         classifier=Classifier(methods=("la",), epochs=2, batch_size=8, views=1),

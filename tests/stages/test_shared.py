@@ -14,14 +14,14 @@ from rich.console import Console
 from tiny import untrained
 
 from ltjax import run
-from ltjax.config import Config, Data, Model, Optim, Posterior, Swa
+from ltjax.config import CifarResNet, Config, Data, Posterior, Sgd, Swa
 from ltjax.stages import loading
 
 CONFIG = Config(
     name="mine",
     data=Data(source="folder", path="zoo", size=8),
-    model=Model(depth=8, width=4),
-    optim=Optim(epochs=4, warmup_epochs=1, batch_size=8),
+    model=CifarResNet(depth=8, width=4),
+    optim=Sgd(epochs=4, warmup_epochs=1, batch_size=8),
     swa=Swa(start=2, every_steps=1, rank=2),
     posterior=Posterior(samples=2),
 )
