@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import heads
-from ltjax.stages.backbone import NAMES
 
 from ltjax import config as configs
 from ltjax import main
@@ -250,4 +249,4 @@ def lines(options, seed):
 def backbones(config, out):
     """The backbones of a finished run."""
     data = load(config.data)
-    return [trained.backbone(out, name, config, data) for name in NAMES]
+    return [trained.backbone(out, name, config, data) for name in ("sgd", "swa")]

@@ -90,3 +90,8 @@ def untrained(rows=(), accuracy=None):
         return [Outcome(list(rows), accuracy or {}, predicted={})]
 
     return stages
+
+
+def with_draws(backbones):
+    """Those of the backbones that have a posterior."""
+    return [backbone for backbone in backbones if backbone.draws]

@@ -11,7 +11,6 @@ from ltjax.config import Config, file, limits
 from ltjax.data import manifest
 from ltjax.mistake import Mistake
 from ltjax.representation.objective import Task
-from ltjax.stages import backbone
 from ltjax.stages import system as systems
 
 FILES = sorted(path for path in file.CONFIGS.glob("[!_]*.py"))
@@ -101,7 +100,7 @@ def read(name):
 )
 def test_networks_of_experts_have_the_size_of_their_release(name, parameters, mega):
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
-    cost = systems.cost(backbone.network(read(name).model, 100), image)
+    cost = systems.cost(read(name).model.make(100), image)
     assert cost["parameters"] == parameters
     assert abs(cost["macs"] / 1e6 - mega) < 0.005
 

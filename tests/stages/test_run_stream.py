@@ -27,7 +27,7 @@ from ltjax.data.streamed import Pictures
 from ltjax.mistake import Mistake
 from ltjax.representation import schedule
 from ltjax.run import run
-from ltjax.stages import divergence, epochs, loading
+from ltjax.stages import divergence, loader, loading, streamed
 from ltjax.stages import system as systems
 from ltjax.stages.classifier import Outcome
 from ltjax.workdir import checkpoint, events
@@ -101,7 +101,7 @@ def test_a_broken_run_goes_on_exactly(zoo, tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoint, "save_step", break_after)
     # Every step is a piece, and saved.
-    monkeypatch.setattr(epochs.Ruler, "took", lambda self, steps, seconds: None)
+    monkeypatch.setattr(loader.Ruler, "took", lambda self, steps, seconds: None)
     config = dataclasses.replace(config, checkpoint=Checkpoint(every_seconds=0))
     out = tmp_path / "broken"
     for _ in range(2):
@@ -160,7 +160,7 @@ def test_streamed_images_are_not_augmented_again(zoo, tmp_path, monkeypatch):
 
 
 def test_a_process_has_all_columns_of_a_batch():
-    assert epochs.columns_here(6).tolist() == [0, 1, 2, 3, 4, 5]
+    assert streamed.columns_here(6).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_what_is_too_large_is_streamed_without_being_told(zoo, monkeypatch):
