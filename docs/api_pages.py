@@ -63,7 +63,7 @@ def title(uri):
 
 def pages(package=PACKAGE):
     """The Markdown of every API page by its place in docs/, the list of them first."""
-    found = (file.parent for file in sorted(package.glob("*/__init__.py")))
+    found = (file.parent for file in sorted(package.rglob("*/__init__.py")))
     packages = [package, *(folder for folder in found if folder.name[0] != "_")]
     made = {f"api/{name(folder, package)}.md": folder for folder in packages}
     rows = [
