@@ -10,7 +10,7 @@ import pytest
 import tiny
 from flax import linen as nn
 
-from ltjax.config import Config, Head, Model, Objective, Optim, Sgd, file, limits, own
+from ltjax.config import Config, Head, Objective, Optim, Sgd, file, limits, own
 from ltjax.mistake import Mistake
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
@@ -31,7 +31,6 @@ from ltjax.config import Config, Experts, Optim
 from ltjax.losses import focal
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
-from ltjax.representation import step
 from ltjax.representation import objective as objectives
 
 
@@ -55,7 +54,7 @@ class Focal:
     def make(self, task):
         assert task.epochs == 4
         loss = lambda logits, labels: focal(logits, labels, gamma=self.gamma)
-        return objectives.Objective(step.per_example(loss))
+        return objectives.per_example(loss)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -162,10 +161,6 @@ class Loose:
         ),
         (Config(objective=Loose()), "objective is Loose(); it must be a kind of Obj"),
         (Config(objective="ride"), "objective is 'ride'; it must be a kind of Object"),
-        (
-            Config(model=Model()),
-            "model is Model(), which has no make; it must be a kind",
-        ),
         (
             Config(optim=kind(None)),
             "optim is Mine(), which has no lr, epochs, warmup_e",
