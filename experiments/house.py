@@ -23,7 +23,7 @@ FLOORS = {
     7: ("main",),
     6: ("run", "seeds", "replay", "inspect", "predict", "export", "route"),
     5: ("stages", "report"),
-    4: ("workdir", "configs"),
+    4: ("workdir",),
     3: ("config",),
     2: ("data", "models", "representation", "classifier", "runtime"),
     1: ("losses", "evaluation", "posterior", "mistake", "machine"),
