@@ -824,31 +824,31 @@ EXPORTS = (
     (
         "others' files",
         (table("r"), folders("r/export"), text("r/export/README.md", "mine")),
-        "r --to npz --overwrite",
+        "r --to npz --overwrite --classifier swa/none",
         "--out r/export holds other files; give a new or empty folder",
     ),
     (
         "over the run",
         table("r"),
-        "r --to npz --out r --overwrite",
+        "r --to npz --out r --overwrite --classifier swa/none",
         "--out r holds other files; give a new or empty folder",
     ),
     (
         "into a file",
         table("r"),
-        "r --to npz --out mine.py",
+        "r --to npz --out mine.py --classifier swa/none",
         "--out mine.py is a file; it must be a folder or not exist",
     ),
     (
         "below a file",
         table("r"),
-        "r --to npz --out mine.py/x/y",
+        "r --to npz --out mine.py/x/y --classifier swa/none",
         "--out mine.py/x/y cannot be written: mine.py takes no files",
     ),
     (
         "a long folder",
         table("r"),
-        f"r --to npz --out {LONG}",
+        f"r --to npz --out {LONG} --classifier swa/none",
         "cannot be written: File name too long",
     ),
 )

@@ -151,7 +151,7 @@ def known(words):
         f"configs/{file.name}" for file in (ROOT / "ltjax" / "configs").glob("*.py")
     }
     for before, word in zip(["", *words], words):
-        if before == "--config" and word not in there:
+        if before == "--config" and word.partition(":")[0] not in there:
             assert "/" not in word
             word = "configs/digits_lt.py"
         yield word.replace("I", "0") if before == "--hosts.index" else word
