@@ -39,21 +39,7 @@ def load(settings, console=None, augment=_PLAIN):
     Its images are arrays, or `streamed.Pictures` where they are to be streamed.
     """
     console = console or Console()
-    per_class = settings.test_per_class or TEST_PER_CLASS
-    if settings.source == "digits":
-        data = sources.digits()
-    elif settings.source in ("folder", "csv"):
-        data = listed(_files(settings), settings, per_class, console, augment)
-    elif settings.source == "npz":
-        data = sources.npz(
-            settings.train,
-            settings.test,
-            settings.classes,
-            per_class,
-            settings.subset_seed,
-        )
-    else:
-        data = of_tfds(settings, console, augment)
+    data = _whole(settings, console, augment)
     if settings.classes not in (None, data.classes):
         raise Mistake(
             f"data.classes is {settings.classes}; {settings.source} has {data.classes}"
@@ -92,6 +78,26 @@ def load(settings, console=None, augment=_PLAIN):
     for line in _told(data):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     return data
+
+
+def _whole(settings, console, augment):
+    """The set as its files have it, before anything of it is left out."""
+    if settings.manifest is not None:  # its name, before the images are looked at
+        manifest.find(settings.manifest, settings.imbalance_factor)
+    per_class = settings.test_per_class or TEST_PER_CLASS
+    if settings.source == "digits":
+        return sources.digits()
+    if settings.source in ("folder", "csv"):
+        return listed(_files(settings), settings, per_class, console, augment)
+    if settings.source == "npz":
+        return sources.npz(
+            settings.train,
+            settings.test,
+            settings.classes,
+            per_class,
+            settings.subset_seed,
+        )
+    return of_tfds(settings, console, augment)
 
 
 def settled(config, data):
