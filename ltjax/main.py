@@ -23,8 +23,8 @@ def main(args):
     """Runs one command line; returns the exit code.
 
     0: done. 2: a mistake of the user, a full disk or used-up memory. 143 or 130:
-    stopped by SIGTERM or SIGINT. 75: stopped by `--stop-after-minutes`. Flags that tyro
-    refuses, and `--help`, leave by its own `SystemExit`.
+    stopped by SIGTERM or SIGINT. 75: stopped by `--stop-after-minutes`. Flags
+    that there are not, and `--help`, leave by `SystemExit`.
     """
     out = None
     try:

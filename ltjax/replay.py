@@ -7,6 +7,7 @@ and of the new weights are not finite, and how large the weights were before.
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -25,7 +26,7 @@ class Command:
     Ctrl-C.
     """
 
-    out: tyro.conf.Positional[Path]
+    out: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
     """Folder of a run that stopped at such a step."""
 
 

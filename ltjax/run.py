@@ -53,13 +53,13 @@ def run(
 
     def read():
         limits.check(config)
+        claim.check_place(out)  # not after hours of looking at images
         data = loading.load(config.data, console, config.augment)
         settled = loading.settled(config, data)
         steps = systems.check_steps(settled, len(data.train.label))
         order = loaders.order(settled, data)
         own.check_made(settled, data.classes, order.task)
-        told = teacher.of_config(settled, data)
-        system = systems.of(settled, data, order.task, told)
+        system = systems.of(settled, data, order.task, teacher.of_config(settled, data))
         systems.check_views(settled, data, system.objective)
         needed = memory.check(settled, systems.sizes(system, settled, data, steps))
         return settled, data, order, system, needed

@@ -69,7 +69,9 @@ def test_what_was_skipped_is_listed_and_classes_have_names(desk):
     ]
     told = console.file.getvalue()
     assert "read images: 40/40" in told
-    assert "2 files cannot be read and are left out; they are listed in out/sk" in told
+    assert (
+        "files that cannot be read and are left out: 2, listed in out/skipped" in told
+    )
     # Without the broken files it is the same run.
     for name in ("b/03", "große Katze/07"):
         Path(f"zoo/{name}.png").unlink()
@@ -160,3 +162,22 @@ def test_what_cannot_be_run(desk, capsys, flags, message):
     assert err.startswith(f"ltjax: {message}")
     assert err.count("\n") == 1
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--out mine.py", "--out mine.py is a file"),
+        ("--out zoo", "--out zoo holds other files"),
+        ("--data.manifest cifar101_lt", "no cifar101_lt is known"),
+    ],
+)
+def test_a_wrong_folder_or_manifest_is_told_before_images_are_looked_at(
+    desk, capsys, monkeypatch, flags, said
+):
+    def looked(*_):
+        raise AssertionError("images were looked at")
+
+    monkeypatch.setattr(loading, "listed", looked)
+    assert ended(*flags.split()) == 2
+    assert said in capsys.readouterr().err

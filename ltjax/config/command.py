@@ -12,7 +12,7 @@ import tyro
 from ltjax.config import file, words
 from ltjax.config.config import Config
 from ltjax.mistake import Mistake
-from ltjax.runtime.command import documented
+from ltjax.runtime.command import documented, in_one_line
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,17 +95,19 @@ def read(args):
     place = parser.parse_known_args(args)[0].config
     settings, args = words.chosen(file.read(place) if place else Config(), args)
     file.described(settings)
-    command = tyro.cli(
-        documented(Command),
-        prog="python -m ltjax.main",
-        description="\n".join([inspect.getdoc(Command), "", *words.told(settings)]),
-        args=args,
-        default=Command(
-            config=place or tyro.MISSING,
-            settings=settings,
-        ),
-        config=(tyro.conf.FlagConversionOff,),
-    )
+    prog = "python -m ltjax.main"
+    with in_one_line(prog):
+        command = tyro.cli(
+            documented(Command),
+            prog=prog,
+            description="\n".join([inspect.getdoc(Command), "", *words.told(settings)]),
+            args=args,
+            default=Command(
+                config=place or tyro.MISSING,
+                settings=settings,
+            ),
+            config=(tyro.conf.FlagConversionOff,),
+        )
     config = file.named(command.settings, place)
     out = command.out or Path("runs") / f"{config.name}-seed{config.seed}"
     minutes = command.stop_after_minutes

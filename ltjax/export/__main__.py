@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import tyro
 
@@ -30,7 +30,7 @@ class Command:
     130 stopped by Ctrl-C.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
     """Folder of a finished run."""
     to: tyro.conf.UseAppendAction[tuple[_KINDS, ...]] = ()
     """A format; for several, --to is given several times."""

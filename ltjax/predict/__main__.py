@@ -18,6 +18,7 @@ class Command:
     Columns: path (or index), label and probability, those of the next four labels,
     entropy in nats, and problem, which says why a file gave no image.
 
+    With sets of labels that hold the true one in nine of ten images:
       python -m ltjax.predict runs/photos-seed0 new --out new.csv --coverage 0.9
 
     Exit codes: 0 done, 2 a mistake or used-up memory, in one line, 130 stopped by

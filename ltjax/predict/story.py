@@ -161,21 +161,21 @@ def _tell(images, done, out, seconds, say):
     shape = images.shape
     if done["resized"]:
         say(
-            f"{done['resized']:,} images of another size were scaled to {shape.height} "
-            f"x {shape.width} pixels and lost what was beside, as in training"
+            f"images of another size: {done['resized']:,}, scaled to {shape.height} x "
+            f"{shape.width} pixels, without what is beside, as in training"
         )
     if done["recoloured"]:
         how = "made grey" if shape.channels == 1 else "given three channels"
-        say(f"{done['recoloured']:,} images of other colours were {how}")
+        say(f"images of other colours: {done['recoloured']:,}, {how}")
     if images.ignored:
         say(entries.told(images.ignored))
     if done["problems"]:
         say(
-            f"{done['problems']:,} files gave no image: their rows have no label, and "
-            "say why in the column problem"
+            f"files that gave no image: {done['problems']:,}, whose rows have no label "
+            "and say why in the column problem"
         )
     rate = done["images"] / max(seconds, 1e-9)
     say(
-        f"{done['images']:,} rows are in {shown(out)}; {seconds:.1f} s, {rate:,.0f} "
+        f"rows in {shown(out)}: {done['images']:,}; {seconds:.1f} s, {rate:,.0f} "
         "images/s"
     )

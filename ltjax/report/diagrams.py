@@ -141,11 +141,11 @@ def reliability(title, bins):
 
     `bins` are `evaluation.reliability.Bins`, by a name that may tell the ECE.
     """
-    with canvas.panel(3.9) as figure:
+    with canvas.panel(4.2) as figure:
         axes, below = figure.subplots(
             2, 1, sharex=True, gridspec_kw={"height_ratios": (3.4, 1)}
         )
-        figure.subplots_adjust(0.155, 0.11, 0.965, 0.93, hspace=0.09)
+        figure.subplots_adjust(0.155, 0.102, 0.965, 0.855, hspace=0.09)
         axes.plot((0, 100), (0, 100), color=SOFT, linewidth=0.8)
         # The last rows of three, whose colours they keep.
         for (name, of), line in zip(bins.items(), _LINES[3 - len(bins) : 3]):
@@ -157,14 +157,17 @@ def reliability(title, bins):
             joined = np.where(of.count >= ENOUGH, y, np.nan)
             style = {"color": color, "linestyle": line["linestyle"]}
             axes.plot(x, joined, **style)
-            # As large as there are images, so that rare ones weigh little in the eye.
-            size, marker = 6 + 90 * share, line["marker"]
-            axes.scatter(x, y, s=size, color=color, marker=marker, linewidth=0)
+            # As large as there are images, so that rare ones weigh little in the eye;
+            # whole ones at 0 and 100 %, too.
+            mark = {"marker": line["marker"], "linewidth": 0, "clip_on": False}
+            axes.scatter(x, y, s=6 + 90 * share, color=color, **mark)
             axes.plot([], [], label=name, **line)
             edges = np.linspace(0, 100, len(share) + 1)
             below.stairs(100 * share, edges, linewidth=1.2, **style)
-        axes.legend(loc="upper left")
-        axes.set(title=title, xlim=(0, 101), ylim=(0, 101), ylabel="right, %")
+        # Above, as marks and intervals may be anywhere.
+        axes.set_title(title, y=1.13)
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99))
+        axes.set(xlim=(0, 101), ylim=(0, 101), ylabel="right, %")
         below.set(ylabel="images, %", xlabel="confidence, %", ylim=(0, None))
         below.yaxis.set_major_locator(MaxNLocator(2))
         figure.align_ylabels()
@@ -275,16 +278,18 @@ def dispersion(title, values, counts, groups):
 
 def learning(ylabel, curves, start=None):
     """A quantity after each epoch, {name: values}; `start` epochs before averaging."""
-    with canvas.panel(2.3) as figure:
+    with canvas.panel(2.4) as figure:
         axes = figure.subplots()
-        figure.subplots_adjust(0.15, 0.185, 0.965, 0.95)
+        figure.subplots_adjust(0.15, 0.18, 0.965, 0.9)
         for (name, values), line in zip(curves.items(), _LINES[1:]):
             style = {**line, "marker": ""}
             axes.plot(np.arange(1, len(values) + 1), values, label=name, **style)
         if start is not None:
             style = {"color": SOFT, "linestyle": ":", "label": "averaging starts"}
             axes.axvline(start + 0.5, **style)
-        axes.legend(loc="best")
+        # Above the line where averaging starts, which is in the way of "best".
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.98)}
+        axes.legend(ncols=3, columnspacing=1.2, **place)
         axes.set(xlabel="epoch", ylabel=ylabel, ylim=(0, None), xlim=(0, None))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return canvas.svg(figure, f"{ylabel} after each epoch of {', '.join(curves)}")

@@ -45,7 +45,7 @@ def of_run(run):
             "calibration": ("Does it know when it is right?", closeup.calibration(run)),
             "coverage": (
                 "Sets that hold the truth",
-                _coverage(run.classes.get("coverage")),
+                _coverage(run.classes.get("coverage"), closeup.names(run)),
             ),
             "confusion": ("What is taken for what", closeup.confusions(run)),
             "examples": ("Most and least sure", closeup.examples(run)),
@@ -125,7 +125,7 @@ def _classes(run):
         )
 
 
-def _coverage(found):
+def _coverage(found, names):
     if found:
         lines = [
             (name, f"{100 * of['coverage']:.1f} %", f"{of['size']:.2f}")
@@ -135,8 +135,8 @@ def _coverage(found):
         head = ("group", "sets that hold the true class", "classes in a set")
         yield markup.paragraph(
             "Sets of classes that are to hold the true one for "
-            f"{100 * found['asked']:g} % of images, by {found['row']}: one half of the "
-            f"test images, {found['calibration']:,}, calibrates, the other is "
+            f"{100 * found['asked']:g} % of images, by {names[found['row']]}: one half "
+            f"of the test images, {found['calibration']:,}, calibrates, the other is "
             f"measured; the mean of {found['splits']} halvings. ltjax.predict "
             "--coverage calibrates with all of them."
         )

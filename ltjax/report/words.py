@@ -10,6 +10,7 @@ _MEANING = {
     "few": "fewer than 20",
 }
 MINUS = "\N{MINUS SIGN}"
+_FIXED = "\N{NO-BREAK SPACE}"  # a line does not end there
 # Of confidence less accuracy; closer is not worth a word.
 _CLOSE = 0.01
 
@@ -68,7 +69,7 @@ def _against(row, other, run):
     """The difference of two rows, and whether so many images can tell it."""
     right = [run.predicted[Row.of(r).key].label == run.labels for r in (row, other)]
     gap, error = (100 * value for value in difference(*right))
-    spread = f"± {error:.1f} points"
+    spread = f"±{_FIXED}{error:.1f} points"
     told = f"as often right as {label(other)}, {spread}"
     if round(gap, 1):
         way = "below" if gap < 0 else "above"
@@ -98,17 +99,25 @@ def _sureness(rows, run):
 
 
 def _best(results):
-    """The best rows of a single pass."""
+    """The best rows of a single pass; who has two of the figures is named once."""
     rows = [row for row in results["rows"] if row["backbone"] != "swag"]
-    right = max(rows, key=lambda row: row["acc"]["all"])
+    # Equal as the table tells them: of few test images many rows get as many right.
+    right = f"{max(row['acc']['all'] for row in rows):.2f}"
+    first, *others = (row for row in rows if f"{row['acc']['all']:.2f}" == right)
     likely = min(rows, key=lambda row: row["nll"])
     honest = min(rows, key=lambda row: row["ece"])
-    return (
-        f"Of all rows of a single pass, {label(right)} has the highest accuracy "
-        f"({right['acc']['all']:.1f} %), {label(likely)} the lowest NLL "
-        f"({likely['nll']:.3f}) and {label(honest)} the lowest ECE "
-        f"({honest['ece']:.3f})."
-    )
+    name, verb = label(first), "has"
+    if others:
+        shared = "1 other" if len(others) == 1 else f"{len(others)} others"
+        name, verb = f"{name} and {shared}", "have"
+    figures = {name: [f"{verb} the highest accuracy ({first['acc']['all']:.1f} %)"]}
+    for row, figure in (
+        (likely, f"the lowest NLL ({likely['nll']:.3f})"),
+        (honest, f"the lowest ECE ({honest['ece']:.3f})"),
+    ):
+        figures.setdefault(label(row), []).append(figure)
+    parts = [f"{name} {_listed(found)}" for name, found in figures.items()]
+    return f"Of all rows of a single pass, {_listed(parts)}."
 
 
 def _listed(parts):

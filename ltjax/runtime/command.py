@@ -1,10 +1,13 @@
 """Command lines of dataclasses, whose field docstrings are the help texts."""
 
 import ast
+import contextlib
 import dataclasses
 import inspect
+import io
 import itertools
 import os
+import re
 import sys
 import textwrap
 import types
@@ -15,15 +18,54 @@ import tyro
 from ltjax.mistake import Mistake
 from ltjax.runtime import shortage
 
+# Parts of a box about the help as a whole, and about that of one flag.
+_ASIDES = ("For full helptext", "Argument helptext")
+
 
 def parsed(kind, door, args):
     """The `kind` of command that the words after `python -m ltjax.DOOR` are."""
-    return tyro.cli(
-        documented(kind),
-        prog=f"python -m ltjax.{door}",
-        args=args,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    prog = f"python -m ltjax.{door}"
+    switches = (tyro.conf.FlagCreatePairsOff,)
+    with in_one_line(prog):
+        return tyro.cli(documented(kind), prog=prog, args=args, config=switches)
+
+
+@contextlib.contextmanager
+def in_one_line(prog):
+    """A context in which what tyro refuses is one line, as any other mistake is.
+
+    It ends by `SystemExit(2)`, as without it.
+    """
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            yield
+    except SystemExit as end:
+        if end.code:
+            print(
+                f"ltjax: {refused(told.getvalue())}; see {prog} --help", file=sys.stderr
+            )
+        raise
+    sys.stderr.write(told.getvalue())
+
+
+def refused(box):
+    """What tyro tells in a box about words that it refuses, as one line.
+
+    Rules divide the box into parts. A part is sentences and then, four spaces to the
+    right, names of flags; their help texts, eight to the right, are left out. On a
+    terminal there are colours, and where it has no Unicode other lines.
+    """
+    rows = re.sub("\x1b.*?m", "", box).splitlines()[1:-1]
+    rows = [row[2:].rstrip("│ ") for row in rows]
+    parts = []
+    for ruled, part in itertools.groupby(rows, lambda row: not row.strip("─-")):
+        part = [row for row in part if not row.startswith(" " * 8)]
+        if not ruled and not part[0].startswith(_ASIDES):
+            words = " ".join(row for row in part if not row.startswith(" "))
+            names = ", ".join(row.strip() for row in part if row.startswith(" "))
+            parts.append(f"{words[:1].lower()}{words[1:]} {names}".strip(" ."))
+    return "; ".join(parts)
 
 
 def documented(kind):

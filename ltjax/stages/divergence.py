@@ -81,6 +81,9 @@ def read(path):
             arrays = {name: archive[name] for name in archive.files}
         fields = {field.name: arrays[field.name] for field in dataclasses.fields(Step)}
     except FileNotFoundError:
+        if not path.parent.is_dir():
+            told = f"{path.parent} holds no run; give the folder of one"
+            raise Mistake(told) from None
         raise Mistake(f"{path} is not there; no step of the run diverged") from None
     except Exception as error:  # whatever a damaged archive raises
         raise Mistake(f"{path} is damaged ({type(error).__name__})") from error

@@ -38,7 +38,7 @@ def load(settings, console=None, augment=_PLAIN):
     come augmented as `augment` says.
     """
     console = console or Console()
-    data = _whole(settings, console, augment)
+    data = _checked(settings, console, augment)
     if settings.subset == "first":
         rank = longtail.in_order(data.train.label, data.classes)
         data = dataclasses.replace(data, train=data.train._replace(rank=rank))
@@ -67,23 +67,9 @@ def load(settings, console=None, augment=_PLAIN):
     return data
 
 
-def _whole(settings, console, augment):
-    """The set as it is at its source, and whether it can be learned from."""
-    per_class = settings.test_per_class or TEST_PER_CLASS
-    if settings.source == "digits":
-        data = sources.digits()
-    elif settings.source in ("folder", "csv"):
-        data = listed(_files(settings), settings, per_class, console, augment)
-    elif settings.source == "npz":
-        data = sources.npz(
-            settings.train,
-            settings.test,
-            settings.classes,
-            per_class,
-            settings.subset_seed,
-        )
-    else:
-        data = of_tfds(settings, console, augment)
+def _checked(settings, console, augment):
+    """The set as it is at its source, if it can be learned from."""
+    data = _whole(settings, console, augment)
     if settings.classes not in (None, data.classes):
         raise Mistake(
             f"data.classes is {settings.classes}; {settings.source} has {data.classes}"
@@ -97,6 +83,26 @@ def _whole(settings, console, augment):
     if data.classes < 2:
         raise Mistake(f"{data.name} has {data.classes} class; it takes 2 to tell apart")
     return data
+
+
+def _whole(settings, console, augment):
+    """The set as its files have it, before anything of it is left out."""
+    if settings.manifest is not None:  # its name, before the images are looked at
+        manifest.find(settings.manifest, settings.imbalance_factor)
+    per_class = settings.test_per_class or TEST_PER_CLASS
+    if settings.source == "digits":
+        return sources.digits()
+    if settings.source in ("folder", "csv"):
+        return listed(_files(settings), settings, per_class, console, augment)
+    if settings.source == "npz":
+        return sources.npz(
+            settings.train,
+            settings.test,
+            settings.classes,
+            per_class,
+            settings.subset_seed,
+        )
+    return of_tfds(settings, console, augment)
 
 
 def settled(config, data):

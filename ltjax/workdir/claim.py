@@ -25,21 +25,28 @@ def check(path, run, accept=False):
     there. Raises `Mistake` if it holds anything else: another run too, unless changes
     are accepted.
     """
+    check_place(path)
     record = path / "config.json"
-    with writable(path):  # a name that is too long is not even looked up
-        there = path.exists()
-    if there and not path.is_dir():
-        raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
     if record.exists():
         found = identity.recorded_differences(record, run)
         if found is None:
             raise Mistake(f"{record} is not a run's config; give another --out")
         return _accepted(path, found, accept)
+    return []
+
+
+def check_place(path):
+    """Refuses what can be no folder of a run, whichever run it is."""
+    with writable(path):  # a name that is too long is not even looked up
+        there = path.exists()
+    if there and not path.is_dir():
+        raise Mistake(f"--out {path} is a file; it must be a folder or not exist")
+    record = path / "config.json"
     # A process killed at this very point leaves its unfinished record.
     ours = {unfinished(record), lock.NAME}
-    if there and {file.name for file in path.iterdir()} - ours:
+    others = {file.name for file in path.iterdir()} - ours if there else ()
+    if others and not record.exists():
         raise Mistake(f"--out {path} holds other files; give a new or empty folder")
-    return []
 
 
 def claim(path, config, run, accept=False):
@@ -119,6 +126,6 @@ def record_skipped(path, data, say):
         with writable(path):
             write_json(path / "skipped.json", [file._asdict() for file in data.skipped])
         say(
-            f"{len(data.skipped)} files cannot be read and are left out; they are "
+            f"files that cannot be read and are left out: {len(data.skipped):,}, "
             f"listed in {path / 'skipped.json'}"
         )

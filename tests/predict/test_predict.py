@@ -91,7 +91,7 @@ def test_the_runs_own_test_images_give_its_table(desk, place, labels, capsys, na
     out, err = capsys.readouterr()
     assert out == ""
     assert f"{wanted} of run; its probabilities assume" in err
-    assert "20 rows are in out.csv" in err
+    assert "rows in out.csv: 20;" in err
 
 
 def test_every_file_of_a_checkpoint_is_hashed_once(desk, monkeypatch):
@@ -132,10 +132,10 @@ def test_pictures_of_the_same_images(desk, plain, capsys):
             assert row["problem"] == ""
     err = capsys.readouterr().err
     for part in (
-        "19 images of another size were scaled to 8 x 8 pixels and lost what was",
-        "19 images of other colours were made grey",
+        "images of another size: 19, scaled to 8 x 8 pixels, without what is beside",
+        "images of other colours: 19, made grey",
         "passed over: 1 .txt",
-        "1 files gave no image: their rows have no label",
+        "files that gave no image: 1, whose rows have no label",
     ):
         assert part in err
 

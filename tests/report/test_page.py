@@ -114,6 +114,7 @@ def test_names_of_users_are_only_text_and_sets_are_shown(tmp_path):
     assert "coverage" in sections(text)
     reader = check(text)
     assert {"87.5 %", "2.25"} <= set(reader.text)
+    assert any("of images, by SWA + LA: one half" in text for text in reader.text)
     assert any(names[4] in text for text in reader.text)
     assert any(names[0] in attributes.get("alt", "") for _, attributes in reader.tags)
 

@@ -1,10 +1,17 @@
 import dataclasses
+import re
+import sys
 from typing import Annotated
 
 import pytest
 import tyro
 
+from ltjax import replay
 from ltjax.config import Config
+from ltjax.export import __main__ as export
+from ltjax.predict import __main__ as predict
+from ltjax.report import __main__ as report
+from ltjax.route import __main__ as route
 from ltjax.runtime import command
 
 
@@ -54,6 +61,16 @@ def test_help_breaks_lines_only_at_its_width(capsys, monkeypatch):
     assert "Short. (default: x)" in out
 
 
+@pytest.mark.parametrize("door", [export, predict, replay, report, route])
+def test_what_a_run_is_has_one_name_in_every_help(capsys, door):
+    with pytest.raises(SystemExit):
+        door.main(["--help"])
+    out = capsys.readouterr().out
+    assert re.match(r"usage: python -m ltjax\.\w+ \[-h\] (\[OPTIONS\] )?RUN\b", out)
+    assert "(default: )" not in out  # it has to be given
+    assert "\n\n\n" not in out
+
+
 def test_every_field_of_a_config_has_a_help():
     def missing(kind, path=""):
         for field in dataclasses.fields(kind):
@@ -63,6 +80,64 @@ def test_every_field_of_a_config_has_a_help():
                 yield path + field.name
 
     assert list(missing(command.documented(Config))) == []
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Door:
+    """What a command does."""
+
+    out: str
+    """Where it goes, which takes more words than would fit on a single line of help."""
+    size: int = 3
+    """How large."""
+    inner: Inner = Inner()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("", "missing from python -m ltjax.door: --out STR;"),
+        ("--out x --size a", "error parsing --size: invalid literal for int() with"),
+        (
+            "--out x --sise 3",
+            "unrecognized options: --sise, 3; perhaps you meant: --size INT;",
+        ),
+        (
+            "--paht y",
+            "missing from python -m ltjax.door: --out STR; unrecognized options: "
+            "--paht, y;",
+        ),
+    ],
+)
+def test_what_is_refused_is_one_line(
+    capsys, monkeypatch, words, line, terminal, encoding
+):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    monkeypatch.setattr(type(sys.stdout), "encoding", encoding)
+    with pytest.raises(SystemExit) as caught:
+        command.parsed(Door, "door", words.split())
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"ltjax: {line}")
+    assert err.endswith("; see python -m ltjax.door --help\n")
+    assert err.count("\n") == 1
+    assert err[:-1].isprintable()  # no colours
+    assert "How large" not in err
+    assert "Where it goes" not in err
+
+
+def test_what_else_is_told_while_words_are_read_is_kept(capsys, monkeypatch):
+    def cli(*_, **__):
+        print("by the way", file=sys.stderr)
+        return Outer()
+
+    monkeypatch.setattr(tyro, "cli", cli)
+    assert command.parsed(Outer, "door", []) == Outer()
+    assert capsys.readouterr().err == "by the way\n"
 
 
 def test_values_are_what_they_were():

@@ -90,6 +90,9 @@ def test_without_a_file_there_is_nothing_to_replay(tmp_path, capsys):
     assert replay.main([str(tmp_path)]) == 2
     wanted = f"ltjax: {tmp_path / divergence.FILE} is not there; no step of the run "
     assert capsys.readouterr().err == f"{wanted}diverged\n"
+    assert replay.main([str(tmp_path / "nowhere")]) == 2
+    wanted = f"ltjax: {tmp_path / 'nowhere'} holds no run; give the folder of one\n"
+    assert capsys.readouterr().err == wanted
     with pytest.raises(Mistake, match="has no batch/image; an earlier version wrote"):
         divergence.batch({"input": 0, "label": 0})
     for content in (b"", b"PK\x03\x04", np.array([1, None]).dumps()):
