@@ -46,7 +46,7 @@ def save(path, tree, note=None, made=None):
     path = path.absolute()
     hosts.by_first(lambda: _forget(path))
     with _written(path):
-        ocp.save(path, tree, custom_metadata=note)
+        ocp.save(path, jax.tree.map(_on_its_device, tree), custom_metadata=note)
     hosts.together(lambda: _compare(path, tree))
     hosts.by_first(lambda: seal(path, made))
     hosts.by_first(lambda: shutil.rmtree(_aside(path), ignore_errors=True))
@@ -221,6 +221,17 @@ def _reason(error):
         getattr(error, "strerror", None)
         or f"{type(error).__name__} {error}".splitlines()[0]
     )
+
+
+def _on_its_device(leaf):
+    """An array on one device alone as one of that device, not of a mesh: no copy.
+
+    Before jax 0.10 `device` of a mesh of one is a sharding: orbax takes it for a device
+    where the array came off a mesh of one before (`devices.local`).
+    """
+    if not isinstance(leaf, jax.Array) or len(leaf.sharding.device_set) > 1:
+        return leaf
+    return jax.device_put(leaf, *leaf.sharding.device_set)
 
 
 def _compare(path, tree):

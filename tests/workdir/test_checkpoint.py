@@ -225,6 +225,16 @@ def test_arrays_are_placed_as_asked_not_as_saved(tmp_path, placed, begin, end):
     np.testing.assert_array_equal(found, placed[end])
 
 
+def test_an_array_is_saved_that_was_off_a_mesh_of_one_device(tmp_path):
+    mesh = jax.make_mesh((1,), ("data",), axis_types=(AxisType.Auto,))
+    everywhere = NamedSharding(mesh, jax.P())
+    values = np.float32(RNG.normal(size=(4, 3)))
+    alone = jax.device_put(values, everywhere).addressable_data(0)
+    saved = {"a": jax.device_put(alone, everywhere)}
+    checkpoint.save(tmp_path / "tree", saved)
+    assert_same_bits(checkpoint.load(tmp_path / "tree", saved), saved)
+
+
 @pytest.mark.parametrize(
     ("like", "words"),
     [
