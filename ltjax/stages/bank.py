@@ -11,7 +11,7 @@ from ltjax.mistake import Mistake
 from ltjax.runtime import devices, hosts
 from ltjax.runtime.stopping import Stopped
 from ltjax.stages import memory
-from ltjax.workdir import checkpoint, feature_file
+from ltjax.workdir import feature_file, shapes
 
 
 def views(config):
@@ -80,7 +80,7 @@ class Bank:
         file = feature_file.file_of(folder(self._workdir.path, self._name), what)
         if self._holds(file):
             kept = {what: feature_file.mapped(file)}
-            checkpoint.refuse_difference(file, kept, {what: like})
+            shapes.refuse_difference(file, kept, {what: like})
             return self._held(file)
         whole = self._make(what, file, like, parts)
         code = self._workdir.asked()

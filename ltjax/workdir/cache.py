@@ -1,7 +1,7 @@
 """Trees that are made one after another, and kept in one checkpoint."""
 
 from ltjax.runtime.stopping import Stopped
-from ltjax.workdir import checkpoint
+from ltjax.workdir import shapes
 from ltjax.workdir.series import Series
 
 
@@ -28,7 +28,7 @@ class Cache:
         if name in self._trees:
             if like is not None:
                 where = self._series.folder / name
-                checkpoint.refuse_difference(where, self._trees[name], like())
+                shapes.refuse_difference(where, self._trees[name], like())
             return self._trees[name], self._notes.get(name)
         self._trees[name], self._notes[name] = make()
         code = self._workdir.asked()

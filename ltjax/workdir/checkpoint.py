@@ -22,6 +22,7 @@ from orbax.checkpoint import v1 as ocp
 from ltjax.mistake import Mistake
 from ltjax.posterior import trees
 from ltjax.runtime import hosts, shortage
+from ltjax.workdir import shapes
 from ltjax.workdir.files import write_json
 
 FORMAT = 1  # of what a checkpoint holds and how; another number is refused
@@ -131,7 +132,7 @@ def load(path, like):
 
     Raises `Mistake` where it has others. Files are not checked: see `damage`.
     """
-    refuse_difference(path, ocp.metadata(path.absolute()).metadata, like)
+    shapes.refuse_difference(path, ocp.metadata(path.absolute()).metadata, like)
     return ocp.load(path.absolute(), _abstract(like))
 
 
@@ -288,24 +289,3 @@ def _abstract(like):
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
     return jax.tree.map(abstract, like)
-
-
-def refuse_difference(path, saved, like):
-    """Raises `Mistake` where two trees have other names, shapes or types.
-
-    Orbax casts to another type in silence, and does not say which shape is wrong.
-    """
-    saved, like = _leaves(saved), _leaves(like)
-    for name in sorted(saved.keys() | like.keys()):
-        found, wanted = (tree.get(name, "nothing") for tree in (saved, like))
-        if found != wanted:
-            raise Mistake(f"{path} holds {found} at {name!r}, not {wanted}")
-
-
-def _leaves(tree):
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): (
-            f"{leaf.dtype}{list(leaf.shape)}"
-        )
-        for path, leaf in jax.tree.leaves_with_path(tree)
-    }
