@@ -15,7 +15,7 @@ from ltjax.models.heads import Linear
 from ltjax.models.network import Network
 from ltjax.posterior import members as extractor
 
-EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+EXPERIMENTS = Path(__file__).parents[1]
 SCRIPT = runpy.run_path(str(EXPERIMENTS / "batch_statistics.py"))
 RULES = {rule.name: rule for rule in SCRIPT["RULES"]}
 

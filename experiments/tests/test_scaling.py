@@ -12,7 +12,7 @@ import pytest
 
 from ltjax.runtime import devices
 
-FILE = Path(__file__).parent.parent / "experiments" / "scaling.py"
+FILE = Path(__file__).parents[1] / "scaling.py"
 SETTINGS = {"depth": 8, "width": 4, "size": 8, "batch-size": 8, "steps": 2}
 TINY = [f"--{name}={value}" for name, value in SETTINGS.items()] + ["--repeats=1"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TINY = [
     *("--data.largest=30", "--data.imbalance-factor=5", "--model.width=4"),
     *("--optim.epochs=4", "--optim.batch-size=16", "--optim.warmup-epochs=1"),

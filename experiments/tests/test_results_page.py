@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+EXPERIMENTS = Path(__file__).parents[1]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ltjax.losses import cross_entropy
 from ltjax.posterior import swag
 from ltjax.representation import schedule, step
 
-EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+EXPERIMENTS = Path(__file__).parents[1]
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 CLASSES, SGD = 5, (0.1, 0.9, 0.01)
 RNG = np.random.default_rng(0)

@@ -28,7 +28,7 @@ from ltjax.run import run
 from ltjax.stages import system as systems
 from ltjax.workdir import identity
 
-FILE = Path(__file__).parent.parent / "experiments" / "speedrun.py"
+FILE = Path(__file__).parents[1] / "speedrun.py"
 COUNTS = [24, 13, 7, 4]  # of 24 images per class, at imbalance factor 6
 SEEDS = 2
 CONFIG = Config(

@@ -17,7 +17,7 @@ from ltjax.config import Config, Experts, Srepr
 from ltjax.stages import classifier, trained
 from ltjax.stages.loading import load
 
-EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+EXPERIMENTS = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

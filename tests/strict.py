@@ -1,0 +1,81 @@
+"""Strict settings for every test: two virtual devices, no silent broadcasting."""
+
+import contextlib
+import sys
+
+import jax
+import pytest
+from jax.experimental.compilation_cache import compilation_cache
+
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_debug_key_reuse", True)
+
+
+@pytest.fixture(scope="session")
+def hastily(tmp_path_factory):
+    """Builds contexts in which equal programs are compiled once in all, hastily."""
+    cache, inside = str(tmp_path_factory.mktemp("cache")), []
+    settings = (  # with their defaults
+        ("jax_disable_most_optimizations", True, False),
+        ("jax_compilation_cache_dir", str(cache), None),
+        ("jax_persistent_cache_min_compile_time_secs", 0, 1.0),
+        ("jax_persistent_cache_min_entry_size_bytes", -1, 0),
+    )
+
+    def settle(at):
+        # Whether there is a cache is otherwise settled by the first program.
+        compilation_cache.reset_cache()
+        for name, *values in settings:
+            jax.config.update(name, values[at])
+
+    @contextlib.contextmanager
+    def context():
+        if not inside:
+            settle(0)
+        inside.append(True)
+        try:
+            yield
+        finally:
+            inside.pop()
+            if not inside:
+                settle(1)
+
+    return context
+
+
+@pytest.fixture(scope="module")
+def compiled_once(hastily):
+    """Compiling takes most of the time: do it hastily, and once for equal programs."""
+    with hastily():
+        yield
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, hastily):
+    """One run for all modules, without a page."""
+    from tiny import Place
+
+    with hastily(), _pageless():
+        return Place(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture(scope="module")
+def place(finished_run, compiled_once):
+    """A finished run, its config and its data; not to be changed."""
+    return finished_run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pages(request):
+    """A page takes as long as a tiny run: only modules with `PAGES` have them made."""
+    made = "ltjax.run" not in sys.modules or hasattr(request.module, "PAGES")
+    with contextlib.nullcontext() if made else _pageless():
+        yield
+
+
+@contextlib.contextmanager
+def _pageless():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ltjax.report.page.made", lambda out, images: "no page")
+        yield
