@@ -105,9 +105,9 @@ def shike(logits, labels, *, detached=False):
 
         sum_i CE(z_i, y) + 10/C KL(G || S_i) + 1/C sum_j KL(p_j || p_i).
 
-    G is `consensus`, on the hardest wrong class; S_i is the softmax of z_i with -30 for the label. As released the
-    gradient flows into both sides of every divergence; `detached` keeps it out of G
-    and p_j.
+    G is `consensus`, on the hardest wrong class; S_i is the softmax of z_i with -30 for
+    the label. As released the gradient flows into both sides of every divergence;
+    `detached` keeps it out of G and p_j.
     """
     logits, labels = _arrays(logits, labels)
     classes = logits.shape[-1]
@@ -143,7 +143,7 @@ def consensus(logits, labels):
 
 
 def shike_retrain(logits, labels, counts):
-    """The batch's scalar of SHIKE's second stage: experts' summed `balanced_softmax`."""
+    """The batch's scalar of SHIKE's second stage: each expert's `balanced_softmax`."""
     logits, labels = _arrays(logits, labels)
     return balanced_softmax(logits, _each(labels, logits), counts).sum(1).mean()
 

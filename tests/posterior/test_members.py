@@ -9,8 +9,8 @@ from ltjax.classifier import linear
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
-from ltjax.posterior import members as extractor
 from ltjax.posterior import batch_norm, predictive, swag
+from ltjax.posterior import members as extractor
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (23, 4, 4, 3), np.uint8)
