@@ -24,7 +24,6 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import spearmanr
 
-from ltjax import config as configs
 from ltjax import machine
 from ltjax.classifier import heads
 from ltjax.config import Config, file
@@ -37,14 +36,13 @@ from ltjax.models.network import Network
 from ltjax.posterior import dispersion, swag
 from ltjax.posterior import members as extractor
 from ltjax.runtime.command import exit_code
-from ltjax.stages import backbone, trained, views
 from ltjax.stages import keys as streams
+from ltjax.stages import trained
 from ltjax.stages.loading import load
-from ltjax.workdir import checkpoint, files, versions
+from ltjax.workdir import checkpoint, identity, versions
 
 ROWS = ("none", ""), ("la_posthoc", ""), ("la", ""), ("srepr", "c-mean")
-CONFIGS = Path(__file__).parent.parent / "configs"
-HEADS = file.read(CONFIGS / "cifar100_lt_cpu.py").classifier
+HEADS = file.read("cifar100_lt:cpu").classifier
 
 
 class Rule(NamedTuple):
@@ -126,7 +124,7 @@ def opened(out, name, config, data, official):
         out=out,
         name=name,
         config=config,
-        net=backbone.network(config.model, data.classes),
+        net=config.model.make(data.classes),
         prepare=lambda images: geometry.normalise(images, *moments),
         weights=swag.State(**posterior) if name == "swa" else state["params"],
         averages=state["batch_stats"]["features"],
@@ -142,7 +140,7 @@ def lines(seen, rule, samples):
     members = extractor.make(keys.members, samples, config.posterior.scale)
     weights = jax.device_put(seen.weights)
     of = extractor.of_swag if seen.name == "swa" else extractor.of_point
-    change = jax.jit(views.of_training(config))
+    change = jax.jit(config.augment.make()["full"])
 
     parts = of, seen.net, seen.prepare
     if rule.averages:
@@ -230,8 +228,7 @@ def read(args):
 def main(args=None):
     """Appends what is missing."""
     flags = read(args)
-    made = files.read_json(flags.run / "config.json")
-    config = configs.of_record(made["config"])
+    config = identity.config_of(flags.run)
     if not config.data.holdout or config.data.source != "npz":
         raise Mistake(f"{flags.run} holds out no images of an npz: data.holdout")
     data = load(config.data)
@@ -247,7 +244,7 @@ def main(args=None):
         "processor": machine.processor(),
     }
     trained_here = [
-        name for name in backbone.NAMES if (flags.run / "checkpoints" / name).exists()
+        name for name in ("sgd", "swa") if (flags.run / "checkpoints" / name).exists()
     ]
     for name in trained_here:
         seen = opened(flags.run, name, config, data, official)

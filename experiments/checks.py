@@ -23,9 +23,8 @@ import tyro
 from ltjax import config, losses, machine
 from ltjax.data.augment import geometry
 from ltjax.mistake import Mistake
-from ltjax.representation import epoch, schedule, step
+from ltjax.representation import epoch, objective, schedule, step
 from ltjax.runtime.command import exit_code
-from ltjax.stages import backbone
 from ltjax.workdir import versions
 from ltjax.workdir.files import write_json
 
@@ -48,18 +47,20 @@ def loops():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (STEPS * BATCH, 32, 32, 3), np.uint8)
     label = rng.integers(0, CLASSES, STEPS * BATCH, np.int32)
-    net = backbone.network(config.Model(depth=32), CLASSES)
+    net = config.CifarResNet(depth=32).make(CLASSES)
     tx = schedule.sgd(0.01, 0.9, 5e-4)
     normalise = partial(geometry.normalise, mean=MEAN, std=STD)
     variables = net.init(jax.random.key(0), normalise(image[:1]))
     rows = jnp.arange(STEPS * BATCH).reshape(STEPS, BATCH)
     data = jax.device_put({"image": image, "label": label})
     keys = tuple(jax.random.split(jax.random.key(1)))
-    gradient = step.make_gradient(net.apply, step.per_example(losses.cross_entropy))
+    gradient = step.make_gradient(
+        net.apply, objective.per_example(losses.cross_entropy)
+    )
 
     def unchecked(state, row):
         batch = {"image": normalise(data["image"][row]), "label": data["label"][row]}
-        grads, metrics, batch_stats = gradient(keys[1], state, batch)
+        grads, metrics, (batch_stats, _) = gradient(keys[1], state, batch)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return step.State(state.step + 1, params, batch_stats, opt_state), metrics

@@ -24,7 +24,7 @@ from ltjax.classifier import linear
 from ltjax.mistake import Mistake
 from ltjax.posterior import archive, batch_norm, predictive, swag
 from ltjax.runtime.command import exit_code
-from ltjax.stages import finished, views
+from ltjax.stages import finished
 from ltjax.stages import keys as streams
 from ltjax.stages.loading import load
 from ltjax.workdir.files import write_json
@@ -102,7 +102,7 @@ def make(source, place, rank, mean_bits, bits):
     run = finished.read(source)
     data = load(run.config.data)
     # As the run takes its statistics: of images augmented as in training.
-    seen = views.of_training(run.config)(
+    seen = run.config.augment.make()["full"](
         streams.keys(run.config.seed).statistics, data.train.image
     )
     mean, draws = make_look(run, {"train": seen, "test": data.test.image})

@@ -110,7 +110,7 @@ def section():
         "`experiments/experts.py` makes the figures.",
         "The settings of re-training were chosen on held-out images, with SHIKE only, "
         "from a list that grew after first figures of this test set had been seen "
-        "(`docs/decisions.md`).",
+        "([Decisions](decisions.md)).",
         f"One protocol: the same images, {lines[0]['epochs']} epochs a backbone, and "
         f"the same views ({_views(lines[0]['views'])}; MDCS has two of them). What is "
         "a system's own is its network, its loss, its batch and its rate. RIDE has "
@@ -120,7 +120,7 @@ def section():
         "And SWA + SRepr (b), which is not distilled:",
         gains(systems, _UNDISTILLED),
         "### Settings of one network, and those chosen for experts",
-        "The SWA backbone's rows with the settings of `configs/cifar100_lt_cpu.py` "
+        "The SWA backbone's rows with the settings of `configs/cifar100_lt.py:cpu` "
         "(before: each classifier alone, a rate of 0.1, a weight decay of 0.0005, "
         "α = 0.6, T = 4), with those chosen for LA and SRepr, but each classifier "
         "still alone, and with all that was chosen, together.",

@@ -1,9 +1,9 @@
 r"""RIDE, SHIKE or MDCS with every re-training, in the lines of docs/results.md.
 
-    python experiments/experts.py --config configs/cifar100_lt_ride_srepr_cpu.py \
+    python experiments/experts.py --config configs/cifar100_lt_ride.py:srepr_cpu \
         --out experiments/results/experts_ride_common_cpu.jsonl --runs runs/common \
         --data.train cifar100_train.npz --data.test cifar100_test.npz \
-        --data.rotate 15 --data.policy None --data.cutout 0
+        --augment.rotate 15 --augment.policy None --augment.cutout 0
 
 appends one JSON line for every row of each seed; the same command goes on where it
 stopped. The last three flags are the one protocol's, under which SHIKE and MDCS run
@@ -28,7 +28,7 @@ def lines(options, seed):
     _, results, about = protocol.finished(options, config)
     about |= {
         "epochs": config.optim.epochs,
-        "views": {name: getattr(config.data, name) for name in VIEWS},
+        "views": {name: getattr(config.augment, name) for name in VIEWS},
         "cost": results["cost"],
         "stages": results["seconds"],
     }

@@ -1,6 +1,6 @@
 r"""The paper's Figure 3: how far the draws disagree, class by class.
 
-    python experiments/figure3.py --config configs/cifar100_lt_cpu.py --seeds 0 1 2 \
+    python experiments/figure3.py --config configs/cifar100_lt.py:cpu --seeds 0 1 2 \
         --out experiments/results/figure3_cifar100_lt100_cpu.jsonl \
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 

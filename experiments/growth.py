@@ -15,7 +15,6 @@ from ltjax.evaluation.tally import tally
 from ltjax.posterior import members as extractor
 from ltjax.posterior import swag
 from ltjax.representation import epoch, schedule, step
-from ltjax.stages import backbone
 
 REPEATS = 3
 RNG = np.random.default_rng(0)
@@ -100,7 +99,7 @@ def _normalise(images):
 
 
 def _network(depth, classes=100):
-    net = backbone.network(config.Model(depth=depth), classes)
+    net = config.CifarResNet(depth=depth).make(classes)
     return net, net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
 
 

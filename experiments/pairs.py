@@ -21,7 +21,6 @@ from ltjax.data.augment import geometry
 from ltjax.evaluation import scores
 from ltjax.posterior import members, predictive, swag
 from ltjax.representation import epoch, schedule, step
-from ltjax.stages import backbone
 
 COUNT = 10_847  # training images of CIFAR-100-LT at factor 100
 CLASSES, BATCH, DIM, RANK = 100, 128, 64, 20
@@ -70,7 +69,7 @@ def shared():
     counts = longtail.exponential_counts(CLASSES, 500, 100)
     labels = rng.permutation(np.repeat(np.arange(CLASSES), counts)).astype(np.int32)
     images = rng.integers(0, 256, (len(labels), 32, 32, 3), np.uint8)
-    net = backbone.network(config.Model(depth=32), CLASSES)
+    net = config.CifarResNet(depth=32).make(CLASSES)
     variables = net.init(jax.random.key(0), normalise(images[:1]))
     return Shared(net, variables, images, labels, counts, rng)
 

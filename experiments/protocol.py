@@ -21,7 +21,6 @@ from ltjax.mistake import Mistake
 from ltjax.run import run
 from ltjax.runtime.command import exit_code
 from ltjax.stages import trained
-from ltjax.stages.backbone import NAMES
 from ltjax.stages.loading import load
 from ltjax.workdir import files, identity, versions
 
@@ -30,7 +29,7 @@ from ltjax.workdir import files, identity, versions
 class Options:
     """The command line of a table."""
 
-    config: Path
+    config: str
     seeds: list
     out: Path
     runs: Path
@@ -49,7 +48,7 @@ def read(description, args, holdout=50):
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--config", type=Path, required=True, help="config file of the runs")
+    add("--config", required=True, help="config of the runs, FILE or FILE:NAME")
     add("--seeds", type=int, nargs="+", default=[0], help="seeds of the runs")
     add("--out", type=Path, required=True, help="file of JSON lines, appended to")
     add("--runs", type=Path, default=Path("runs"), help="folder of the runs")
@@ -143,11 +142,11 @@ def seeds_done(options, ours):
 
 def config_of(options, seed, holdout=0):
     """The config of one of a seed's runs."""
-    args = ["--config", str(options.config), "--seed", str(seed), *options.rest]
+    args = ["--config", options.config, "--seed", str(seed), *options.rest]
     config, *_ = main.read(args)
     for name, value in (
         ("model.pretrained", config.model.pretrained),
-        ("optim.ride.teacher", config.optim.ride.teacher),
+        ("objective.teacher", config.objective.teacher),
     ):
         if value is not None:
             raise Mistake(
@@ -190,9 +189,10 @@ def _unusual(fields, defaults):
     """The fields that are not at their defaults: new fields leave the digest alone."""
     found = {}
     for name, value in fields.items():
+        usual = defaults.get(name)  # of another kind it may be unknown
         if isinstance(value, dict):
-            value = _unusual(value, defaults[name])
-        if value != defaults[name] and value != {}:
+            value = _unusual(value, usual or {})
+        if value != usual and value != {}:
             found[name] = value
     return found
 
@@ -249,4 +249,4 @@ def lines(options, seed):
 def backbones(config, out):
     """The backbones of a finished run."""
     data = load(config.data)
-    return [trained.backbone(out, name, config, data) for name in NAMES]
+    return [trained.backbone(out, name, config, data) for name in ("sgd", "swa")]

@@ -47,7 +47,7 @@ from ltjax.stages import keys as streams
 from ltjax.workdir import identity, versions
 from ltjax.workdir.files import write_json
 
-RECIPE = Path(__file__).parent.parent / "configs" / "cifar100_lt.py"
+RECIPE = "cifar100_lt"
 
 
 def read(args):
@@ -57,7 +57,7 @@ def read(args):
     add("--train", required=True, help="npz: image uint8 [N, H, W, C], label [N]")
     add("--test", required=True, help="npz of the test images")
     add("--out", type=Path, required=True, help="JSON file to write")
-    add("--config", type=Path, default=RECIPE, help="Python file that assigns `config`")
+    add("--config", default=RECIPE, help="config of the run, FILE or FILE:NAME")
     add("--epochs", type=int, help="instead of the config's; warm-up and SWA scale")
     add("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     add("--seeds", type=int, default=1, help="runs, of seed 0, 1, ...")
@@ -132,8 +132,8 @@ def speedrun(config, seeds, at_once, clock):
 
     def augmented(key, images):
         crop_key, flip_key = jax.random.split(key)
-        images = geometry.crop(crop_key, images, config.data.pad)
-        return geometry.flip(flip_key, images) if config.data.flip else images
+        images = geometry.crop(crop_key, images, config.augment.pad)
+        return geometry.flip(flip_key, images) if config.augment.flip else images
 
     # The representation; at the end of each late epoch, a snapshot for the posterior.
     extract = CifarResNet(model.depth, model.width, jnp.dtype(model.dtype))

@@ -1,6 +1,6 @@
 r"""Stage-two choices, compared on the held-out images of a seed's validation run.
 
-    python experiments/sweep.py --config configs/cifar100_lt_cpu.py --seeds 0 \
+    python experiments/sweep.py --config configs/cifar100_lt.py:cpu --seeds 0 \
         --out experiments/results/sweep_cifar100_lt100_cpu.jsonl \
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 
@@ -50,7 +50,7 @@ EXPERT_WEIGHTS = (0.2, 0.4, 0.6)
 def choices(base):
     """(classifier, variant, settings, samples) of every line, from a run's config."""
     settings, samples = base.classifier, base.posterior.samples
-    if base.model.experts.count:
+    if base.model.experts:
         return [(*choice, samples) for choice in _of_experts(settings)]
     found = [(*row, settings, samples) for row in (NONE, *COMPARED)]
 

@@ -1,6 +1,6 @@
 r"""The paper's Table 2: every classifier on the SGD and the SWA backbone.
 
-    python experiments/table2.py --config configs/cifar100_lt_cpu.py --seeds 0 1 2 \
+    python experiments/table2.py --config configs/cifar100_lt.py:cpu --seeds 0 1 2 \
         --out experiments/results/table2_cifar100_lt100_cpu.jsonl \
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 

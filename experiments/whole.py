@@ -18,7 +18,7 @@ import pairs
 
 from ltjax.workdir import events
 
-CONFIG = Path(__file__).parent.parent / "configs" / "digits_lt.py"
+CONFIG = "digits_lt"
 
 
 def high_water(process="self"):

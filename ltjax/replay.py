@@ -8,18 +8,10 @@ import dataclasses
 import sys
 from pathlib import Path
 
-import jax
-import numpy as np
-import optax
 import tyro
 
-from ltjax import config as configs
-from ltjax.mistake import Mistake
-from ltjax.representation import step
 from ltjax.runtime.command import exit_code, parsed
-from ltjax.stages import backbone, divergence, objective
-from ltjax.stages.keys import keys
-from ltjax.workdir import files
+from ltjax.stages.replay import replayed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,56 +27,6 @@ class Command:
 
     out: tyro.conf.Positional[Path]
     """Folder of a run that stopped at such a step."""
-
-
-def replayed(out):
-    """Takes the step that the run in `out` refused again; yields lines about it.
-
-    Raises `Mistake` where no step was refused, or its file is damaged.
-    """
-    found, arrays = divergence.read(out / divergence.FILE)
-    try:
-        record = files.read_json(out / "config.json")["config"]
-        config = configs.of_record(record)
-    except (OSError, KeyError, TypeError) as error:
-        raise Mistake(f"{out / 'config.json'} is not a run's config") from error
-    net = backbone.network(config.model, len(found.counts))
-    loss = objective.of_config(config, found.counts, found.steps)
-    tx = backbone.rule(config, found.backbone, found.steps).tx
-    batch = divergence.batch(arrays)
-    inputs = batch["image"]
-    variables = jax.eval_shape(net.init, jax.random.key(0), inputs[:1])
-    like = jax.eval_shape(lambda variables: step.init(variables, tx), variables)
-    state = divergence.restored(arrays, like)
-
-    @jax.jit
-    def take(key, state, batch):
-        gradient = step.make_gradient(net.apply, loss)
-        grads, metrics, batch_stats = gradient(key, state, batch)
-        updates, _ = tx.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        return metrics, {
-            "gradient": grads,
-            "statistics": batch_stats,
-            "weights": params,
-        }
-
-    metrics, after = take(keys(config.seed).step, state, batch)
-
-    epoch, at = divmod(found.step, found.steps)
-    yield (
-        f"{found.backbone}, step {found.step} (epoch {epoch + 1}, its step {at + 1} of "
-        f"{found.steps}), learning rate {found.rate:g}"
-    )
-    yield f"images {' '.join(map(str, found.rows.tolist()))}"
-    largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(state.params))
-    yield f"before: weights up to {largest:g}, inputs up to {np.abs(inputs).max():g}"
-    yield f"loss {float(metrics['loss']):g}, was {found.loss:g}"
-    for what, tree in after.items():
-        lines = divergence.not_finite(tree)
-        count = len(jax.tree.leaves(tree))
-        yield f"{what}: {len(lines)} of {count} tensors are not finite"
-        yield from (f"  {line}" for line in lines)
 
 
 def main(args):

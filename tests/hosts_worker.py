@@ -11,14 +11,15 @@ import tiny
 from flax import linen as nn
 from PIL import Image
 
-from ltjax.config import Classifier, Config, Data, Optim, Posterior, Swa
+from ltjax.config import CifarResNet, Classifier, Config, Data, Posterior, Sgd, Swa
 from ltjax.data import decoding, sampling
 from ltjax.mistake import Mistake
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.convolution import Convolution
 from ltjax.run import run
 from ltjax.runtime import devices, hosts
-from ltjax.stages import backbone, loading
+from ltjax.stages import loading
+from ltjax.stages import system as systems
 
 RULES = ("instance", "class", "square_root", "progressive")
 
@@ -34,8 +35,9 @@ class Thin(nn.Module):
 
 def lighten(patch):
     """Runs train one backbone, the one with a posterior, and that one thin."""
-    patch(backbone, "NAMES", ("swa",))
-    patch(backbone, "whole", lambda model: Thin())
+    every = systems.backbones
+    patch(systems, "backbones", lambda *args: tiny.with_draws(every(*args)))
+    patch(CifarResNet, "body", lambda model: Thin())
 
 
 def small(place):
@@ -90,7 +92,7 @@ def streamed(place):
             test_per_class=2,
             stream=True,
         ),
-        optim=Optim(epochs=2, warmup_epochs=0, batch_size=4),
+        optim=Sgd(epochs=2, warmup_epochs=0, batch_size=4),
         swa=Swa(start=1, every_steps=1, rank=2),
         posterior=Posterior(samples=1, batch_size=5),
         classifier=Classifier(methods=("la",), epochs=1, batch_size=4, views=1),

@@ -17,7 +17,6 @@ from ltjax.evaluation import scores
 from ltjax.losses import cross_entropy
 from ltjax.posterior import swag
 from ltjax.representation import schedule, step
-from ltjax.stages import backbone
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -25,7 +24,7 @@ CLASSES, SGD = 5, (0.1, 0.9, 0.01)
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (6, 8, 8, 3), np.uint8)
 LABELS = RNG.integers(0, CLASSES, 6)
-NET = backbone.network(config.Model(depth=8, width=4), CLASSES)
+NET = config.CifarResNet(depth=8, width=4).make(CLASSES)
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,7 @@ def script(monkeypatch):
 
 def test_killed_and_damaged_runs_end_as_the_one_left_alone(script, tmp_path, capsys):
     out = tmp_path / "report.json"
-    config = str(ROOT / "configs" / "digits_lt.py")
+    config = "configs/digits_lt.py"
     flags = "--config", config, "--kills", "5", "--out", str(out)
     code = script.main([*flags, "--work", str(tmp_path / "runs"), *TINY])
     text, err = capsys.readouterr()
@@ -86,6 +86,6 @@ def test_a_flipped_bit_is_one_bit(script, tmp_path):
     ],
 )
 def test_wrong_flags(script, capsys, args, line):
-    config = ["--config", str(ROOT / "configs" / "digits_lt.py")]
+    config = ["--config", "configs/digits_lt.py"]
     assert script.main([*config, *args]) == 2
     assert capsys.readouterr().err == f"fault_injection: {line}\n"

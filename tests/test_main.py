@@ -13,14 +13,16 @@ import numpy as np
 import pytest
 
 from ltjax import main
-from ltjax.config import Classifier, Config, Data, Optim, Srepr, Swa
+from ltjax.config import Augment, Classifier, Config, Data, Sgd, Srepr, Swa
+from ltjax.config.command import Hosts
 from ltjax.runtime.stopping import Stopped
 
 FILE = """
-from ltjax.config import Config, Data, Optim, Swa
+from ltjax.config import Augment, Config, Data, Sgd, Swa
 config = Config(
-    data=Data(source="npz", train="train.npz", test="test.npz", flip=True),
-    optim=Optim(lr=0.3, epochs=4, warmup_epochs=1, batch_size=8),
+    data=Data(source="npz", train="train.npz", test="test.npz"),
+    augment=Augment(flip=True),
+    optim=Sgd(lr=0.3, epochs=4, warmup_epochs=1, batch_size=8),
     swa=Swa(start=2),
 )
 """
@@ -48,10 +50,9 @@ def desk(tmp_path, monkeypatch):
 
 def test_the_file_gives_the_config(desk):
     config, out, *_ = main.read(["--config", "mine.py"])
-    assert config.data == Data(
-        source="npz", train="train.npz", test="test.npz", flip=True
-    )
-    assert config.optim == Optim(lr=0.3, epochs=4, warmup_epochs=1, batch_size=8)
+    assert config.data == Data(source="npz", train="train.npz", test="test.npz")
+    assert config.augment == Augment(flip=True)
+    assert config.optim == Sgd(lr=0.3, epochs=4, warmup_epochs=1, batch_size=8)
     assert config.classifier == Classifier()
     assert out == Path("runs/mine-seed0")
 
@@ -64,11 +65,11 @@ def test_a_flag_wins_over_the_file(desk):
             "1",
             "--optim.epochs",
             "20",
-            "--data.flip",
+            "--augment.flip",
             "False",
         ]
     )
-    assert (config.seed, config.optim.epochs, config.data.flip) == (1, 20, False)
+    assert (config.seed, config.optim.epochs, config.augment.flip) == (1, 20, False)
     assert config.optim.lr == 0.3
     assert out == Path("runs/mine-seed1")
 
@@ -79,17 +80,23 @@ def test_a_flag_wins_over_the_file(desk):
         ("--data.download True", Config(data=Data(download=True))),
         ("--data.imbalance-factor 100", Config(data=Data(imbalance_factor=100.0))),
         ("--data.imbalance_factor None", Config()),
-        ("--data.classes 7 --data.pad 4", Config(data=Data(classes=7, pad=4))),
+        (
+            "--data.classes 7 --augment.pad 4",
+            Config(data=Data(classes=7), augment=Augment(pad=4)),
+        ),
         ("--data.strict", Config(data=Data(strict=True))),
-        ("--data.strict --data.pad 4", Config(data=Data(strict=True, pad=4))),
+        (
+            "--data.strict --augment.pad 4",
+            Config(data=Data(strict=True), augment=Augment(pad=4)),
+        ),
         ("--data.strict True", Config(data=Data(strict=True))),
         ("--data.strict False", Config()),
-        ("--optim.drop-last False", Config(optim=Optim(drop_last=False))),
+        ("--optim.drop-last False", Config(optim=Sgd(drop_last=False))),
         (
             "--swa.place host --swa.dtype bfloat16",
             Config(swa=Swa(place="host", dtype="bfloat16")),
         ),
-        ("--optim.lr 1e-3", Config(optim=Optim(lr=0.001))),
+        ("--optim.lr 1e-3", Config(optim=Sgd(lr=0.001))),
         (
             "--classifier.methods la srepr",
             Config(classifier=Classifier(methods=("la", "srepr"))),
@@ -118,13 +125,13 @@ def test_out_names_the_folder(desk):
 @pytest.mark.parametrize(
     ("flags", "found"),
     [
-        ("", main.Hosts()),
+        ("", Hosts()),
         (
             "--hosts.coordinator 10.0.0.1:1234 --hosts.count 2 --hosts.index 1",
-            main.Hosts(coordinator="10.0.0.1:1234", count=2, index=1),
+            Hosts(coordinator="10.0.0.1:1234", count=2, index=1),
         ),
-        ("--hosts.detect", main.Hosts(detect=True)),
-        ("--hosts.detect --seed 1", main.Hosts(detect=True)),
+        ("--hosts.detect", Hosts(detect=True)),
+        ("--hosts.detect --seed 1", Hosts(detect=True)),
     ],
 )
 def test_hosts_are_flags_and_no_part_of_the_config(desk, flags, found):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGE = ("ltjax", "experiments", "configs")
+PACKAGE = ("ltjax", "experiments")
 FILES = sorted(
     path for room in (*PACKAGE, "tests") for path in (ROOT / room).rglob("*.py")
 )

@@ -13,7 +13,7 @@ from scipy import optimize, special, stats
 from tiny import save
 
 from ltjax import machine
-from ltjax.config import Config, Experts, Model, Srepr
+from ltjax.config import Config, Experts, Srepr
 from ltjax.stages import classifier, trained
 from ltjax.stages.loading import load
 
@@ -271,8 +271,8 @@ def test_a_validation_run_needs_no_manifest_of_its_own(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(EXPERIMENTS))
     import protocol
 
-    config = EXPERIMENTS.parent / "configs" / "cifar100_lt_cpu.py"
-    args = ["--config", str(config), "--out", str(tmp_path / "x")]
+    config = "cifar100_lt:cpu"
+    args = ["--config", config, "--out", str(tmp_path / "x")]
     options = protocol.read("", [*args, "--data.largest", "500"])
     test = protocol.config_of(options, 3).data
     held = protocol.config_of(options, 3, 50).data
@@ -364,7 +364,7 @@ def test_a_sweep_of_experts_varies_how_they_learn_too(monkeypatch):
     monkeypatch.syspath_prepend(str(EXPERIMENTS))
     import sweep
 
-    config = Config(model=Model(experts=Experts(count=3)))
+    config = Config(model=Experts(count=3))
     [first, *others] = sweep.choices(config)
     assert first[:2] == ("none", "")
     learned = [(one.experts, one.lr, one.weight_decay) for *_, one, _ in others]

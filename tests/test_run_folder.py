@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from tiny import untrained
 
 from ltjax import main, run
-from ltjax.config import Config, Data, Model, Optim, Posterior, Swa
+from ltjax.config import CifarResNet, Config, Data, Posterior, Sgd, Swa
 from ltjax.stages import loading
 
 CONFIG = Config(
     name="mine",
     data=Data(source="folder", path="zoo", size=8, test_per_class=4),
-    model=Model(depth=8, width=4),
-    optim=Optim(epochs=4, warmup_epochs=1, batch_size=8),
+    model=CifarResNet(depth=8, width=4),
+    optim=Sgd(epochs=4, warmup_epochs=1, batch_size=8),
     swa=Swa(start=2, every_steps=1, rank=2),
     posterior=Posterior(samples=2),
 )
@@ -27,7 +28,7 @@ CONFIG = Config(
 def desk(tmp_path, monkeypatch):
     """A folder with images, of which two are broken; nothing is trained."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "stages", lambda session: ([], {}, {}))
+    monkeypatch.setattr(run, "stages", untrained())
     for number, name in enumerate(("große Katze", "b")):
         for at in range(20):
             path = Path("zoo") / name / f"{at:02d}.png"

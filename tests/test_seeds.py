@@ -11,17 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ltjax import main, run, seeds
+from ltjax import main, run
+from ltjax.config.command import seeds_of
 from ltjax.mistake import Mistake
 from ltjax.runtime import processes
 from ltjax.runtime.stopping import Stopped
+from ltjax.stages.classifier import Outcome
 
 FILE = """
-from ltjax.config import Config, Data, Model, Optim, Swa
+from ltjax.config import Config, Data, CifarResNet, Sgd, Swa
 config = Config(
     data=Data(source="npz", train="train.npz", test="test.npz"),
-    model=Model(depth=8, width=4),
-    optim=Optim(epochs=4, warmup_epochs=1, batch_size=8),
+    model=CifarResNet(depth=8, width=4),
+    optim=Sgd(epochs=4, warmup_epochs=1, batch_size=8),
     swa=Swa(start=2),
 )
 """
@@ -40,7 +42,9 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(
-        run, "stages", lambda session: ([row(session.config.seed)], {"counts": []}, {})
+        run,
+        "stages",
+        lambda config, *_: [Outcome([row(config.seed)], {}, predicted={})],
     )
     Path("mine.py").write_text(FILE)
     for name, labels in (("train", [0] * 9 + [1] * 9), ("test", [0, 1])):
@@ -54,11 +58,11 @@ def ended(*arguments):
 
 
 def test_the_seeds_of_a_text():
-    assert seeds.parse("0,1,2") == (0, 1, 2)
-    assert seeds.parse("17") == (17,)
+    assert seeds_of("0,1,2") == (0, 1, 2)
+    assert seeds_of("17") == (17,)
     for wrong in ("", "a", "0,,1", "0,", "-1", "1.5", "0,1,0", "01,1", "0 1", "²"):
         with pytest.raises(Mistake, match=f"--seeds {wrong}"):
-            seeds.parse(wrong)
+            seeds_of(wrong)
 
 
 def test_a_summary_of_ordinary_runs(desk, capsys):
@@ -112,12 +116,12 @@ def test_quiet_is_the_last_table_only(desk, capsys):
 def test_a_stop_ends_all_and_the_same_command_goes_on(desk, capsys, monkeypatch):
     asked = []
 
-    def stages(session):
-        if session.config.seed and not asked:
-            asked.append(session.config.seed)
+    def stages(config, system, loader, folder):
+        if config.seed and not asked:
+            asked.append(config.seed)
             os.kill(os.getpid(), signal.SIGTERM)
-            raise Stopped(session.asked(), "sgd, epoch 1 of 4, step 2 of 2")
-        return [row(session.config.seed)], {}, {}
+            raise Stopped(folder.asked(), "sgd, epoch 1 of 4, step 2 of 2")
+        return [Outcome([row(config.seed)], {}, predicted={})]
 
     monkeypatch.setattr(run, "stages", stages)
     assert ended("--seeds", "0,1,2", "--out", "x") == 143

@@ -11,11 +11,21 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
+from tiny import with_draws
 
 from ltjax import machine
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
+from ltjax.config import (
+    Augment,
+    CifarResNet,
+    Classifier,
+    Config,
+    Data,
+    Posterior,
+    Sgd,
+    Swa,
+)
 from ltjax.run import run
-from ltjax.stages import backbone
+from ltjax.stages import system as systems
 from ltjax.workdir import identity
 
 FILE = Path(__file__).parent.parent / "experiments" / "speedrun.py"
@@ -23,9 +33,10 @@ COUNTS = [24, 13, 7, 4]  # of 24 images per class, at imbalance factor 6
 SEEDS = 2
 CONFIG = Config(
     name="tiny",
-    data=Data(imbalance_factor=6, pad=1, flip=True),
-    model=Model(depth=8, width=4),
-    optim=Optim(epochs=8, warmup_epochs=2, batch_size=16),
+    data=Data(imbalance_factor=6),
+    augment=Augment(pad=1, flip=True),
+    model=CifarResNet(depth=8, width=4),
+    optim=Sgd(epochs=8, warmup_epochs=2, batch_size=16),
     swa=Swa(start=4, rank=2),
     posterior=Posterior(samples=2, batch_size=20),
     classifier=Classifier(epochs=3, batch_size=16, views=2, methods=("la", "srepr")),
@@ -155,7 +166,8 @@ def test_rows_are_those_of_the_run_of_the_same_config(done, place, monkeypatch):
         swa=dataclasses.replace(CONFIG.swa, start=2),
     )
     assert identity.of_config(config) == {**done.results["config"], "seed": 1}
-    monkeypatch.setattr(backbone, "NAMES", ("swa",))  # the other takes as long again
+    every = systems.backbones  # the other takes as long again
+    monkeypatch.setattr(systems, "backbones", lambda *args: with_draws(every(*args)))
     wanted = run(config, place / "run", Console(quiet=True))
     assert wanted["dataset"]["counts"] == COUNTS
     for row in done.rows:

@@ -7,16 +7,18 @@ import numpy as np
 from rich.console import Console
 
 from ltjax.config import (
+    Augment,
     Checkpoint,
+    CifarResNet,
     Classifier,
     Config,
     Data,
-    Model,
-    Optim,
     Posterior,
+    Sgd,
     Swa,
 )
 from ltjax.run import run
+from ltjax.stages.classifier import Outcome
 
 CLASSES = 4
 
@@ -33,9 +35,10 @@ def config_of(place, **data):
     files = {"train": str(place / "train.npz"), "test": str(place / "test.npz")}
     return Config(
         name="tiny",
-        data=Data(source="npz", pad=1, flip=True, **files, **data),
-        model=Model(depth=8, width=4),
-        optim=Optim(epochs=4, warmup_epochs=1, batch_size=16),
+        data=Data(source="npz", **files, **data),
+        augment=Augment(pad=1, flip=True),
+        model=CifarResNet(depth=8, width=4),
+        optim=Sgd(epochs=4, warmup_epochs=1, batch_size=16),
         swa=Swa(start=2, every_steps=1, rank=2),
         posterior=Posterior(samples=2, batch_size=20),
         classifier=Classifier(epochs=2, batch_size=16, views=2),
@@ -78,3 +81,17 @@ def strict_json(text):
         raise ValueError(f"{constant} is no JSON")
 
     return json.loads(text, parse_constant=refuse)
+
+
+def untrained(rows=(), accuracy=None):
+    """For `run.stages`: what a run comes to without training anything."""
+
+    def stages(config, system, loader, folder):
+        return [Outcome(list(rows), accuracy or {}, predicted={})]
+
+    return stages
+
+
+def with_draws(backbones):
+    """Those of the backbones that have a posterior."""
+    return [backbone for backbone in backbones if backbone.draws]

@@ -1,11 +1,10 @@
 """The folder of a finished run, as a run writes it, of figures that are made up."""
 
-import dataclasses
 import json
 
 import numpy as np
 
-from ltjax.config import Classifier, Config
+from ltjax.config import Classifier, Config, record
 from ltjax.data import longtail
 from ltjax.workdir import examples, identity, predictions
 from ltjax.workdir import results as outcome
@@ -63,9 +62,7 @@ def write(path, counts=(300, 90, 40, 9, 3), seed=0, each=20, **changes):
         data["class_names"] = changes["class_names"]
     results = {"dataset": data, "seed": seed, "rows": rows, "seconds": {"saving": 3.0}}
     of_run = {"config": identity.of_config(config), "data": changes.get("data", "d0")}
-    write_json(
-        path / "config.json", {"run": of_run, "config": dataclasses.asdict(config)}
-    )
+    write_json(path / "config.json", {"run": of_run, "config": record.to_json(config)})
     dispersion = {"probability": spread, "relative": spread}
     write_json(
         path / "classes.json",

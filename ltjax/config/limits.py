@@ -1,171 +1,79 @@
 """What a config may hold, checked before any compute.
 
-Types are checked too: a config file is Python, and its author may write anything.
+A limit stands beside its field, in `Annotated`. Types are checked too: a config file is
+Python, and its author may write anything.
 """
 
 import dataclasses
-import functools
 import math
 import types
 import typing
+from collections.abc import Callable
+from typing import NamedTuple
 
-from ltjax.config import relations
+from ltjax.config.kind import is_choice, parts, walk
 from ltjax.mistake import Mistake
 
-# Fields, what makes a value right, and the same in words. NaN is never right, and None,
-# where its type allows it, always is.
-_LIMITS = (
-    (
-        (
-            "model.width",
-            "optim.epochs",
-            "optim.batch_size",
-            "swa.every_steps",
-            "posterior.samples",
-            "posterior.chunk",
-            "posterior.batch_size",
-            "classifier.epochs",
-            "classifier.batch_size",
-            "classifier.views",
-            "checkpoint.keep",
-            "data.largest",
-            "data.test_per_class",
-            "posterior.images",
-            "model.experts.count",
-            "model.experts.width",
-            "optim.mdcs.ramp_epochs",
-        ),
-        lambda value: value >= 1,
-        "at least 1",
-    ),
-    (("data.size",), lambda value: 8 <= value <= 4096, "in 8..4096"),
-    (("data.crop_area",), lambda value: 0 < value <= 1, "above 0 and at most 1"),
-    (
-        ("data.background",),
-        lambda value: _is_colour(value),
-        "a colour, such as black or '#7f7f7f'",
-    ),
-    (
-        ("data.range",),
-        lambda value: -1e300 < value[0] < value[1] < 1e300,
-        "two finite numbers, the lower one first",
-    ),
-    (("data.jitter",), lambda value: 0 <= value < 1, "0 or more, and below 1"),
-    (("data.classes", "swa.rank"), lambda value: value >= 2, "at least 2"),
-    (("model.frozen",), lambda value: 0 <= value <= 4, "in 0..4"),
-    (("data.rotate",), lambda value: 0 <= value <= 180, "in 0..180"),
-    (("model.experts.branch",), lambda value: value >= 1, "at least 1"),
-    (
-        (
-            "optim.warmup_epochs",
-            "optim.ride.reweight_epoch",
-            "data.pad",
-            "data.holdout",
-            "data.workers",
-            "data.cutout",
-        ),
-        lambda value: value >= 0,
-        "0 or more",
-    ),
-    (
-        (
-            "optim.weight_decay",
-            "posterior.scale",
-            "classifier.weight_decay",
-            "classifier.tau",
-            "checkpoint.every_seconds",
-            "optim.mdcs.consistency",
-        ),
-        lambda value: 0 <= value < math.inf,
-        "0 or more, and finite",
-    ),
-    (
-        (
-            *("optim.lr", "optim.start_lr", "swa.lr", "classifier.lr"),
-            *("classifier.srepr.temperature", "model.scale"),
-        ),
-        lambda value: 0 < value < math.inf,
-        "above 0, and finite",
-    ),
-    (("classifier.tau_norm", "optim.ride.diversity"), math.isfinite, "finite"),
-    (("optim.factor",), lambda value: 0 < value <= 1, "above 0 and at most 1"),
-    (
-        ("optim.mdcs.scales",),
-        lambda value: value and all(map(math.isfinite, value)),
-        "some finite numbers",
-    ),
-    # Beyond, the weight of a head class is lost in float32.
-    (("classifier.rho",), lambda value: 0 <= value <= 5, "in 0..5"),
-    (
-        ("data.imbalance_factor",),
-        lambda value: 1 <= value < math.inf,
-        "1 (balanced) or more, and finite",
-    ),
-    (
-        ("optim.momentum", "optim.ride.reweight_factor", "classifier.momentum"),
-        lambda value: 0 <= value < 1,
-        "0 or more, and below 1",
-    ),
-    (("classifier.srepr.alpha",), lambda value: 0 <= value <= 1, "in 0..1"),
-    (
-        ("model.depth",),
-        lambda value: value >= 8 and value % 6 == 2,
-        "6n + 2: 8, 20, 32, 44, 56",
-    ),
-    # Further rows bound what would fill the memory, or take for ever to find out.
-    (("model.experts.count",), lambda value: value <= 100, "at most 100"),
-    (("model.depth",), lambda value: value <= 1202, "at most 1202"),
-    (
-        ("optim.epochs", "classifier.epochs", "data.classes"),
-        lambda value: value <= 1_000_000,
-        "at most 1000000",
-    ),
-    (
-        (
-            "data.workers",
-            "posterior.samples",
-            "posterior.chunk",
-            "classifier.views",
-        ),
-        lambda value: value <= 1000,
-        "at most 1000",
-    ),
-    (
-        (
-            "model.width",
-            "model.experts.width",
-            "optim.batch_size",
-            "posterior.batch_size",
-            "posterior.images",
-            "classifier.batch_size",
-            "checkpoint.keep",
-            "swa.every_steps",
-            "swa.rank",
-            "data.largest",
-            "data.test_per_class",
-            "data.holdout",
-            "data.pad",
-            "data.cutout",
-        ),
-        lambda value: value < 2**31,
-        "below 2147483648",
-    ),
-    (
-        ("seed", "data.subset_seed"),
-        lambda value: 0 <= value < 2**32,
-        "in 0..4294967295",
-    ),
-    (
-        ("name",),
-        lambda value: value.strip(".") and not set(value) & set("/\\\0"),
-        "the name of a folder",
-    ),
-    (
-        ("name",),
-        lambda value: len(value.encode(errors="surrogatepass")) <= 200,
-        "at most 200 bytes long",
-    ),
+
+class Limit(NamedTuple):
+    """What makes a value right, and the same in words.
+
+    NaN is never right, and None, where its type allows it, always is.
+    """
+
+    right: Callable
+    words: str
+
+
+def within(low, high):
+    """The limit of a number in low..high."""
+    return Limit(lambda value: low <= value <= high, f"in {low}..{high}")
+
+
+def _is_colour(name):
+    # Late: few configs name one.
+    from PIL import ImageColor
+
+    try:
+        found = ImageColor.getrgb(name)
+    except ValueError:
+        return False
+    return len(found) == 3 and all(0 <= part <= 255 for part in found)
+
+
+COUNT = Limit(lambda value: value >= 1, "at least 1")
+SEVERAL = Limit(lambda value: value >= 2, "at least 2")
+FROM_ZERO = Limit(lambda value: value >= 0, "0 or more")
+NOT_NEGATIVE = Limit(lambda value: 0 <= value < math.inf, "0 or more, and finite")
+POSITIVE = Limit(lambda value: 0 < value < math.inf, "above 0, and finite")
+FINITE = Limit(math.isfinite, "finite")
+SOME_FINITE = Limit(
+    lambda values: values and all(map(math.isfinite, values)), "some finite numbers"
 )
+SHARE = Limit(lambda value: 0 < value <= 1, "above 0 and at most 1")
+BELOW_ONE = Limit(lambda value: 0 <= value < 1, "0 or more, and below 1")
+FACTOR = Limit(lambda value: 1 <= value < math.inf, "1 (balanced) or more, and finite")
+DEPTH = Limit(lambda value: value >= 8 and value % 6 == 2, "6n + 2: 8, 20, 32, 44, 56")
+COLOUR = Limit(_is_colour, "a colour, such as black or '#7f7f7f'")
+RISING = Limit(
+    lambda value: -1e300 < value[0] < value[1] < 1e300,
+    "two finite numbers, the lower one first",
+)
+SEED = Limit(lambda value: 0 <= value < 2**32, "in 0..4294967295")
+FOLDER = Limit(
+    lambda value: value.strip(".") and not set(value) & set("/\\\0"),
+    "the name of a folder",
+)
+SHORT = Limit(
+    lambda value: len(value.encode(errors="surrogatepass")) <= 200,
+    "at most 200 bytes long",
+)
+# These bound what would fill the memory, or take for ever to find out.
+HUNDRED, LAYERS, THOUSAND, MILLION = (
+    Limit(lambda value, most=most: value <= most, f"at most {most}")
+    for most in (100, 1202, 1000, 1_000_000)
+)
+INT32 = Limit(lambda value: value < 2**31, "below 2147483648")
 
 # `int | None` is one kind of union, `Literal["a"] | None` the other.
 _UNIONS = (types.UnionType, typing.Union)
@@ -174,22 +82,67 @@ _UNIONS = (types.UnionType, typing.Union)
 def check(config):
     """Refuses settings that cannot work: raises `Mistake` for the first one found."""
     check_types(config)
-    for names, right, words in _LIMITS:
-        for name in names:
-            value = functools.reduce(getattr, name.split("."), config)
-            if value is not None and not right(value):
-                raise Mistake(f"{name} is {value!r}; it must be {words}")
-    relations.check(config)
+    for path, _, record in walk(config):
+        for field in dataclasses.fields(record):
+            name, value = _joined(path, field.name), getattr(record, field.name)
+            for limit in parts(field)[1]:
+                wrong = isinstance(limit, Limit) and value is not None
+                if wrong and not limit.right(value):
+                    raise Mistake(f"{name} is {value!r}; it must be {limit.words}")
+    for _, _, record in walk(config):
+        if hasattr(record, "check"):  # a user's own kind needs none
+            record.check(config)
 
 
-def check_types(record, path=""):
-    """Raises `Mistake` for the first field of a config that is not of its type."""
+def check_types(record, path="", own=False):
+    """Raises `Mistake` for the first field of a config that is not of its type.
+
+    Of a user's `own` kind, whose types may be any, fields have to be plain.
+    """
     for field in dataclasses.fields(record):
-        name, value = f"{path}{field.name}", getattr(record, field.name)
-        if not _fits(value, field.type):
-            raise Mistake(f"{name} is {value!r}; it must be {_words(field.type)}")
+        name, value = _joined(path, field.name), getattr(record, field.name)
+        kind = parts(field)[0]
+        choice = is_choice(kind)
+        if choice:
+            _check_kind(name, value, kind)
+        elif own and not _plain(value):
+            raise Mistake(
+                f"{name} is {value!r}; it must be a number, a word, a record, or a "
+                "tuple of these, which a run's folder can hold"
+            )
+        elif not own and not _fits(value, kind):
+            raise Mistake(f"{name} is {value!r}; it must be {_words(kind)}")
         if dataclasses.is_dataclass(value):
-            check_types(value, f"{name}.")
+            strange = choice and not isinstance(value, kind)
+            check_types(value, name, own=own or strange)
+
+
+def _check_kind(name, value, choice):
+    """Raises `Mistake` for what is no kind of a choice."""
+    wanted = f"a kind of {choice.__name__}, a frozen dataclass with {choice.wanted}"
+    record = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    if not record or not type(value).__dataclass_params__.frozen:
+        raise Mistake(f"{name} is {value!r}; it must be {wanted}")
+    # What a choice is besides is read where it is there; its fields have to be.
+    needs = ["make", *(field.name for field in dataclasses.fields(choice))]
+    lacks = [need for need in needs if not hasattr(value, need)]
+    if lacks:
+        derive = f"; derive it from ltjax.config.{choice.__name__}"
+        raise Mistake(
+            f"{name} is {value!r}, which has no {', '.join(lacks)}; it must be {wanted}"
+            f"{derive * (lacks != ['make'])}"
+        )
+
+
+def _joined(path, name):
+    return f"{path}.{name}" if path else name
+
+
+def _plain(value):
+    if isinstance(value, tuple):
+        return all(map(_plain, value))
+    record = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return record or isinstance(value, str | int | float | None)
 
 
 def _fits(value, kind):
@@ -206,17 +159,6 @@ def _fits(value, kind):
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, int | float if kind is float else kind)
-
-
-def _is_colour(name):
-    # Late: few configs name one.
-    from PIL import ImageColor
-
-    try:
-        parts = ImageColor.getrgb(name)
-    except ValueError:
-        return False
-    return len(parts) == 3 and all(0 <= part <= 255 for part in parts)
 
 
 def _words(kind):

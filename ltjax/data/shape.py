@@ -26,7 +26,7 @@ class Shape(NamedTuple):
     height: int
     width: int
     channels: int
-    area: float | None = None  # `data.crop_area`, by which tests see the middle
+    area: float | None = None  # `augment.crop_area`, by which tests see the middle
     rendering: Rendering = USUAL
 
     def of_picture(self, seen):

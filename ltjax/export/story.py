@@ -1,6 +1,5 @@
 """The story of an export: a row of a run, written, read back, and told."""
 
-import dataclasses
 import json
 import shutil
 from functools import partial
@@ -10,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ltjax.config import CifarResNet, Experts
+from ltjax.config.model import dtype_of
 from ltjax.export import card, graph, place, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, weights
 from ltjax.posterior import archive
 from ltjax.stages import finished, prior
-from ltjax.workdir import files, rows
+from ltjax.workdir import files, identity, rows
 from ltjax.workdir.files import write_json
 
 # How far a file's logits may be from the run's, absolutely and, beyond 1, relatively:
@@ -103,24 +104,24 @@ def _about(run, row, figures):
     data, model = run.results["dataset"], run.config.model
     _, assumed = prior.assumed(run.config, row, run.counts)
     names = data.get("class_names") or list(map(str, range(data["classes"])))
-    record = files.read_json(run.out / "config.json")["config"]["model"]
-    shape = {"name": model.name}
-    if model.frozen:
-        shape["frozen"] = model.frozen
-    architecture = model.name
-    if model.name == "cifar_resnet":
-        shape |= {"depth": model.depth, "width": model.width}
-        architecture = f"CIFAR ResNet-{model.depth}"
-    if model.experts.count is not None:
-        shape["experts"] = dataclasses.asdict(model.experts)
-        architecture += f" of {model.experts.count} experts"
+    body = getattr(model, "of", model)
+    shape, architecture = {"name": body.name}, body.name
+    if body.frozen:
+        shape["frozen"] = body.frozen
+    if isinstance(body, CifarResNet):
+        shape |= {"depth": body.depth, "width": body.width}
+        architecture = f"CIFAR ResNet-{body.depth}"
+    if isinstance(model, Experts):
+        names = "count", "branch", "width", "fused"
+        shape["experts"] = {name: getattr(model, name) for name in names}
+        architecture += f" of {model.count} experts"
     sessions = files.read_json(run.out / "versions.json")
     return {
         "name": data["name"],
         "seed": run.results["seed"],
         "architecture": architecture,
         "model": shape,
-        "trained_in": record.get("dtype", "float32"),
+        "trained_in": dtype_of(identity.config_of(run.out).model),
         "backbone": row.backbone,
         "classifier": str(row),
         "classes": names,

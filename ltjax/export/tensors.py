@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from ltjax.classifier import METHODS
-from ltjax.data.augment import geometry
+from ltjax.config import Linear
 from ltjax.mistake import Mistake
 from ltjax.models import weights
-from ltjax.stages import backbone, finished
+from ltjax.stages import finished
+from ltjax.stages import system as systems
 
 
 def check(row):
@@ -28,17 +29,18 @@ def check_network(model):
 
     Its features have to go into the linear layer as they are.
     """
-    settings = {
-        "head": (model.head, "linear"),
-        "experts.count": (model.experts.count, None),
-        "shortcut": (model.shortcut, "A"),  # B has no names that others know
-    }
-    for name, (value, known) in settings.items():
-        if value != known:
-            raise Mistake(
-                f"model.{name} is {value!r}; safetensors and npz hold networks of "
-                "stages in a row and one linear layer, --to onnx holds it as it is"
-            )
+    wrong = None
+    if model.experts is not None:
+        wrong = f"model is of {model.experts} experts"
+    elif model.head != Linear():
+        wrong = f"model.head is {model.head!r}"
+    elif getattr(model, "shortcut", "A") != "A":  # B has no names that others know
+        wrong = f"model.shortcut is {model.shortcut!r}"
+    if wrong:
+        raise Mistake(
+            f"{wrong}; safetensors and npz hold networks of stages in a row and one "
+            "linear layer, --to onnx holds it as it is"
+        )
 
 
 def affine(logits, params, dim):
@@ -81,8 +83,9 @@ def logits(path, run, images):
     """The logits [N, C] of uint8 images under what `write` wrote."""
     data = run.results["dataset"]
     # The file has all stages, those that were frozen too.
-    model = dataclasses.replace(run.config.model, frozen=0)
-    net = backbone.network(model, data["classes"])
-    inputs = geometry.normalise(images, data["mean"], data["std"])
+    model = run.config.model
+    whole = dataclasses.replace(model, frozen=0) if model.frozen else model
+    net = whole.make(data["classes"])
+    inputs = systems.pixels(images, (data["mean"], data["std"]))
     like = jax.eval_shape(net.init, jax.random.key(0), inputs)
     return jax.jit(net.apply)(weights.to_variables(weights.read(path), like), inputs)

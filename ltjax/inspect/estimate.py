@@ -10,7 +10,6 @@ import numpy as np
 from ltjax import machine
 from ltjax.losses import cross_entropy
 from ltjax.representation import epoch, schedule, step
-from ltjax.stages import backbone, views
 
 _STEPS = 4
 _REPEATS = 3
@@ -63,11 +62,9 @@ def estimate(config, shape, classes, train, test):
 def _step(config, shape, classes):
     """Seconds of a step and of compiling, how busy, and bytes besides the images."""
     optim = config.optim
-    net = backbone.network(config.model, classes)
-    augmentation = views.augmentation(config.data.pad, config.data.flip)
-    tx = schedule.sgd(
-        schedule.to_zero(optim.lr, 2, 1), optim.momentum, optim.weight_decay
-    )
+    net = config.model.make(classes)
+    augmentation = config.augment.make()["full"]
+    _, tx = optim.make(_STEPS, schedule.to_zero(optim.lr, 2, 1))
 
     def seen(key, images):
         return augmentation(key, images).astype(jnp.float32) / 255

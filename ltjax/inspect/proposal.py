@@ -2,7 +2,17 @@
 
 import dataclasses
 
-from ltjax.config import Classifier, Config, Model, Optim, Posterior, Srepr, Swa, limits
+from ltjax.config import (
+    Augment,
+    CifarResNet,
+    Classifier,
+    Config,
+    Posterior,
+    Sgd,
+    Srepr,
+    Swa,
+    limits,
+)
 
 SMALL = 2000  # images; fewer are to be trained on within minutes on two cores
 # Pixels that each backbone may look at on a CPU, over all its epochs: a minute of two
@@ -37,11 +47,10 @@ def propose(place, images, train, shorter_side, accelerator=False, size=None):
     collected = epochs - 3 * epochs // 4
     resized = place.source != "npz"
     config = Config(
-        data=dataclasses.replace(
-            place, size=side if resized else None, pad=max(1, side // 8), flip=resized
-        ),
-        model=Model(depth=8 if small else 32 if accelerator else 20),
-        optim=Optim(epochs=epochs, batch_size=batch_size, warmup_epochs=epochs // 20),
+        data=dataclasses.replace(place, size=side if resized else None),
+        augment=Augment(pad=max(1, side // 8), flip=resized),
+        model=CifarResNet(depth=8 if small else 32 if accelerator else 20),
+        optim=Sgd(epochs=epochs, batch_size=batch_size, warmup_epochs=epochs // 20),
         swa=Swa(lr=0.05, every_steps=max(1, steps * collected // _SNAPSHOTS)),
         # As many pixels in a batch as 1000 images of 32 pixels have.
         posterior=Posterior(batch_size=max(50, int(1e6 / side**2))),

@@ -143,7 +143,7 @@ def consensus(logits, labels):
 
 
 def shike_retrain(logits, labels, counts):
-    """The batch's scalar of SHIKE's second stage: each expert's `balanced_softmax`."""
+    """The batch's scalar of SHIKE's second stage: `balanced_softmax`, summed."""
     logits, labels = _arrays(logits, labels)
     return balanced_softmax(logits, _each(labels, logits), counts).sum(1).mean()
 

@@ -5,6 +5,7 @@ kernel and bias, `inputs(features)` what it takes, so that whatever re-trains a 
 classifier can go on from any head.
 """
 
+import dataclasses
 import math
 
 import jax
@@ -87,6 +88,13 @@ def per_expert(head):
         variable_axes={"params": 0},
         split_rngs={"params": True},
     )
+
+
+def for_experts(head):
+    """The module `head`, with parameters of its own for each expert."""
+    names = (field.name for field in dataclasses.fields(head) if field.init)
+    settings = {name: getattr(head, name) for name in names}
+    return per_expert(type(head))(**{**settings, "parent": None})
 
 
 def _columns(key, shape):

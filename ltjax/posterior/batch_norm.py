@@ -33,10 +33,11 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
     the layers below normalised. A batch of one class would take out what tells it from
     the others; in strides, images sorted by class give each batch its share of all.
 
-    Images are taken as given: for a network trained on augmented ones they should be
-    augmented likewise, since it knows the plain ones by heart and answers them
-    otherwise than those of a test. Returns batch_stats with leading axis M, float32; {}
-    for a model without batch norm.
+    Images are an array or a tree of arrays with a common leading axis. They are taken
+    as given: for a network trained on augmented ones they should be augmented likewise,
+    since it knows the plain ones by heart and answers them otherwise than those of a
+    test. Returns batch_stats with leading axis M, float32; {} for a model without batch
+    norm.
 
     >>> import jax
     >>> import numpy as np
@@ -50,10 +51,11 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
     >>> batch_norm.refresh(lambda key: {"params": params}, keys, apply, images)
     {'mean': Array([[2.]], dtype=float32), 'var': Array([[0.667]], dtype=float32)}
     """
-    images = jnp.asarray(images)
+    images = jax.tree.map(jnp.asarray, images)
     _loops.members(keys)
-    _loops.spans(len(images), batch_size)  # refuses an empty set before tracing
-    empty, fold = accumulator(draw, keys, apply, images[:2], chunk)
+    _loops.spans(_loops.count(images), batch_size)  # refuses an empty set, untraced
+    few = jax.tree.map(lambda leaf: leaf[:2], images)
+    empty, fold = accumulator(draw, keys, apply, few, chunk)
     if not jax.tree.leaves(empty[1]):
         return {}
     _, pooled = _loops.across_batches(fold, empty, images, batch_size)
@@ -90,8 +92,8 @@ def accumulator(draw, keys, apply, few, chunk=1):
     def fold(carry, x):
         seen, pooled = carry
         batch = _loops.over_members(lambda key: moments(key, x), keys, chunk)
-        seen = seen + len(x)
-        share = len(x) / seen
+        seen = seen + _loops.count(x)
+        share = _loops.count(x) / seen
         pooled = jax.tree.map(
             lambda old, new: _pool(old, new, share), pooled, batch, is_leaf=_is_layer
         )

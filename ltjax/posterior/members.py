@@ -83,6 +83,23 @@ def of_swag(posterior, member):
     return whole_of_swag(posterior, member)["features"]
 
 
+def whole(sample):
+    """Builds `draw(posterior, member)`: the whole network of a member.
+
+    `sample(key, posterior, scale)` is that of `swag` or `point`; the mean has scale 0.
+    """
+
+    def draw(posterior, member):
+        return sample(member.key, posterior, member.scale)
+
+    return draw
+
+
+def features_of(draw):
+    """Builds the same of the feature extractor alone, of `draw(posterior, member)`."""
+    return lambda posterior, member: draw(posterior, member)["features"]
+
+
 @struct.dataclass
 class Parts:
     """Members whose low-rank parts are known, in NumPy arrays."""
@@ -133,7 +150,8 @@ def make_refresh(draw, net, prepare, batch_size, chunk):
     """Builds `refresh(weights, members, images) -> batch_stats`, leading axis M + 1.
 
     `draw(weights, member)` gives the extractor's parameters, `prepare(images)` turns
-    uint8 into what the network takes.
+    uint8, or a tree of columns, into what the network takes: an array, or a tuple of
+    arrays.
     """
 
     def refresh(weights, members, images):
@@ -160,7 +178,7 @@ def make_fold(draw, net, prepare, chunk):
             lambda member: {"params": draw(weights, member)},
             members,
             _trained(net, prepare),
-            images[:2],
+            jax.tree.map(lambda leaf: leaf[:2], images),
             chunk,
         )
         return update(empty if carry is None else carry, images)
@@ -173,7 +191,7 @@ def _trained(net, prepare):
 
     def apply(variables, images, train, mutable):
         return net.features.apply(
-            variables, prepare(images), train=train, mutable=mutable
+            variables, *_arguments(prepare(images)), train=train, mutable=mutable
         )
 
     return apply
@@ -187,7 +205,8 @@ def make_features(draw, net, prepare, batch_size, chunk):
     """
 
     def apply(variables, images):
-        return net.head.inputs(net.features.apply(variables, prepare(images)))
+        found = net.features.apply(variables, *_arguments(prepare(images)))
+        return net.head.inputs(found)
 
     def features(weights, members, batch_stats, images):
         def variables(pair):
@@ -199,3 +218,8 @@ def make_features(draw, net, prepare, batch_size, chunk):
         )
 
     return features
+
+
+def _arguments(inputs):
+    """What a network takes, as the arguments of its call."""
+    return inputs if isinstance(inputs, tuple) else (inputs,)

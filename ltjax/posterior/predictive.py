@@ -15,9 +15,11 @@ def features(keys, draw, apply, images, chunk=1, batch_size=1000):
 
     `keys` is a pytree with leading axis M, `draw(key)` gives a member's variables and
     `apply(variables, x)` its outputs [n, D]; of a pair of functions it is the first, as
-    in `batch_norm.refresh`. Members run `chunk` at a time, images
-    [N, ...] in ceil(N / batch_size) batches whose sizes differ by at most one. On a CPU
-    a batch has at most `CPU_BATCH`, as its caches hold no more images' activations.
+    in `batch_norm.refresh`. Members run `chunk` at a time, images [N,
+    ...] in ceil(N / batch_size) batches whose sizes differ by at most one. They are an
+    array or, where a network takes more than that, a tree of arrays with a common
+    leading axis. On a CPU a batch has at most `CPU_BATCH`, as its caches hold no more
+    images' activations.
 
     >>> import numpy as np
     >>> from ltjax.posterior import predictive
@@ -31,7 +33,7 @@ def features(keys, draw, apply, images, chunk=1, batch_size=1000):
     _loops.members(keys)
     if jax.default_backend() == "cpu":
         batch_size = min(batch_size, CPU_BATCH)
-    images, evaluate = jnp.asarray(images), _functions.evaluate(apply)
+    images, evaluate = jax.tree.map(jnp.asarray, images), _functions.evaluate(apply)
 
     def one(key):
         variables = draw(key)

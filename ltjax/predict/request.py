@@ -60,15 +60,15 @@ def of_command(command):
         priors=priors,
         classes=list(map(shown if "class_names" in data else int, names)),
         counts=counts,
-        shape=_shape(data["image"], config.data),
+        shape=_shape(data["image"], config),
         coverage=coverage,
         notes=notes,
     )
 
 
-def _shape(image, settings):
-    shown = rendering.of_words(settings.background, settings.range)
-    return Shape(*image, settings.crop_area, shown)
+def _shape(image, config):
+    shown = rendering.of_words(config.data.background, config.data.range)
+    return Shape(*image, config.augment.crop_area, shown)
 
 
 def _others(results, config, counts):

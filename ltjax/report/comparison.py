@@ -274,7 +274,7 @@ def _setting(group, first, suffix):
 def _decisive(run):
     """What decides a run's numbers, but its seed and name."""
     settings = {
-        "config": identity.completed(run.identity["config"]),
+        "config": run.identity["config"],
         "pretrained": run.identity.get("pretrained"),
         "teacher": run.identity.get("teacher"),
     }

@@ -1,8 +1,8 @@
 """How a run was made: its seconds, versions, changes and config."""
 
-import dataclasses
 import json
 
+from ltjax.config import record
 from ltjax.report import markup
 
 
@@ -20,7 +20,7 @@ def of_run(run):
         yield markup.heading("Changes that were accepted on the way")
         lines = (f"{c['at']}: {d}" for c in changes for d in c["differences"])
         yield markup.verbatim("\n".join(lines))
-    text = json.dumps(dataclasses.asdict(run.config), indent=1, ensure_ascii=False)
+    text = json.dumps(record.to_json(run.config), indent=1, ensure_ascii=False)
     yield markup.details("The whole config", markup.verbatim(text))
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from ltjax.classifier import METHODS, router, train
 from ltjax.classifier.routing import Routed
 from ltjax.data import longtail, resident
-from ltjax.data.streamed import Pictures
+from ltjax.data.dataset import streamed
 from ltjax.evaluation import cost, scores
 from ltjax.mistake import Mistake, shown
 from ltjax.representation import schedule
@@ -37,7 +37,7 @@ def route(command, console=None):
     arrays = command.out.with_suffix(".router.npz")
     _check(command, arrays)
     row, config = _row(command)
-    data = loading.load(config.data, console)
+    data = loading.load(config.data, console, config.augment)
     stored = trained.backbone(command.run, row.backbone, config, data)
     run = finished.read(command.run, row.backbone)
     experts = cascade.of_run(run, row.classifier, row.variant)
@@ -117,10 +117,10 @@ def _row(command):
     """The `Row` to route, and the config of its run."""
     results, config = finished.record(command.run)
     row = rows.choose(command.run, results, command.classifier)
-    if (config.model.experts.count or 1) < 2:
+    if (config.model.experts or 1) < 2:
         raise Mistake(
             f"{shown(command.run)} has 1 expert; a router chooses between 2 or more, "
-            "as model.experts.count says"
+            "as model.count says"
         )
     if row.backbone == "swag":
         raise Mistake(
@@ -242,6 +242,6 @@ def _lines(stored, experts, params, seen):
 
 def _pixels(images, part):
     """Images uint8 [n, H, W, ch], decoded where they are in their files."""
-    if isinstance(images, Pictures):
+    if streamed(images):
         return np.stack(resident.each(images.plain, part))
     return images[part]

@@ -32,12 +32,9 @@ def documented(kind):
     Read by itself, tyro keeps the line breaks of a docstring's source. The dataclasses
     of its fields are done, too.
     """
-    source = textwrap.dedent(inspect.getsource(kind))
-    texts = {
-        statement.target.id: inspect.cleandoc(following.value.value)
-        for statement, following in itertools.pairwise(ast.parse(source).body[0].body)
-        if isinstance(statement, ast.AnnAssign) and _is_text(following)
-    }
+    texts = {}
+    for each in reversed(kind.__mro__):
+        texts |= _texts(each) if dataclasses.is_dataclass(each) else {}
     for field in dataclasses.fields(kind):
         if field.name in texts:
             text = " ".join(texts[field.name].split())
@@ -46,6 +43,20 @@ def documented(kind):
         if dataclasses.is_dataclass(inner):
             documented(inner)
     return kind
+
+
+def _texts(kind):
+    """The docstrings of the fields of a class, by name; none where its source is not at
+    hand, as of a class in a config file."""
+    try:
+        source = textwrap.dedent(inspect.getsource(kind))
+    except (OSError, TypeError):
+        return {}
+    return {
+        statement.target.id: inspect.cleandoc(following.value.value)
+        for statement, following in itertools.pairwise(ast.parse(source).body[0].body)
+        if isinstance(statement, ast.AnnAssign) and _is_text(following)
+    }
 
 
 def _is_text(statement):

@@ -10,18 +10,18 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ltjax import config as configs
 from ltjax.classifier import heads
-from ltjax.config import Config
-from ltjax.data.augment import geometry
+from ltjax.config import Config, own
+from ltjax.config.model import computed_in
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained
 from ltjax.models.network import Network
 from ltjax.posterior import members as extractor
 from ltjax.posterior import swag
 from ltjax.posterior.members import Members
-from ltjax.stages import backbone, keys, trained
-from ltjax.workdir import checkpoint, files
+from ltjax.stages import keys, trained
+from ltjax.stages import system as systems
+from ltjax.workdir import checkpoint, files, identity
 from ltjax.workdir.rows import Row
 
 
@@ -54,14 +54,17 @@ def read(out, name="swa", dtype=None):
     out = Path(out)
     results, config = record(out)
     if dtype:
-        model = dataclasses.replace(config.model, dtype=dtype)
+        model = computed_in(config.model, dtype)
         config = dataclasses.replace(config, model=model)
     data = results["dataset"]
-    net = backbone.network(config.model, data["classes"])
+    net = config.model.make(data["classes"])
+    others = [column for column in net.takes if column != "image"]
+    if others:
+        raise Mistake(f"the network of {out} takes {others[0]!r} beside images")
     # Of weights that were only begun with nothing is needed any more.
     start = pretrained.none()
     if config.model.frozen:
-        start = backbone.start(config.model, data["image"][-1])
+        start = systems.begun(config.model, data["image"][-1])
     kept = files.read_json(out / "config.json")["run"]["pretrained"]
     if config.model.frozen and start.digest != kept:
         raise Mistake(
@@ -70,9 +73,7 @@ def read(out, name="swa", dtype=None):
         )
 
     def prepare(images):
-        images = geometry.normalise(
-            images, np.array(data["mean"]), np.array(data["std"])
-        )
+        images = systems.pixels(images, (data["mean"], data["std"]))
         return start.trunk(start.frozen, images)
 
     # In NumPy arrays: the device may be too small for the deviations.
@@ -111,7 +112,9 @@ def record(out):
             f"{kept} does not tell the shape of images: an earlier version wrote it; "
             "delete it and run the same command again"
         )
-    return results, configs.of_record(files.read_json(made)["config"])
+    config = identity.config_of(out)
+    own.check_whole(config, out)
+    return results, config
 
 
 def features(run, samples=0):

@@ -7,6 +7,7 @@ import numpy as np
 from rich.console import Console
 
 from ltjax import machine
+from ltjax.config import Augment
 from ltjax.data import (
     crops,
     entries,
@@ -23,13 +24,17 @@ from ltjax.data import (
 from ltjax.mistake import Mistake, shown
 from ltjax.runtime import hosts, progress
 
+_PLAIN = Augment()
+
 # What None means in `data.size` and `data.test_per_class`.
 SIZE = 64
 TEST_PER_CLASS = 10
 
 
-def load(settings, console=None):
+def load(settings, console=None, augment=_PLAIN):
     """The data set of a run's `data` settings, its training split made long-tailed.
+
+    Streamed images come augmented as `augment` says.
 
     Its images are arrays, or `streamed.Pictures` where they are to be streamed.
     """
@@ -38,7 +43,7 @@ def load(settings, console=None):
     if settings.source == "digits":
         data = sources.digits()
     elif settings.source in ("folder", "csv"):
-        data = listed(_files(settings), settings, per_class, console)
+        data = listed(_files(settings), settings, per_class, console, augment)
     elif settings.source == "npz":
         data = sources.npz(
             settings.train,
@@ -48,16 +53,16 @@ def load(settings, console=None):
             settings.subset_seed,
         )
     else:
-        data = of_tfds(settings, console)
+        data = of_tfds(settings, console, augment)
     if settings.classes not in (None, data.classes):
         raise Mistake(
             f"data.classes is {settings.classes}; {settings.source} has {data.classes}"
         )
     side = min(data.train.image.shape[1:3])
-    if settings.pad > side:
+    if augment.pad > side:
         raise Mistake(
-            f"data.pad is {settings.pad}; it must be at most {side}, the shorter side "
-            "of the images in pixels"
+            f"augment.pad is {augment.pad}; it must be at most {side}, the shorter "
+            "side of the images in pixels"
         )
     if data.classes < 2:
         raise Mistake(f"{data.name} has {data.classes} class; it takes 2 to tell apart")
@@ -89,6 +94,17 @@ def load(settings, console=None):
     return data
 
 
+def settled(config, data):
+    """The config with images streamed or not as it came out.
+
+    So a run does not go on in the other way.
+    """
+    stream = data.train.streamed or None
+    return dataclasses.replace(
+        config, data=dataclasses.replace(config.data, stream=stream)
+    )
+
+
 def _told(data):
     """What a user should know of a data set before it is trained on, in lines."""
     checked = data.manifest or {}
@@ -116,21 +132,23 @@ def _files(settings):
     return listing.table(settings.path)
 
 
-def listed(files, settings, per_class, console):
+def listed(files, settings, per_class, console, augment):
     """The images of a `listing.Listing`, decoded and held in memory, or streamed."""
     size = settings.size or SIZE
     drawn = per_class, settings.subset_seed, settings.strict
     for line in filter(None, (entries.told(files.ignored), files.note)):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
-    if streams(settings, (len(files.paths), size, size, 3)):
+    if streams(settings, augment, (len(files.paths), size, size, 3)):
         stream.check_installed()
         share = _share(len(files.paths))
         with progress.stage(console, "check images", share) as advance:
-            recipe = recipe_of(settings, size)
-            data = streamed.of_listing(files, recipe, *drawn, advance, hosts.divided)
+            recipe = recipe_of(settings, augment, size)
+            data = streamed.of_listing(
+                files, recipe, *drawn, advance, divided=hosts.divided
+            )
     else:
         with progress.stage(console, "read images", len(files.paths)) as advance:
-            how = recipe_of(settings, size).rendering
+            how = recipe_of(settings, augment, size).rendering
             data = resident.dataset(files, size, *drawn, advance, rendering=how)
     known, tested = (set(split.label.tolist()) for split in (data.train, data.test))
     if tested - known:
@@ -140,7 +158,7 @@ def listed(files, settings, per_class, console):
     return data
 
 
-def of_tfds(settings, console):
+def of_tfds(settings, console, augment):
     """A TFDS set, decoded and held in memory, or streamed."""
     name = settings.source.removeprefix("tfds:")
     place = name, settings.directory, settings.download
@@ -149,34 +167,34 @@ def of_tfds(settings, console):
     count = sum(builder.info.splits[split].num_examples for split in names)
     height, width, channels = builder.info.features["image"].shape
     own = height if height == width else None
-    recipe = recipe_of(settings, settings.size or own or SIZE)
+    recipe = recipe_of(settings, augment, settings.size or own or SIZE)
     # Only streamed images are brought to one shape, one scale, a background.
     ground, span = recipe.rendering
     coloured = ground not in (None, rendering.USUAL.background)
     shape = height, width, channels
     must = settings.size or span or coloured or None in shape
-    if not streams(settings, (count, *shape), must):
+    if not streams(settings, augment, (count, *shape), must):
         return sources.tfds(*place)
     stream.check_installed()
     with progress.stage(console, "check images", _share(count)) as advance:
         return streamed.of_tfds(
-            name, builder, names, classes, recipe, advance, hosts.divided
+            name, builder, names, classes, recipe, advance, divided=hosts.divided
         )
 
 
-def recipe_of(settings, size):
+def recipe_of(settings, augment, size):
     """How pictures become images."""
     return crops.Crop(
         size,
-        settings.crop_area,
-        settings.pad,
-        settings.flip,
-        settings.jitter,
+        augment.crop_area,
+        augment.pad,
+        augment.flip,
+        augment.jitter,
         rendering.of_words(settings.background, settings.range),
     )
 
 
-def streams(settings, shape, must=False):
+def streams(settings, augment, shape, must=False):
     """Whether images of this shape [N, H, W, ch] are streamed.
 
     They are where it is asked for, where only streamed images can be what is asked for
@@ -184,7 +202,7 @@ def streams(settings, shape, must=False):
     """
     if settings.stream is not None:
         return settings.stream
-    if must or settings.crop_area or settings.jitter:
+    if must or augment.crop_area or augment.jitter:
         return True
     return np.prod(shape, dtype=float) > memory() / 4
 

@@ -17,13 +17,13 @@ def assumed(config, row, counts):
 
     `counts` [C] are the run's training images.
     """
-    model, optim, settings = config.model, config.optim, config.classifier
+    model, settings = config.model, config.classifier
     method = METHODS.get(row.classifier)  # None of no re-training
     joined = settings.experts == "together" and method and method.JOINT
     power = None
-    if joined or model.experts.count is None:
-        plain = optim.loss == "cross_entropy" and model.head == "linear"
-        power = priors.power(row.classifier, settings, optim.sampling, plain)
+    if joined or model.experts is None:
+        plain = config.objective.plain and model.head.intercepts
+        power = priors.power(row.classifier, settings, config.optim.sampling, plain)
     found = priors.shares(power, counts)
     drawn = row.backbone == "swag" or (method and method.DRAWS)
     return found, priors.in_words(found, counts, bool(drawn))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from ltjax.config.kind import told
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained
 from ltjax.runtime import devices
@@ -36,28 +37,28 @@ def of_config(config, data):
     evaluation mode. Raises `Mistake` unless the run is finished, has experts, and
     learned from `data`.
     """
-    path = config.optim.ride.teacher
+    path = told(config.objective, "teacher")
     if path is None:
         return none()
     try:
         _check(path, data)
         run = finished.read(path, "sgd")
     except Mistake as mistake:
-        raise Mistake(f"optim.ride.teacher: {mistake}") from mistake
+        raise Mistake(f"objective.teacher: {mistake}") from mistake
 
-    def told(params, images):
+    def logits_of(params, images):
         inputs = devices.spread(run.prepare(images))
         logits, _ = run.net.apply(
             {"params": params}, inputs, train=True, mutable=["batch_stats"]
         )
         return {"teacher": logits}
 
-    return Teacher(run.weights, told, pretrained.digest(run.weights))
+    return Teacher(run.weights, logits_of, pretrained.digest(run.weights))
 
 
 def _check(path, data):
     results, config = finished.record(path)
-    if config.model.experts.count is None:
+    if config.model.experts is None:
         raise Mistake(f"{path} is of an ordinary network; it must be one of experts")
     shape = list(data.train.image.shape[1:])
     for name, ours in (("classes", data.classes), ("image", shape)):

@@ -1,11 +1,11 @@
 """The folder of a run: whose it is, what made it, what came out."""
 
-import dataclasses
 import hashlib
 import json
 import shutil
 
 import ltjax
+from ltjax.config import record as records
 from ltjax.mistake import Mistake
 from ltjax.workdir import identity, lock
 from ltjax.workdir.files import read_json, unfinished, writable, write_json
@@ -51,7 +51,7 @@ def claim(path, config, run, accept=False):
     """
     record, ours = path / "config.json", versions()
     found = check(path, run, accept)
-    whole = {"run": run, "config": dataclasses.asdict(config), "versions": ours}
+    whole = {"run": run, "config": records.to_json(config), "versions": ours}
     if record.exists():
         before = read_json(record)
         theirs = before.get("versions", {})
@@ -113,15 +113,12 @@ def _accepted(path, differences, accept):
     return differences
 
 
-def record_skipped(path, data, console):
+def record_skipped(path, data, say):
     """Lists the files that gave no image in `skipped.json`, if there are any."""
     if data.skipped:
         with writable(path):
             write_json(path / "skipped.json", [file._asdict() for file in data.skipped])
-        console.print(
+        say(
             f"{len(data.skipped)} files cannot be read and are left out; they are "
-            f"listed in {path / 'skipped.json'}",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
+            f"listed in {path / 'skipped.json'}"
         )

@@ -1,14 +1,17 @@
 """What a run is: the settings that decide its numbers, and where two differ."""
 
-import dataclasses
 import hashlib
 import json
 import unicodedata
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
-from ltjax.config import UNTOLD, Data
+from ltjax.config import Data
+from ltjax.config import record as records
+from ltjax.mistake import Mistake
+from ltjax.workdir import files
 
 # Weights that a run takes from elsewhere, and how it is told that two runs took others.
 _WEIGHTS = {
@@ -20,24 +23,33 @@ _WEIGHTS = {
 def of_config(config):
     """What decides a run's numbers besides its data, as JSON-ready data.
 
-    Left out are `checkpoint`, where deviations and features lie, and where and how the
-    data, the pretrained weights and the teacher are read: what they are is told by
-    their own fingerprints.
+    Left out is what is marked `PLACE`: where and how a thing is read or kept. What the
+    data, the pretrained weights and the teacher are is told by their own fingerprints.
     """
-    fields = json.loads(json.dumps(dataclasses.asdict(config)))
-    del fields["checkpoint"], fields["swa"]["place"], fields["classifier"]["bank"]
-    places = ("train", "test", "path", "nested", "strict", "directory", "download")
-    for place in (*places, "workers"):
-        del fields["data"][place]
+    fields = records.to_json(config, places=False)
     fields["data"]["stream"] = bool(config.data.stream)
     # What comes as arrays has no background, unless one was asked for.
     files = config.data.source in ("folder", "csv")
     if not files and config.data.background == Data.background:
         fields["data"]["background"] = None
-    # What the data are checked against does not change them.
-    del fields["data"]["manifest"], fields["data"]["allow_mismatch"]
-    del fields["model"]["pretrained"], fields["optim"]["ride"]["teacher"]
     return fields
+
+
+def config_of(out):
+    """The config of the run in `out`. Raises `Mistake` if it is of another version."""
+    return _read(files.read_json(Path(out) / "config.json"), out)
+
+
+def _read(whole, out):
+    """The config in what a `config.json` holds."""
+    try:
+        return records.of_json(whole["config"])
+    except Mistake as mistake:
+        version = whole.get("versions", {}).get("ltjax", "of an unknown version")
+        raise Mistake(
+            f"{out} was made by ltjax {version}, in another form than this version's "
+            f"({mistake}); make that run again, in another folder"
+        ) from mistake
 
 
 def of_run(config, data, weights=None):
@@ -63,11 +75,18 @@ def names(classes, class_names=None):
 def fingerprint(data):
     """A hash of all images and labels of a data set, in their order.
 
+    Of what else a batch carries, too.
+
     Of images that are streamed, the hashes of their files stand for the pixels.
     """
     seen = hashlib.sha256()
     splits = data.train, data.test
-    for array in (array for split in splits for array in (split.image, split.label)):
+    parts = (
+        part for split in splits for part in (split.image, split.label, split.meta)
+    )
+    for array in parts:
+        if array is None:
+            continue
         array = getattr(array, "digests", array)
         seen.update(f"{array.dtype} {array.shape} ".encode())
         seen.update(np.ascontiguousarray(array).data)
@@ -76,25 +95,8 @@ def fingerprint(data):
 
 def stage_one(identity):
     """The part of an identity that decides the backbones."""
-    names = ("seed", "data", "model", "optim", "swa")
+    names = ("seed", "data", "augment", "model", "objective", "optim", "swa")
     return {name: identity[name] for name in names}
-
-
-def completed(recorded):
-    """A recorded identity with what the fields that it does not know were then."""
-
-    def filled(record, defaults):
-        return {
-            **defaults,
-            **{
-                name: filled(value, defaults[name])
-                if isinstance(value, dict) and isinstance(defaults.get(name), dict)
-                else value
-                for name, value in record.items()
-            },
-        }
-
-    return filled(recorded, of_config(UNTOLD))
 
 
 def differences(old, new, path=""):
@@ -102,7 +104,11 @@ def differences(old, new, path=""):
     for name in sorted(old.keys() | new.keys()):
         before, now = old.get(name), new.get(name)
         if isinstance(before, dict) and isinstance(now, dict):
-            yield from differences(before, now, f"{path}{name}.")
+            # Kinds have other fields.
+            other = before.get("kind") != now.get("kind")
+            pair = ({"kind": of.get("kind")} for of in (before, now))
+            both = pair if other else (before, now)
+            yield from differences(*both, f"{path}{name}.")
         elif before != now:
             yield f"{path}{name} was {before!r}, now {now!r}"
 
@@ -129,18 +135,20 @@ def class_difference(old, new):
 def recorded_differences(record, run, part=lambda settings: settings):
     """In what the run of the file `record` differs from `run`, an `of_run`, in words.
 
-    `part` picks those settings that matter. None if the file is no run's record.
+    `part` picks those settings that matter. None if the file is no run's record; raises
+    `Mistake` if it is that of another version.
     """
     try:
-        found = json.loads(record.read_text(encoding="utf-8"))["run"]
-        # A field that came after the record had its default then.
-        before = completed(found["config"])
-        told = list(differences(part(before), part(run["config"])))
+        whole = json.loads(record.read_text(encoding="utf-8"))
+        found = whole["run"]
+        _read(whole, record.parent)
+        told = list(differences(part(found["config"]), part(run["config"])))
         same_data = found["data"] == run["data"]
         taken = run.keys() & _WEIGHTS.keys()
         others = [name for name in taken if found.get(name) != run[name]]
-        # Earlier versions did not keep them.
-        renamed = class_difference(found.get("classes", run["classes"]), run["classes"])
+        renamed = class_difference(found["classes"], run["classes"])
+    except Mistake:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     told += [_WEIGHTS[name] for name in sorted(others)]

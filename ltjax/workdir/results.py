@@ -11,7 +11,7 @@ from ltjax import config as configs
 from ltjax.config import Config
 from ltjax.data import longtail
 from ltjax.mistake import Mistake
-from ltjax.workdir import events, examples, files, predictions
+from ltjax.workdir import events, examples, files, identity, predictions
 
 
 class Results(NamedTuple):
@@ -84,7 +84,7 @@ def read(out):
             out=out,
             results=results,
             classes=_optional(out / "classes.json", {}),
-            config=configs.of_record(record["config"]),
+            config=identity.config_of(out),
             identity=record["run"],
             versions=_optional(out / "versions.json", []),
             epochs=_epochs(events.last_events(out)),

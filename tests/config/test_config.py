@@ -1,22 +1,28 @@
-import ast
 import dataclasses
-import inspect
 import json
+import subprocess
+import sys
 
 import pytest
 
 from ltjax import config as configs
 from ltjax.config import (
+    Augment,
     Checkpoint,
+    CifarResNet,
     Classifier,
     Config,
+    Cosine,
     Data,
-    Model,
-    Optim,
+    ResNet,
     Ride,
+    Sgd,
     Srepr,
     Swa,
+    choices,
 )
+from ltjax.config.kind import parts
+from ltjax.runtime import command
 from ltjax.workdir import identity
 
 
@@ -41,8 +47,6 @@ def changed(**more):
         Config(data=Data(path="elsewhere", nested=True, strict=True)),
         Config(data=Data(workers=4, stream=False)),
         Config(data=Data(manifest="cifar100_lt", allow_mismatch=True)),
-        Config(model=Model(pretrained="a.npz")),
-        Config(optim=Optim(ride=Ride(teacher="elsewhere"))),
     ],
 )
 def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):
@@ -50,11 +54,23 @@ def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):
 
 
 @pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (ResNet(), ResNet(pretrained="a.npz")),
+        (Ride(), Ride(teacher="elsewhere")),
+    ],
+)
+def test_nor_is_where_weights_are_read(one, other):
+    name = "model" if isinstance(one, ResNet) else "objective"
+    assert changed(**{name: one}) == changed(**{name: other})
+
+
+@pytest.mark.parametrize(
     ("config", "difference"),
     [
         (Config(seed=1), "seed was 0, now 1"),
         (Config(name="x"), "name was None, now 'x'"),
-        (Config(optim=Optim(lr=0.2)), "optim.lr was 0.1, now 0.2"),
+        (Config(optim=Sgd(lr=0.2)), "optim.lr was 0.1, now 0.2"),
         (
             Config(data=Data(imbalance_factor=100)),
             "data.imbalance_factor was None, now 100",
@@ -68,13 +84,18 @@ def test_what_does_not_change_the_numbers_is_no_part_of_the_identity(config):
             "classifier.views was 4, now None",
         ),
         (
-            Config(optim=Optim(ride=Ride(repeated=False))),
-            "optim.ride.repeated was True, now False",
+            Config(objective=Ride()),
+            "objective.kind was 'cross_entropy', now 'ride'",
         ),
+        (
+            Config(model=CifarResNet(head=Cosine())),
+            "model.head.kind was 'linear', now 'cosine'",
+        ),
+        (Config(augment=Augment(pad=4)), "augment.pad was 0, now 4"),
         (Config(data=Data(stream=True)), "data.stream was False, now True"),
         # Two differ: the first in the order of names is told.
         (
-            Config(seed=1, optim=Optim(lr=0.2, epochs=3)),
+            Config(seed=1, optim=Sgd(lr=0.2, epochs=3)),
             "optim.epochs was 200, now 3",
         ),
     ],
@@ -95,38 +116,15 @@ def test_the_identity_survives_json():
     assert difference_of(read, fields) is None
 
 
-def test_images_of_an_older_run_had_no_background():
-    """Alpha was left out, whatever is the default now."""
+def test_what_comes_as_arrays_has_no_background_unless_it_is_asked_for():
     files = Data(source="folder", path="x")
-    for data, was, is_now in (
-        (files, None, "white"),
-        (Data(), None, None),
-        (Data(source="tfds:cifar100"), None, None),
-        (Data(source="npz", background="black"), None, "black"),
+    for data, known in (
+        (files, "white"),
+        (Data(), None),
+        (Data(source="tfds:cifar100"), None),
+        (Data(source="npz", background="black"), "black"),
     ):
-        config = Config(data=data)
-        record = json.loads(json.dumps(dataclasses.asdict(config)))
-        assert configs.of_record(record) == config
-        del record["data"]["background"]
-        older = configs.of_record(record)
-        assert older.data == dataclasses.replace(data, background=None)
-        identified = identity.of_config(config)
-        assert identified["data"]["background"] == is_now
-        del identified["data"]["background"]
-        assert identity.completed(identified)["data"]["background"] == was
-
-
-def test_a_range_survives_json():
-    data = Data(source="folder", path="x", range=(0.5, 4095))
-    record = json.loads(json.dumps(dataclasses.asdict(Config(data=data))))
-    assert configs.of_record(record).data == data
-
-
-def test_a_field_that_an_older_version_lacked_counts_as_none():
-    older = {name: value for name, value in BASE.items() if name != "seed"}
-    assert difference_of(older, BASE) == "seed was None, now 0"
-    older = BASE | {"swa": {k: v for k, v in BASE["swa"].items() if k != "start"}}
-    assert difference_of(older, BASE) is None
+        assert identity.of_config(Config(data=data))["data"]["background"] == known
 
 
 @pytest.mark.parametrize(
@@ -135,23 +133,56 @@ def test_a_field_that_an_older_version_lacked_counts_as_none():
 def test_without_a_start_three_epochs_in_four_come_before_the_constant_rate(
     start, epochs, expected
 ):
-    config = Config(optim=Optim(epochs=epochs), swa=Swa(start=start))
+    config = Config(optim=Sgd(epochs=epochs), swa=Swa(start=start))
     assert configs.swa_start(config) == expected
 
 
-def classes():
-    tree = ast.parse(inspect.getsource(configs))
-    return [node for node in tree.body if isinstance(node, ast.ClassDef)]
+def records():
+    """Every record class of the room, the kinds of all choices too."""
+    found = {
+        value for value in vars(configs).values() if dataclasses.is_dataclass(value)
+    }
+    return sorted(found, key=lambda kind: kind.__name__)
 
 
-@pytest.mark.parametrize("node", classes(), ids=lambda node: node.name)
-def test_every_setting_has_a_short_help_text(node):
-    for field, after in zip(node.body[1:], [*node.body[2:], None]):
-        if not isinstance(field, ast.AnnAssign):
+@pytest.mark.parametrize("kind", records(), ids=lambda kind: kind.__name__)
+def test_every_setting_has_a_short_help_text(kind):
+    command.documented(kind)
+    assert 0 < len(kind.__doc__.split()) < 25
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(parts(field)[0]):  # a group; its class has the text
             continue
-        if isinstance(field.value, ast.Call):  # a group; its class has the text
-            continue
-        text = getattr(getattr(after, "value", None), "value", None)
-        assert isinstance(text, str), f"{node.name}.{field.target.id}"
-        assert len(text.split()) < 25
+        text = field.metadata["help"]
+        assert len(text.split()) < 27, field.name
         assert text.endswith(".")
+
+
+@pytest.mark.parametrize("kind", records(), ids=lambda kind: kind.__name__)
+def test_records_are_frozen_and_named_by_the_room(kind):
+    assert kind.__dataclass_params__.frozen
+    assert kind.__name__ in configs.__all__
+
+
+def test_every_choice_knows_its_kinds():
+    for choice, kinds in choices.KINDS.items():
+        assert choice.__name__ in configs.__all__
+        for word in kinds:
+            record = choices.begun(choice, word)
+            assert isinstance(record, choice)
+            assert choices.word(record) in kinds
+            assert callable(record.make)
+            assert not choices.is_own(record)
+
+
+def test_records_need_no_jax():
+    program = """
+import sys
+from ltjax.config import *
+from ltjax.config import choices, file, limits, own, record, words
+limits.check(Config())
+print({"jax", "flax", "optax"} & sys.modules.keys())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"

@@ -1,23 +1,30 @@
+"""What a single field may hold."""
+
 import dataclasses
-import functools
+import re
+import typing
 
 import pytest
 
+from ltjax import config as configs
 from ltjax.config import (
-    Classifier,
+    CifarResNet,
     Config,
-    Data,
-    Model,
-    Optim,
-    Posterior,
-    Srepr,
-    Swa,
+    Cosine,
+    CosineByEpoch,
+    Experts,
+    Mdcs,
+    ResNet,
+    Ride,
+    Sgd,
+    StepDecay,
+    file,
+    kind,
     limits,
 )
 from ltjax.mistake import Mistake
 
 INF, NAN = float("inf"), float("nan")
-NPZ = Data(source="npz", train="a.npz", test="b.npz")
 
 
 def with_value(name, value, base=None):
@@ -55,7 +62,7 @@ def test_the_defaults_are_right():
         ("data.classes", (1, 0, -1), (2,)),
         ("swa.rank", (1, 0), (2,)),
         ("optim.warmup_epochs", (-1, 150, 200), (0, 149)),
-        ("data.pad", (-1,), (0, 4)),
+        ("augment.pad", (-1,), (0, 4)),
         *(
             (name, (-0.1, NAN, INF), (0, 0.0, 2.5))
             for name in (
@@ -80,7 +87,6 @@ def test_the_defaults_are_right():
         ("optim.momentum", (-0.1, 1, 1.5, NAN), (0, 0.99)),
         ("classifier.momentum", (-0.1, 1, NAN), (0,)),
         ("classifier.srepr.alpha", (-0.01, 1.01, NAN), (0, 1, 0.5)),
-        ("model.frozen", (-1, 5), (0,)),
         ("model.depth", (2, 7, 9, 18, 54, -4), (8, 14, 20, 32, 56)),
         ("seed", (-1, 2**32), (0, 2**32 - 1)),
         ("data.subset_seed", (-1, 2**32), (0, 5)),
@@ -98,8 +104,8 @@ def test_the_defaults_are_right():
         ("data.test_per_class", (5,), (None,)),
         ("data.stream", (True,), (None, False)),
         ("data.workers", (-1, 2), (0,)),
-        ("data.crop_area", (0, -0.1, 1.01, NAN, 0.08), (None,)),
-        ("data.jitter", (-0.1, 1, NAN, 0.4), (0, 0.0)),
+        ("augment.crop_area", (0, -0.1, 1.01, NAN, 0.08), (None,)),
+        ("augment.jitter", (-0.1, 1, NAN, 0.4), (0, 0.0)),
         ("data.background", ("nocolour", "", "#12345678", "rgb(300,0,0)"), ("white",)),
         ("data.range", ((1, 0), (2, 2), (0, NAN), (0, 10**400), (0, 9)), (None,)),
         ("data.range", ((0,), (0, 1, 2), [0, 1], ("a", 1), (0, None)), (None,)),
@@ -124,220 +130,104 @@ def test_limits(name, wrong, right):
         assert name in message
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        Config(data=NPZ),
-        Config(data=Data(source="npz", train="a.npz", test_per_class=5)),
-        Config(data=Data(source="folder", path="x")),
-        Config(
-            data=Data(source="csv", path="x", size=8, strict=True, test_per_class=1)
+# Every limit, found by walking the records, meets values beyond it.
+
+CANDIDATES = {
+    int: (-1, 0, 1, 5, 7, 101, 1001, 4097, 1208, 10**6 + 1, 2**31, 2**32),
+    float: (-0.1, 0.0, 1.0, 1.01, 5.1, 181.0, NAN, INF),
+    str: ("", "a/b", 201 * "x", "nocolour"),
+    tuple: ((2.0, 1.0), (0.0, NAN), ()),
+}
+
+
+def each_limit():
+    """(base config, words that choose its kinds, dotted name, type, limit) of all."""
+    kinds = [
+        ((), Config()),
+        (("--model", "resnet50"), Config(model=ResNet())),
+        (("--model", "experts"), Config(model=Experts())),
+        (("--model.head", "cosine"), Config(model=CifarResNet(head=Cosine()))),
+        (("--objective", "ride"), Config(objective=Ride())),
+        (("--objective", "mdcs"), Config(objective=Mdcs())),
+        (("--optim.schedule", "step_decay"), Config(optim=Sgd(schedule=StepDecay()))),
+        (
+            ("--optim.schedule", "cosine_by_epoch"),
+            Config(optim=Sgd(schedule=CosineByEpoch())),
         ),
-        Config(data=Data(source="tfds:cifar100", directory="x", download=True)),
-        Config(data=Data(source="tfds:imagenet_lt", size=224, crop_area=0.08)),
-        Config(data=Data(source="folder", path="x", stream=False, size=8, pad=4)),
-        Config(data=Data(source="csv", path="x", stream=True, workers=4, jitter=0.4)),
-        Config(data=Data(source="folder", path="x", background="#777", range=(0, 9))),
-        Config(data=Data(source="folder", path="x", background=None, range=(-0.5, 1))),
-        Config(data=Data(source="npz", train="a", test="b", background="black")),
-        Config(data=Data(source="tfds:x", stream=True, range=(0, 4095))),
-        Config(data=Data(source="tfds:x", stream=False)),
-        Config(data=Data(imbalance_factor=100, largest=500)),
-        Config(optim=Optim(epochs=2, warmup_epochs=0)),
-        Config(classifier=Classifier(methods=())),
-        Config(model=Model(name="resnet50", dtype="bfloat16")),
-        Config(model=Model(name="resnet152", pretrained="a.npz", frozen=4)),
-    ],
-)
-def test_settings_that_belong_together(config):
-    limits.check(config)
+    ]
+    seen = set()
+    for words, base in kinds:
+        for path, _, record in kind.walk(base):
+            for field in dataclasses.fields(record):
+                name = f"{path}.{field.name}" if path else field.name
+                bare, notes = kind.parts(field)
+                for number, limit in enumerate(notes):
+                    one = type(record), field.name, number
+                    if isinstance(limit, limits.Limit) and one not in seen:
+                        seen.add(one)
+                        yield base, words, name, bare, limit
+
+
+LIMITS = list(each_limit())
+
+
+def beyond(bare, limit):
+    """Values of the type that are beyond the limit."""
+    types = typing.get_args(bare) or (bare,)
+    if typing.get_origin(bare) is tuple or any(
+        typing.get_origin(each) is tuple for each in types
+    ):
+        types = (tuple,)
+    known = [value for each in types for value in CANDIDATES.get(each, ())]
+    return [value for value in known if not right(limit, value)]
+
+
+def right(limit, value):
+    try:
+        return limit.right(value)
+    except IndexError:  # of a tuple that is too short: its type is wrong
+        return True
 
 
 @pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (
-            Config(data=Data(source="npz", train="a.npz")),
-            "data.test is None; it must name an npz file",
-        ),
-        (
-            Config(data=Data(source="folder")),
-            "data.path is None; it must name a folder of images",
-        ),
-        (
-            Config(data=Data(source="csv", path="")),
-            "data.path is ''; it must name a .csv file",
-        ),
-        (
-            Config(data=Data(source="csv", path="x", train="a.npz")),
-            "data.train is 'a.npz', which only --data.source npz reads; "
-            "data.source is csv",
-        ),
-        (
-            Config(data=Data(size=64)),
-            "data.size is 64, which only --data.source folder or csv or tfds reads; "
-            "data.source is digits",
-        ),
-        (
-            Config(data=Data(source="digits", stream=True)),
-            "data.stream is True, which only --data.source folder or csv or tfds "
-            "reads; data.source is digits",
-        ),
-        (
-            Config(data=Data(source="tfds:x", stream=False, range=(0, 9))),
-            "data.range is (0, 9), which only a streamed set reads; "
-            "data.stream is False",
-        ),
-        (
-            Config(data=Data(source="tfds:x", stream=False, background="black")),
-            "data.background is 'black', which only a streamed set reads; "
-            "data.stream is False",
-        ),
-        (
-            Config(data=Data(source="tfds:cifar10", size=8, stream=False)),
-            "data.size is 8, which only a streamed set reads; data.stream is False",
-        ),
-        (
-            Config(data=Data(source="folder", path="x", crop_area=0.1, stream=False)),
-            "data.crop_area is 0.1, which only a streamed set reads; "
-            "data.stream is False",
-        ),
-        (
-            Config(data=Data(source="folder", path="x", crop_area=0.1, pad=4)),
-            "data.pad is 4 and data.crop_area is 0.1; images are cropped in one of "
-            "these ways",
-        ),
-        (
-            Config(data=Data(source="folder", path="x", size=7)),
-            "data.size is 7; it must be in 8..4096",
-        ),
-        (
-            Config(data=Data(source="folder", path="x", test_per_class=0)),
-            "data.test_per_class is 0; it must be at least 1",
-        ),
-        (
-            Config(data=Data(source="npz", train="", test="b.npz")),
-            "data.train is ''; it must name an npz file",
-        ),
-        (
-            Config(data=dataclasses.replace(NPZ, directory="x")),
-            "data.directory is 'x', which only --data.source tfds reads; "
-            "data.source is npz",
-        ),
-        (
-            Config(model=Model(name="resnet50", depth=56)),
-            "model.depth is 56, which only a CIFAR ResNet reads; "
-            "model.name is resnet50",
-        ),
-        (
-            Config(model=Model(pretrained="a.npz")),
-            "model.pretrained is 'a.npz', which no CIFAR ResNet reads; "
-            "model.name is cifar_resnet",
-        ),
-        (
-            Config(model=Model(name="resnet50", frozen=2)),
-            "model.frozen is 2 without model.pretrained; only weights that were "
-            "trained before can be frozen",
-        ),
-        (
-            Config(data=Data(largest=500)),
-            "data.largest is 500 without data.imbalance_factor; the profile needs both",
-        ),
-        (
-            Config(data=Data(imbalance_factor=100, largest=0)),
-            "data.largest is 0; it must be at least 1",
-        ),
-        (
-            Config(optim=Optim(epochs=20), swa=Swa(start=40)),
-            "swa.start is 40; it must lie between optim.warmup_epochs (5) and "
-            "optim.epochs (20)",
-        ),
-        (
-            Config(optim=Optim(epochs=1, warmup_epochs=0)),
-            "swa.start is 0; it must lie between optim.warmup_epochs (0) and "
-            "optim.epochs (1)",
-        ),
-    ],
+    ("base", "words", "name", "bare", "limit"),
+    LIMITS,
+    ids=[f"{name} {limit.words}" for _, _, name, _, limit in LIMITS],
 )
-def test_settings_that_do_not(config, message):
-    with pytest.raises(Mistake) as caught:
+def test_a_value_beyond_a_limit_is_told(tmp_path, base, words, name, bare, limit):
+    told = re.escape(f"{name} is ") + ".*; it must be "
+    values = beyond(bare, limit)
+    assert values
+    for value in values:
+        with pytest.raises(Mistake, match=told):
+            limits.check(with_value(name, value, base))
+    # The last one as a user would give it: the flag is there, and takes it.
+    value = values[-1]
+    path = tmp_path / "mine.py"
+    path.write_text("from ltjax.config import Config\nconfig = Config()\n")
+    given = map(str, value if isinstance(value, tuple) else [value])
+    config = file.configured(path, [*words, f"--{name.replace('_', '-')}", *given])
+    with pytest.raises(Mistake, match=told):
         limits.check(config)
-    assert str(caught.value) == message
 
 
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (Config(seed=1.0), "seed is 1.0; it must be an integer"),
-        (Config(seed=True), "seed is True; it must be an integer"),
-        (Config(seed=None), "seed is None; it must be an integer"),
-        (Config(name=3), "name is 3; it must be str or None"),
-        (Config(optim=None), "optim is None; it must be Optim"),
-        (
-            Config(optim=Optim),
-            "optim is <class 'ltjax.config.config.Optim'>; it must be Optim",
-        ),
-        (Config(optim=Swa()), f"optim is {Swa()!r}; it must be Optim"),
-        (Config(optim=Optim(lr="0.1")), "optim.lr is '0.1'; it must be a number"),
-        (Config(optim=Optim(lr=False)), "optim.lr is False; it must be a number"),
-        (Config(optim=Optim(lr=None)), "optim.lr is None; it must be a number"),
-        (
-            Config(optim=Optim(drop_last=1)),
-            "optim.drop_last is 1; it must be bool",
-        ),
-        (
-            Config(posterior=Posterior(samples=[3])),
-            "posterior.samples is [3]; it must be an integer",
-        ),
-        (
-            Config(data=Data(classes=2.5)),
-            "data.classes is 2.5; it must be an integer or None",
-        ),
-        (
-            Config(data=Data(imbalance_factor="100")),
-            "data.imbalance_factor is '100'; it must be a number or None",
-        ),
-        (
-            Config(model=Model(dtype="float16")),
-            "model.dtype is 'float16'; it must be 'float32' or 'bfloat16'",
-        ),
-        (
-            Config(classifier=Classifier(srepr=Srepr(form=["mean"]))),
-            "classifier.srepr.form is ['mean']; it must be 'mean' or 'dirichlet'",
-        ),
-    ],
-)
-def test_types(config, message):
-    for check in (limits.check, limits.check_types):
-        with pytest.raises(Mistake) as caught:
-            check(config)
-        assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("methods", [["la"], ("la", "LA"), "la", ("la", 3), None])
-def test_methods_are_a_tuple_of_known_names(methods):
-    with pytest.raises(Mistake, match=r"^classifier\.methods is .*a tuple of 'crt' or"):
-        limits.check(Config(classifier=Classifier(methods=methods)))
+def numbers():
+    """The kind and the name of every field that is a number."""
+    found = filter(dataclasses.is_dataclass, vars(configs).values())
+    for record in found:
+        for field in dataclasses.fields(record):
+            bare, notes = kind.parts(field)
+            if {int, float} & {bare, *typing.get_args(bare)}:
+                yield record.__name__, field.name, notes
 
 
 def test_every_number_of_the_config_has_a_limit():
-    limited = {name for names, _, _ in limits._LIMITS for name in names}
-
-    def numbers(record, path=""):
-        for field in dataclasses.fields(record):
-            name = f"{path}{field.name}"
-            if dataclasses.is_dataclass(field.type):
-                yield from numbers(field.type, f"{name}.")
-            elif {"int", "float"} & set(str(field.type).replace("'", " ").split()):
-                yield name
-
-    found = set(numbers(Config))
-    assert found >= {"seed", "optim.lr", "data.classes"}
-    # The start of SWA has a limit in other fields.
-    assert found - limited == {"swa.start"}
-
-
-def test_every_limit_names_a_field():
-    for names, _, _ in limits._LIMITS:
-        for name in names:
-            functools.reduce(getattr, name.split("."), Config())
+    found = list(numbers())
+    assert {("Config", "seed"), ("Cosine", "scale")} <= {one[:2] for one in found}
+    bare = {
+        (record, name)
+        for record, name, notes in found
+        if not any(isinstance(note, limits.Limit) for note in notes)
+    }
+    # These have their limits in other fields.
+    assert bare == {("Swa", "start"), ("StepDecay", "milestones")}

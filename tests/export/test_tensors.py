@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from ltjax.classifier import heads
-from ltjax.config import Classifier, Config, Model
+from ltjax.config import CifarResNet, Classifier, Config, ResNet
 from ltjax.export import card, tensors
 from ltjax.mistake import Mistake
-from ltjax.models import pretrained, weights
+from ltjax.models import pretrained, resnet, weights
 from ltjax.posterior import swa
-from ltjax.stages import backbone
 from ltjax.stages.finished import Finished
 from ltjax.workdir.rows import Row
 
@@ -83,8 +82,8 @@ def test_others_are_refused(name):
 
 def finished(model, image, classes):
     """A run that never was, of random weights, and its images."""
-    whole = backbone.whole(model)
-    net = backbone.network(model, classes)
+    whole = model.body()
+    net = model.make(classes)
     like = jax.eval_shape(
         whole.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *image), jnp.float32)
     )
@@ -107,8 +106,8 @@ def finished(model, image, classes):
                 for kind, tree in features.items()
             }
             for keep in (
-                lambda name: backbone.resnet.part(name) < model.frozen,
-                lambda name: backbone.resnet.part(name) >= model.frozen,
+                lambda name: resnet.part(name) < model.frozen,
+                lambda name: resnet.part(name) >= model.frozen,
             )
         )
     dim = jax.eval_shape(
@@ -145,8 +144,8 @@ def linear(params, z):
 @pytest.mark.parametrize(
     ("model", "image"),
     [
-        (Model(depth=14, width=6), (8, 8, 1)),
-        (Model(name="resnet10", frozen=2), (32, 32, 3)),
+        (CifarResNet(depth=14, width=6), (8, 8, 1)),
+        (ResNet(name="resnet10", frozen=2), (32, 32, 3)),
     ],
     ids=["cifar", "resnet10"],
 )
@@ -180,14 +179,12 @@ def test_pytorch_has_the_same_logits(tmp_path, model, image):
     np.testing.assert_allclose(stored["fc.bias"], head["bias"], rtol=1e-6)
     np.testing.assert_allclose(stored["fc.weight"].T, head["kernel"], rtol=1e-6)
     if model.frozen:
-        given = pretrained.read(
-            tmp_path / "model.npz", backbone.whole(model), model.frozen
-        )
+        given = pretrained.read(tmp_path / "model.npz", model.body(), model.frozen)
         jax.tree.map(np.testing.assert_array_equal, given.frozen, run.frozen)
 
 
 def test_the_names_of_a_cifar_resnet():
-    run, _ = finished(Model(depth=8, width=4), (8, 8, 1), 5)
+    run, _ = finished(CifarResNet(depth=8, width=4), (8, 8, 1), 5)
     named = weights.to_tensors(tensors.variables(run, run.weights.mean["head"]))
     norm = ("bias", "running_mean", "running_var", "weight")
     blocks = [f"layer{stage}.0." for stage in (1, 2, 3)]

@@ -3,15 +3,15 @@
 import jax
 import pytest
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior
+from ltjax.config import Augment, CifarResNet, Classifier, Config, Posterior, Sgd
 from ltjax.inspect import estimate
 
 
 def config(**optim):
     return Config(
-        data=Data(pad=1, flip=True),
-        model=Model(depth=8, width=4),
-        optim=Optim(**{"epochs": 10, "batch_size": 16, **optim}),
+        augment=Augment(pad=1, flip=True),
+        model=CifarResNet(depth=8, width=4),
+        optim=Sgd(**{"epochs": 10, "batch_size": 16, **optim}),
         posterior=Posterior(samples=3),
         classifier=Classifier(views=2),
     )

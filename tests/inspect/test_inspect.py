@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ltjax import main
-from ltjax.config import Data
+from ltjax.config import Augment, Data
 from ltjax.inspect import __main__ as inspect
 from ltjax.inspect import estimate
 from ltjax.stages.loading import load
@@ -86,9 +86,8 @@ def test_from_images_to_a_config(desk, capsys):
     # The run reads the same images and makes the split that was proposed.
     config, out, *_ = main.read(["--config", "my zoo.py"])
     assert out == Path("runs/my zoo-seed0")
-    assert config.data == Data(
-        source="folder", path="zoo", size=20, test_per_class=10, pad=2, flip=True
-    )
+    assert config.data == Data(source="folder", path="zoo", size=20, test_per_class=10)
+    assert config.augment == Augment(pad=2, flip=True)
     data = load(config.data)
     assert list(data.class_names) == list(found["counts"])
     for split, use in ((data.train, "train"), (data.test, "test")):

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ltjax.config import Config, Data, Srepr, limits
+from ltjax.config import Augment, Config, Data, Srepr, limits
 from ltjax.config import file as config_file
 from ltjax.inspect import proposal
 
@@ -45,7 +45,8 @@ def test_a_size_that_is_asked_for_is_kept():
 def test_arrays_keep_their_size_and_are_not_mirrored():
     place = Data(source="npz", train="a.npz", test="b.npz")
     config = proposal.propose(place, 1000, 1000, 28)
-    assert config.data == dataclasses.replace(place, pad=3)
+    assert config.data == place
+    assert config.augment == Augment(pad=3)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from ltjax.config import Classifier, Config, Experts, Model
+from ltjax.config import CifarResNet, Classifier, Config, Cosine, Experts
 from ltjax.mistake import Mistake
 from ltjax.stages import prior
 from ltjax.workdir.rows import Row
@@ -21,8 +21,8 @@ def test_words():
 
 
 CONFIG = Config()
-COSINE = dataclasses.replace(CONFIG, model=Model(head="cosine"))
-EXPERTS = dataclasses.replace(CONFIG, model=Model(experts=Experts(count=2)))
+COSINE = dataclasses.replace(CONFIG, model=CifarResNet(head=Cosine()))
+EXPERTS = dataclasses.replace(CONFIG, model=Experts(count=2))
 TOGETHER = dataclasses.replace(EXPERTS, classifier=Classifier(experts="together"))
 
 

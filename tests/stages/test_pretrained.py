@@ -11,11 +11,12 @@ import pytest
 from rich.console import Console
 from tiny import timeless
 
-from ltjax.config import Classifier, Config, Data, Model, Optim, Posterior, Swa
+from ltjax.config import Classifier, Config, Data, Posterior, ResNet, Sgd, Swa
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, resnet, weights
 from ltjax.run import run
-from ltjax.stages import backbone, trained
+from ltjax.stages import system as systems
+from ltjax.stages import trained
 from ltjax.stages.loading import load
 from ltjax.workdir import checkpoint
 
@@ -75,9 +76,9 @@ def test_the_digest_is_of_the_weights_not_of_the_file(file, tmp_path):
 
 
 def test_features_begin_with_the_file_and_the_head_does_not(file):
-    model = Model(name="resnet10", pretrained=str(file))
-    found = backbone.start(model, 3)
-    new = jax.jit(backbone.network(model, 5).init)(jax.random.key(1), IMAGES)
+    model = ResNet(name="resnet10", pretrained=str(file))
+    found = systems.begun(model, 3)
+    new = jax.jit(model.make(5).init)(jax.random.key(1), IMAGES)
     got = pretrained.begin(new, found)
     assert jax.tree.structure(got) == jax.tree.structure(new)
     tensors = weights.to_tensors(got)
@@ -91,10 +92,10 @@ def test_features_begin_with_the_file_and_the_head_does_not(file):
 
 
 def test_grey_images_do_not_fit(file):
-    model = Model(name="resnet10", pretrained=str(file))
+    model = ResNet(name="resnet10", pretrained=str(file))
     message = r"'conv1.weight' has shape \[64, 3, 7, 7\], wanted \[64, 1, 7, 7\]"
     with pytest.raises(Mistake, match=message):
-        backbone.start(model, 1)
+        systems.begun(model, 1)
 
 
 # A run
@@ -118,8 +119,8 @@ def done(file, tmp_path_factory):
             manifest="places_lt",
             allow_mismatch=True,
         ),
-        model=Model(name="resnet10", pretrained=str(file), frozen=4),
-        optim=Optim(epochs=3, warmup_epochs=0, batch_size=6, weight_decay=0.1),
+        model=ResNet(name="resnet10", pretrained=str(file), frozen=4),
+        optim=Sgd(epochs=3, warmup_epochs=0, batch_size=6, weight_decay=0.1),
         swa=Swa(start=1, rank=2),
         posterior=Posterior(samples=1),
         classifier=Classifier(methods=()),
@@ -129,7 +130,7 @@ def done(file, tmp_path_factory):
     return config, place / "out", results, shown.getvalue()
 
 
-@pytest.mark.parametrize("name", backbone.NAMES)
+@pytest.mark.parametrize("name", ["sgd", "swa"])
 def test_the_frozen_part_is_not_trained_and_the_rest_is(done, file, name):
     _, out, _, _ = done
     state, posterior = checkpoint.load_as_saved(out / "checkpoints" / name / "3")

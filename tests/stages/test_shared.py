@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from tiny import untrained
 
 from ltjax import run
-from ltjax.config import Config, Data, Model, Optim, Posterior, Swa
+from ltjax.config import CifarResNet, Config, Data, Posterior, Sgd, Swa
 from ltjax.stages import loading
 
 CONFIG = Config(
     name="mine",
     data=Data(source="folder", path="zoo", size=8),
-    model=Model(depth=8, width=4),
-    optim=Optim(epochs=4, warmup_epochs=1, batch_size=8),
+    model=CifarResNet(depth=8, width=4),
+    optim=Sgd(epochs=4, warmup_epochs=1, batch_size=8),
     swa=Swa(start=2, every_steps=1, rank=2),
     posterior=Posterior(samples=2),
 )
@@ -41,7 +42,7 @@ def loaded(config):
 def desk(tmp_path, monkeypatch):
     """A folder with a split; nothing is trained."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "stages", lambda session: ([], {}, {}))
+    monkeypatch.setattr(run, "stages", untrained())
     rng = np.random.default_rng(0)
     for split, count in (("train", 12), ("test", 5), ("val", 3)):
         for name, at in itertools.product("ab", range(count)):

@@ -10,7 +10,6 @@ import pytest
 from tiny import quiet, save
 
 from ltjax.classifier import heads
-from ltjax.config import Config, Optim
 from ltjax.data import longtail
 from ltjax.evaluation import scores
 from ltjax.mistake import Mistake
@@ -193,9 +192,3 @@ def test_a_copy_that_was_cut_short_is_made_again(place, tmp_path, monkeypatch):
     assert "representation" not in results["seconds"]
     found = [file.name for file in (out / "checkpoints" / "sgd").iterdir()]
     assert found == ["4"]
-
-
-def test_a_record_that_is_older_than_a_field_is_completed():
-    older = json.loads(json.dumps({"optim": {"lr": 0.2}, "seed": 3}))
-    whole = identity.completed(older)
-    assert whole == identity.of_config(Config(seed=3, optim=Optim(lr=0.2)))

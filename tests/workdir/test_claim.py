@@ -10,7 +10,7 @@ import pytest
 
 import ltjax
 from ltjax import machine
-from ltjax.config import Checkpoint, Config, Data, Optim, Posterior, Swa
+from ltjax.config import Checkpoint, Config, Data, Posterior, Sgd, Swa
 from ltjax.data.dataset import Dataset, Split
 from ltjax.mistake import Mistake
 from ltjax.workdir import claim as folder
@@ -75,7 +75,7 @@ def test_the_same_run_is_found_again_and_nothing_is_written(run):
 
 
 def test_another_config_is_refused_by_its_first_difference(run):
-    message = refused(run, Config(seed=3, optim=Optim(lr=0.2)))
+    message = refused(run, Config(seed=3, optim=Sgd(lr=0.2)))
     assert message == (
         f"--out {run} holds another run: optim.lr was 0.1, now 0.2; give another "
         "--out, or --accept-changes to go on with what it has"
@@ -89,7 +89,7 @@ def test_accepted_changes_are_recorded_and_older_results_kept(run):
         (run / "checkpoints" / name).mkdir(parents=True)
     found = json.loads((run / "config.json").read_text())
     assert found["versions"].keys() == {"checkpoint format", "ltjax", "jax"}
-    claim(run, Config(seed=3, optim=Optim(lr=0.2)), accept=True)
+    claim(run, Config(seed=3, optim=Sgd(lr=0.2)), accept=True)
     (change,) = folder.changes(run)
     assert change["differences"] == ["optim.lr was 0.1, now 0.2", "seed was 0, now 3"]
     assert {file.name for file in run.iterdir()} == {
@@ -101,8 +101,8 @@ def test_accepted_changes_are_recorded_and_older_results_kept(run):
     left = [name for name in made if (run / "checkpoints" / name).exists()]
     assert left == ["sgd/4"]
     # From now on it is the changed run.
-    claim(run, Config(seed=3, optim=Optim(lr=0.2)))
-    assert "seed was 3, now 0" in refused(run, Config(optim=Optim(lr=0.2)))
+    claim(run, Config(seed=3, optim=Sgd(lr=0.2)))
+    assert "seed was 3, now 0" in refused(run, Config(optim=Sgd(lr=0.2)))
     claim(run, CONFIG, dataclasses.replace(DATA, train=split(5)), accept=True)
     assert len(folder.changes(run)) == 2
     assert "its images or labels were others" in folder.changes(run)[1]["differences"]

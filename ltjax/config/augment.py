@@ -1,0 +1,60 @@
+"""What is done to images in training, as a record."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from ltjax.config.data import FILES, check_owner, check_streamed
+from ltjax.config.limits import BELOW_ONE, FROM_ZERO, INT32, SHARE, within
+from ltjax.mistake import Mistake
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Augment:
+    """What is done to images in training."""
+
+    pad: Annotated[int, FROM_ZERO, INT32] = 0
+    """Random crops after padding by so many pixels on each side."""
+    flip: bool = False
+    """Random horizontal flips."""
+    crop_area: Annotated[float | None, SHARE] = None
+    """Random resized crops of at least this share of a streamed image: 0.08 for
+    ImageNet. Tests then see the middle, 224 of 256 pixels."""
+    rotate: Annotated[float, within(0, 180)] = 0.0
+    """Random rotations by up to so many degrees."""
+    policy: Literal["autoaugment", "randaugment"] | None = None
+    """Random operations on colours and shapes: AutoAugment's for CIFAR, RandAugment."""
+    cutout: Annotated[int, FROM_ZERO, INT32] = 0
+    """Blackens a random square of so many pixels a side."""
+    jitter: Annotated[float, BELOW_ONE] = 0.0
+    """Random brightness, contrast and saturation of streamed images: up to so much
+    more or less; 0.4 for ImageNet-LT."""
+
+    def check(self, config):
+        """Refuses what only streamed images get, and two ways of cropping."""
+        for name in ("crop_area", "jitter"):
+            value = getattr(self, name)
+            if value:
+                check_owner(f"augment.{name}", value, FILES, config.data)
+                check_streamed(f"augment.{name}", value, config.data)
+        if self.pad and self.crop_area:
+            raise Mistake(
+                f"augment.pad is {self.pad} and augment.crop_area is {self.crop_area}; "
+                "images are cropped in one of these ways"
+            )
+
+    def make(self, streamed=False):
+        """The views {name: view(key, images uint8) -> images uint8} of the device.
+
+        "full" is all of it, "weak" lacks policy and squares, "strong" the rotation.
+        Nothing is done to `streamed` images, which come augmented.
+        """
+        from ltjax.data.augment.views import augmentation
+
+        if streamed:
+            return dict.fromkeys(("full", "weak", "strong"), augmentation(0, False))
+        crops, more = (self.pad, self.flip), (self.policy, self.cutout)
+        return {
+            "full": augmentation(*crops, self.rotate, *more),
+            "weak": augmentation(*crops, self.rotate),
+            "strong": augmentation(*crops, 0, *more),
+        }

@@ -1,0 +1,31 @@
+"""The kinds that each choice of a config has, by their words."""
+
+from ltjax.config import model, objective, optim
+
+KINDS = {
+    model.Model: model.KINDS,
+    model.Head: model.HEADS,
+    objective.Objective: objective.KINDS,
+    optim.Optim: optim.KINDS,
+    optim.Schedule: optim.SCHEDULES,
+}
+
+
+def begun(choice, word):
+    """The record that a word of the command line begins with, or None."""
+    found = KINDS[choice].get(word)
+    return found() if isinstance(found, type) else found
+
+
+def word(record):
+    """The word of a record's kind; of a user's own kind, its class."""
+    for kinds in KINDS.values():
+        for name, kind in kinds.items():
+            if kind is type(record):
+                return name
+    return type(record).__name__
+
+
+def is_own(record):
+    """Whether a record is of a kind that is none of ltjax's."""
+    return not any(type(record) in kinds.values() for kinds in KINDS.values())

@@ -1,0 +1,243 @@
+"""The networks of stage one as records: which one, and where its weights begin."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+from ltjax.config.kind import PLACE, Kind
+from ltjax.config.limits import COUNT, DEPTH, HUNDRED, INT32, LAYERS, POSITIVE, within
+from ltjax.mistake import Mistake
+
+Dtype = Literal["float32", "bfloat16"]
+Name = Literal[
+    "resnet10", "resnet50", "resnet101", "resnet152", "resnext50", "resnext101"
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Head(Kind):
+    """Classifier of stage one."""
+
+    wanted = "make(classes), which gives a Linen module like those of models.heads"
+    intercepts = False  # whether it has one for each class
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Linear(Head):
+    """A linear classifier."""
+
+    intercepts = True
+
+    def make(self, classes):
+        """The module of `models.heads`."""
+        from ltjax.models import heads
+
+        return heads.Linear(classes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cosine(Head):
+    """A classifier by the angle to a column of each class."""
+
+    scale: Annotated[float, POSITIVE] = 30.0
+    """Logits are so many times a cosine."""
+
+    def make(self, classes):
+        """The module of `models.heads`."""
+        from ltjax.models import heads
+
+        return heads.Cosine(classes, self.scale)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Model(Kind):
+    """The network, and where its weights begin."""
+
+    wanted = "make(classes), which gives an ltjax.models.network.Network"
+    experts = None  # how many; None: an ordinary network
+    head = None  # None: not known here
+    pretrained = None  # the file of the weights that it begins with
+    frozen = 0  # its first parts, which stay as they are
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CifarResNet(Model):
+    """A ResNet for images of 8 to 64 pixels."""
+
+    parts = 4  # the stem and three stages
+
+    depth: Annotated[int, DEPTH, LAYERS] = 32
+    """6n + 2 layers, 8, 20, 32, 44, 56."""
+    width: Annotated[int, COUNT, INT32] = 16
+    """Channels of the first stage, doubled in each of the next."""
+    shortcut: Literal["A", "B"] = "A"
+    """Zeros for new channels, or a projection."""
+    init: Literal["fan_out", "fan_in"] = "fan_out"
+    """Which fan decides how large the first weights are."""
+    head: Head = Linear()
+    dtype: Dtype = "float32"
+    """Compute type; statistics and losses are float32 either way."""
+
+    @property
+    def name(self):
+        """Its name in cards and mistakes."""
+        return "cifar_resnet"
+
+    def make(self, classes):
+        """The network: its features, and a head with logits [B, classes]."""
+        from ltjax.models.network import Network
+
+        return Network(features=self.body(), head=self.head.make(classes))
+
+    def body(self):
+        """The whole feature extractor."""
+        from ltjax.models.cifar_resnet import CifarResNet as Body
+        from ltjax.models.convolution import HE_FAN_IN, HE_FAN_OUT
+
+        return Body(
+            self.depth,
+            self.width,
+            _dtype(self.dtype),
+            projection=self.shortcut == "B",
+            kernel_init=HE_FAN_IN if self.init == "fan_in" else HE_FAN_OUT,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResNet(Model):
+    """A ResNet for larger images, in torchvision's layout."""
+
+    parts = 5  # the stem and four stages
+
+    name: Name = "resnet50"
+    """Which one."""
+    head: Head = Linear()
+    pretrained: Annotated[str | None, PLACE] = None
+    """Weights to begin with, .safetensors or .npz (torchvision names); new head."""
+    frozen: Annotated[int, within(0, 4)] = 0
+    """Pretrained parts that stay as they are: 1 the stem, 4 also three of 4 stages."""
+    dtype: Dtype = "float32"
+    """Compute type; statistics and losses are float32 either way."""
+
+    def check(self, config):
+        """Refuses frozen parts that were never trained."""
+        if self.frozen and self.pretrained is None:
+            raise Mistake(
+                f"model.frozen is {self.frozen} without model.pretrained; only weights "
+                "that were trained before can be frozen"
+            )
+
+    def make(self, classes):
+        """The network to train: features, and a head with logits [B, classes].
+
+        Its features lack the frozen parts, whose outputs are its inputs.
+        """
+        from ltjax.models.network import Network
+
+        features = self.body()
+        if self.frozen:
+            features = features.copy(first=self.frozen)
+        return Network(features=features, head=self.head.make(classes))
+
+    def body(self):
+        """The whole feature extractor, frozen parts included."""
+        from ltjax.models import resnet
+
+        return getattr(resnet, self.name)(dtype=_dtype(self.dtype))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experts(Model):
+    """Several experts in one network, which share its first parts."""
+
+    of: Model = CifarResNet()
+    count: Annotated[int, COUNT, HUNDRED] = 3
+    """How many."""
+    branch: Annotated[int, COUNT] = 2
+    """Parts that they share: 2 are the stem and the first stage."""
+    width: Annotated[int | None, COUNT, INT32] = None
+    """Channels that a first stage of theirs would have; None: the network's own."""
+    fused: bool = False
+    """Multiply each one's last map by a shared one of another depth (SHIKE)."""
+
+    @property
+    def experts(self):
+        """How many, as every model tells."""
+        return self.count
+
+    @property
+    def head(self):
+        """The head of each expert."""
+        return self.of.head
+
+    def check(self, config):
+        """Refuses a network that cannot be branched so."""
+        body = self.of
+        if not isinstance(body, CifarResNet | ResNet):
+            raise Mistake(
+                f"model.of is {body!r}; it must be a CifarResNet or a ResNet, whose "
+                "parts experts share"
+            )
+        least = 2 if self.fused else 1
+        if not least <= self.branch < body.parts:
+            raise Mistake(
+                f"model.branch is {self.branch}; it must be in "
+                f"{least}..{body.parts - 1}, some of the {body.parts} parts of "
+                f"{body.name}"
+            )
+        if body.pretrained is not None or body.frozen:
+            value = body.pretrained or body.frozen
+            field = "frozen" if body.pretrained is None else "pretrained"
+            raise Mistake(
+                f"model.of.{field} is {value}, and the model is Experts; experts begin "
+                "with new weights"
+            )
+        # The first stage has no new channels, all others twice as many as the one
+        # before.
+        growth = 2 if self.branch > 1 else 1
+        if self.width and isinstance(body, CifarResNet) and body.shortcut == "A":
+            narrowest = -(-body.width // growth)
+            if self.width < narrowest:
+                raise Mistake(
+                    f"model.width is {self.width}; shortcuts A only add channels, so "
+                    f"it must be at least {narrowest}"
+                )
+
+    def make(self, classes):
+        """The network of E experts: logits [B, E, classes]."""
+        from ltjax.models import experts, heads
+        from ltjax.models.network import Network
+
+        body = self.of.body()
+        widths = (self.width or body.width,) * self.count
+        return Network(
+            features=experts.branched(body, self.branch, widths, self.fused),
+            head=heads.for_experts(self.of.head.make(classes)),
+        )
+
+
+# A word of the command line, and the kind, or the record of it, that it begins with.
+HEADS = {"linear": Linear, "cosine": Cosine}
+KINDS = {
+    "cifar_resnet": CifarResNet,
+    "resnet": ResNet,
+    "experts": Experts,
+    **{name: ResNet(name=name) for name in Name.__args__},
+}
+
+
+def computed_in(model, dtype):
+    """The same model with another compute type."""
+    if isinstance(model, Experts):
+        return dataclasses.replace(model, of=computed_in(model.of, dtype))
+    return dataclasses.replace(model, dtype=dtype)
+
+
+def dtype_of(model):
+    """The compute type of a model."""
+    return getattr(model, "of", model).dtype
+
+
+def _dtype(name):
+    import jax.numpy as jnp
+
+    return jnp.dtype(name)

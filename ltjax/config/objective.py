@@ -1,0 +1,149 @@
+"""What stage one minimises, as records."""
+
+import dataclasses
+from typing import Annotated
+
+from ltjax.config.kind import PLACE, Kind, told
+from ltjax.config.limits import (
+    BELOW_ONE,
+    COUNT,
+    FINITE,
+    FROM_ZERO,
+    NOT_NEGATIVE,
+    SOME_FINITE,
+)
+from ltjax.config.model import Cosine
+from ltjax.mistake import Mistake
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Objective(Kind):
+    """What stage one minimises."""
+
+    wanted = "make(task), which gives an ltjax.representation.objective.Objective"
+    plain = False  # whether it is the cross entropy of the labels, and no more
+    teacher = None  # the folder of a finished run whose SGD network is distilled
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CrossEntropy(Objective):
+    """Cross entropy, of one network or, summed, of each expert."""
+
+    plain = True
+
+    def make(self, task):
+        """See `representation.objectives.plain`."""
+        from ltjax.representation.objectives import plain
+
+        return plain.cross_entropy()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ride(Objective):
+    """RIDE (arXiv:2010.01809), of experts; the defaults are those of CIFAR-100-LT."""
+
+    diversity: Annotated[float, FINITE] = -0.45
+    """Weight of the divergence from the experts' mean; -0.2 for ImageNet-LT."""
+    reweight_factor: Annotated[float, BELOW_ONE] = 0.05
+    """How far the tail's temperature falls; 0.02 for ImageNet-LT."""
+    reweight_epoch: Annotated[int | None, FROM_ZERO] = 160
+    """Epochs before class weights and temperatures; None: never."""
+    teacher: Annotated[str | None, PLACE] = None
+    """Folder of a finished run of experts, whose SGD network is distilled too."""
+    repeated: bool = True
+    """Of a distilled loss: count it once for each expert, as released."""
+
+    def check(self, config):
+        """Refuses other networks than it is made for, and half a distillation."""
+        _check_experts("Ride", config)
+        _check_cosine("Ride", config)
+        if self.teacher is None and not self.repeated:
+            raise Mistake(
+                "objective.repeated is False without objective.teacher; only a "
+                "distilled loss is repeated"
+            )
+
+    def make(self, task):
+        """See `representation.objectives.experts.ride`."""
+        from ltjax.representation.objectives import experts
+
+        return experts.ride(
+            task,
+            diversity=self.diversity,
+            reweight_factor=self.reweight_factor,
+            reweight_epoch=self.reweight_epoch,
+            repeated=self.repeated,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shike(Objective):
+    """SHIKE (arXiv:2304.01279), of experts: the loss of its first stage."""
+
+    detached: bool = False
+    """Keep the gradient out of the teachers; as released it flows into them."""
+
+    def check(self, config):
+        """Refuses other networks than it is made for."""
+        _check_experts("Shike", config)
+        _check_cosine("Shike", config)
+
+    def make(self, task):
+        """See `representation.objectives.experts.shike`."""
+        from ltjax.representation.objectives import experts
+
+        return experts.shike(detached=self.detached)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mdcs(Objective):
+    """MDCS (arXiv:2308.09922): experts under several priors; a weak and a strong view
+    of each image."""
+
+    scales: Annotated[tuple[float, ...], SOME_FINITE] = (-0.5, 1.0, 2.5)
+    """Strength of the log prior, for each expert."""
+    consistency: Annotated[float, NOT_NEGATIVE] = 0.6
+    """Weight of the distillation from the weak view to the strong one."""
+    ramp_epochs: Annotated[int, COUNT] = 20
+    """Epochs in which that weight grows."""
+
+    def check(self, config):
+        """Refuses other networks than it is made for."""
+        _check_experts("Mdcs", config)
+        if len(self.scales) != config.model.experts:
+            raise Mistake(
+                f"objective.scales is {self.scales!r}; it must have one number for "
+                f"each of the {config.model.experts} experts of the model"
+            )
+
+    def make(self, task):
+        """See `representation.objectives.experts.mdcs`."""
+        from ltjax.representation.objectives import experts
+
+        return experts.mdcs(
+            task,
+            scales=self.scales,
+            consistency=self.consistency,
+            ramp_epochs=self.ramp_epochs,
+        )
+
+
+# A word of the command line, and the kind that it begins with.
+KINDS = {"cross_entropy": CrossEntropy, "ride": Ride, "shike": Shike, "mdcs": Mdcs}
+
+
+def _check_experts(name, config):
+    if told(config.model, "experts") is None:
+        raise Mistake(
+            f"objective is {name}, of several experts, and the model is an ordinary "
+            "network; give --model experts"
+        )
+
+
+def _check_cosine(name, config):
+    head = told(config.model, "head")
+    if head not in (None, Cosine(scale=30.0)):
+        raise Mistake(
+            f"objective is {name}, whose constants are those of the head "
+            f"Cosine(scale=30.0); the model's is {head!r}"
+        )

@@ -1,0 +1,66 @@
+"""A user's own kinds in a config: what they make, and where their code is missing."""
+
+from ltjax.config import choices
+from ltjax.config.kind import walk
+from ltjax.config.model import Head, Model
+from ltjax.config.objective import Objective
+from ltjax.config.optim import Optim, Schedule
+from ltjax.mistake import Mistake
+
+
+def check_made(config, classes, task):
+    """Has the kinds that are none of ltjax's make what they are for, to see it.
+
+    `task` is the `representation.objective.Task` of the run. Raises `Mistake` for one
+    that makes something else, or fails.
+    """
+    for path, choice, record in walk(config):
+        if choice is None or not choices.is_own(record):
+            continue
+        asked = {
+            Model: (classes,),
+            Head: (classes,),
+            Objective: (task,),
+            Optim: (task.steps,),
+            Schedule: (config.optim, task.steps),
+        }[choice]
+        wanted = f"it must have {choice.wanted}"
+        name = f"{path} is {type(record).__name__}"
+        try:
+            made = record.make(*asked)
+        except Exception as error:  # whatever its author's code raises
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise Mistake(f"{name}, whose make raises {what}; {wanted}") from error
+        if not _right(choice, made):
+            raise Mistake(f"{name}, whose make gives {type(made).__name__}; {wanted}")
+
+
+def _right(choice, made):
+    """Whether what a kind of a choice has made is what it is for."""
+    # Late: a typo on the command line needs no JAX.
+    from ltjax.models import network
+    from ltjax.representation import objective
+
+    if choice is Model:
+        return isinstance(made, network.Network)
+    if choice is Objective:
+        return isinstance(made, objective.Objective)
+    if choice is Head:
+        return all(callable(getattr(made, name, None)) for name in ("linear", "inputs"))
+    if choice is Schedule:
+        return callable(made)
+    if not isinstance(made, tuple) or len(made) != 2:
+        return False
+    rate, tx = made
+    return callable(rate) and hasattr(tx, "init") and hasattr(tx, "update")
+
+
+def check_whole(config, out):
+    """Refuses the config of a run in `out` that has kinds of its user's own."""
+    for path, choice, record in walk(config):
+        if choice is not None and not hasattr(record, "make"):
+            raise Mistake(
+                f"{out} has a {path} of its own kind, {type(record).__name__}, whose "
+                "code its folder does not hold; only its own command and ltjax.report "
+                "read it"
+            )

@@ -1,0 +1,1 @@
+"""Objectives of stage one, a family in each module; see `representation.objective`."""

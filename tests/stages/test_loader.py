@@ -1,0 +1,107 @@
+"""Batch-norm statistics of a run: of augmented images, in batches from all over."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import quiet
+
+from ltjax import run as story
+from ltjax.config import Augment, CifarResNet, Config, Data, Posterior, Sgd
+from ltjax.data.augment import geometry
+from ltjax.posterior import batch_norm, members
+from ltjax.stages import system as systems
+from ltjax.stages.classifier import Outcome
+from ltjax.stages.loader import unlabelled, words_of
+from ltjax.stages.resident import Resident
+
+pytestmark = pytest.mark.usefixtures("compiled_once")
+BATCH = 10
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory):
+    """Images of two classes, dark ones and bright ones; sorted, as folders are."""
+    place = tmp_path_factory.mktemp("zoo")
+    rng = np.random.default_rng(0)
+    for at in range(36):
+        path = place / ("a" if at < 24 else "b") / f"{at:02d}.png"
+        path.parent.mkdir(exist_ok=True)
+        pixels = rng.integers(0, 120, (8, 8, 3), np.uint8) + np.uint8(80 * (at >= 24))
+        Image.fromarray(pixels).save(path)
+    return place
+
+
+def stages_of(zoo, out, monkeypatch, stream):
+    """What the stages of a run would get: its system and its loader."""
+    caught = []
+
+    def stages(config, system, loader, folder):
+        caught.extend((system, loader))
+        return [Outcome([], {}, predicted={})]
+
+    monkeypatch.setattr(story, "stages", stages)
+    config = Config(
+        data=Data(
+            source="folder",
+            path=str(zoo),
+            size=8,
+            test_per_class=4,
+            stream=stream,
+        ),
+        augment=Augment(pad=2, flip=True),
+        model=CifarResNet(depth=8, width=4),
+        optim=Sgd(epochs=8, warmup_epochs=0, batch_size=8),
+        posterior=Posterior(batch_size=BATCH),
+    )
+    story.run(config, out, quiet())
+    return caught
+
+
+def augmented(system, loader):
+    """The images as stage one would see them under the key of the statistics."""
+    images, key = loader.train["image"], loader.keys.statistics
+    if isinstance(loader, Resident):
+        seen = systems.of_training(system)
+        return np.asarray(seen(jax.random.clone(key), np.asarray(images)))
+    words = words_of(jax.random.clone(key), 0)
+    made = (
+        images.augmented(np.random.default_rng((*words, at)), at)
+        for at in range(len(images))
+    )
+    return np.stack(list(made))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_statistics_are_those_of_augmented_images(zoo, tmp_path, monkeypatch, stream):
+    if stream:
+        pytest.importorskip("grain")
+    system, loader = stages_of(zoo, tmp_path / "x", monkeypatch, stream)
+    params = system.begin(jax.random.key(0))["params"]
+    extractor = systems.extractor(system, members.of_point)
+    refresh = loader.passes(extractor).refresh
+    one = members.make(jax.random.key(1), 0, 1.0)
+    found = refresh(params, one, unlabelled(loader.train))
+    mean, std = system.moments
+
+    def apply(variables, images, **settings):
+        normal = geometry.normalise(images, mean, std)
+        return system.net.features.apply(variables, normal, **settings)
+
+    def of(images):
+        def draw(_):
+            return {"params": params["features"]}
+
+        run = jax.jit(lambda x: batch_norm.refresh(draw, np.zeros(1), apply, x, BATCH))
+        return run(images)
+
+    seen = augmented(system, loader)
+    plain = loader.train["image"]
+    if stream:
+        plain = np.stack([plain.plain(at) for at in range(len(plain))])
+    assert (seen != plain).any()
+    for ours, wanted, other in zip(
+        *(jax.tree.leaves(tree) for tree in (found, of(seen), of(plain))), strict=True
+    ):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-4, atol=1e-5)
+        assert np.abs(ours - other).max() > 1e-3
