@@ -47,7 +47,7 @@ def posthoc(head, features, counts, tau=1.0):
 
 
 def seen_only(counts):
-    """Builds `logits(params, features)`, lower for a class without training images.
+    """Builds `logits(params, features)`, lower for a class of `counts` [C] 0.
 
     The adjusted loss leaves such a class where it began, and its raw logit would
     compete: it is lowered, as `posthoc` does.

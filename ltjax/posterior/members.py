@@ -24,7 +24,7 @@ def members(
     """The mean and `draws` draws of a `swag.State`: variables [draws + 1, ...].
 
     {"params": ..., "batch_stats": ...} with the mean first, each with statistics of its
-    own, re-estimated on `images`, which are augmented as in training: what
+    own, re-estimated on `images` [N, ...], which are augmented as in training: what
     `batch_norm.refresh` says of them, `apply`, `batch_size` and `chunk` holds here.
     `scale` is that of `swag.sample`. All members exist at the same time; `make` names
     them, for more of them than there is room for.
@@ -35,7 +35,7 @@ def members(
     >>> posterior = swag.init({"slope": np.zeros(2)}, rank=2)
     >>> for slope in ([1.0, 4.0], [3.0, 0.0]):
     ...     posterior = swag.update(posterior, {"slope": np.array(slope)})
-    >>> apply = lambda v, x: v["params"]["slope"] * x, lambda v, x: {}
+    >>> apply = lambda v, x: v["params"]["slope"][None] * x, lambda v, x: {}
     >>> key, images = jax.random.key(0), np.ones((5, 2))
     >>> found = members.members(key, posterior, 3, apply, images)
     >>> found["params"]["slope"].shape, found["params"]["slope"][0]
