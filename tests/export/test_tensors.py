@@ -13,9 +13,8 @@ from ltjax.classifier import heads
 from ltjax.config import CifarResNet, Classifier, Config, ResNet
 from ltjax.export import card, tensors
 from ltjax.mistake import Mistake
-from ltjax.models import pretrained, weights
+from ltjax.models import pretrained, resnet, weights
 from ltjax.posterior import swa
-from ltjax.stages import backbone
 from ltjax.stages.finished import Finished
 from ltjax.workdir.rows import Row
 
@@ -83,8 +82,8 @@ def test_others_are_refused(name):
 
 def finished(model, image, classes):
     """A run that never was, of random weights, and its images."""
-    whole = backbone.whole(model)
-    net = backbone.network(model, classes)
+    whole = model.body()
+    net = model.make(classes)
     like = jax.eval_shape(
         whole.init, jax.random.key(0), jax.ShapeDtypeStruct((1, *image), jnp.float32)
     )
@@ -107,8 +106,8 @@ def finished(model, image, classes):
                 for kind, tree in features.items()
             }
             for keep in (
-                lambda name: backbone.resnet.part(name) < model.frozen,
-                lambda name: backbone.resnet.part(name) >= model.frozen,
+                lambda name: resnet.part(name) < model.frozen,
+                lambda name: resnet.part(name) >= model.frozen,
             )
         )
     dim = jax.eval_shape(
@@ -156,7 +155,11 @@ def test_pytorch_has_the_same_logits(tmp_path, model, image):
     head = {"kernel": normal(*run.weights.mean["head"]["kernel"].shape)}
     head["bias"] = normal(5)
     about = {
-        "model": {"name": model.name, "depth": model.depth, "width": model.width},
+        "model": {
+            name: getattr(model, name)
+            for name in ("name", "depth", "width")
+            if hasattr(model, name)
+        },
         "classes": list("abcde"),
         **{name: run.results["dataset"][name] for name in ("mean", "std")},
     }
@@ -180,9 +183,7 @@ def test_pytorch_has_the_same_logits(tmp_path, model, image):
     np.testing.assert_allclose(stored["fc.bias"], head["bias"], rtol=1e-6)
     np.testing.assert_allclose(stored["fc.weight"].T, head["kernel"], rtol=1e-6)
     if model.frozen:
-        given = pretrained.read(
-            tmp_path / "model.npz", backbone.whole(model), model.frozen
-        )
+        given = pretrained.read(tmp_path / "model.npz", model.body(), model.frozen)
         jax.tree.map(np.testing.assert_array_equal, given.frozen, run.frozen)
 
 

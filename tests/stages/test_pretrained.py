@@ -77,7 +77,7 @@ def test_the_digest_is_of_the_weights_not_of_the_file(file, tmp_path):
 def test_features_begin_with_the_file_and_the_head_does_not(file):
     model = ResNet(name="resnet10", pretrained=str(file))
     found = backbone.start(model, 3)
-    new = jax.jit(backbone.network(model, 5).init)(jax.random.key(1), IMAGES)
+    new = jax.jit(model.make(5).init)(jax.random.key(1), IMAGES)
     got = pretrained.begin(new, found)
     assert jax.tree.structure(got) == jax.tree.structure(new)
     tensors = weights.to_tensors(got)
