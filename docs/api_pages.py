@@ -1,19 +1,21 @@
-"""The API pages of the site, made from what is in the package: a hook of MkDocs.
+"""What the site has beside the files of docs/: a hook of MkDocs.
 
-One page for the modules that lie in `ltjax/` itself and one for each sub-package, with
-every public module on it. The package is read, not imported, here and by mkdocstrings.
+The front page is README.md. The API pages are made from what is in the package: one for
+the modules that lie in `ltjax/` itself and one for each sub-package, with every public
+module on it. The package is read, not imported, here and by mkdocstrings.
 """
 
 import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "ltjax"
+README = PACKAGE.parent / "README.md"
 
 
 def on_config(config):
     """Puts the pages below "API" in the navigation; examples become blocks of code."""
     made = [{title(uri): uri} for uri in pages() if uri != "api/index.md"]
-    config.nav[-1] = {"API": ["api/index.md", *made]}
+    config.nav[-1] = {"API": [{"All packages": "api/index.md"}, *made]}
     config.markdown_extensions.append(extension())
     return config
 
@@ -22,9 +24,20 @@ def on_files(files, config):
     """Adds the pages to those that lie in docs/."""
     from mkdocs.structure.files import File
 
-    for uri, text in pages().items():
+    for uri, text in {"index.md": front(), **pages()}.items():
         files.append(File.generated(config, uri, content=text))
     return files
+
+
+def on_page_markdown(markdown, **_):
+    """Lets links from a page to the README lead to the front page."""
+    return markdown.replace("](../README.md)", "](index.md)")
+
+
+def front(readme=README):
+    """The front page: the README, its links seen from docs/."""
+    text = readme.read_text(encoding="utf-8")
+    return text.replace("](docs/", "](").replace("]: docs/", "]: ")
 
 
 def extension():
@@ -63,7 +76,7 @@ def title(uri):
 
 def pages(package=PACKAGE):
     """The Markdown of every API page by its place in docs/, the list of them first."""
-    found = (file.parent for file in sorted(package.rglob("*/__init__.py")))
+    found = (file.parent for file in sorted(package.glob("*/**/__init__.py")))
     packages = [package, *(folder for folder in found if folder.name[0] != "_")]
     made = {f"api/{name(folder, package)}.md": folder for folder in packages}
     rows = [

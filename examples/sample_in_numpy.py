@@ -7,7 +7,8 @@ A normal distribution over all weights together, from snapshots of training (SWA
 
     N(mean, scale / 2 (diag(scatter / count) + D D^T / (min(count, K) - 1)))
 
-where D [P, K] are the deviations, of which min(count, K) columns are filled.
+where D [P, K] are the deviations, of which min(count, K) columns are filled. Without
+any, K = 0, it is N(mean, scale diag(scatter / count)).
 """
 
 import numpy as np
@@ -26,5 +27,5 @@ def draw(rng, file, scale=1.0):
         spread = np.sqrt(file[f"scatter/{name}"] / max(count, 1))
         low_rank = np.tensordot(z, file[f"deviations/{name}"], axes=1)
         shift = spread * rng.standard_normal(mean.shape) + low_rank
-        weights[name] = mean + np.sqrt(scale / 2) * shift
+        weights[name] = mean + np.sqrt(scale / (2 if rank else 1)) * shift
     return weights

@@ -1,17 +1,17 @@
-"""SRepr on a model of Flax Linen, Flax NNX or Equinox, through its `apply`.
+"""SRepr on a model of Flax Linen, Flax NNX or Equinox, through its functions.
 
     python examples/srepr_any_model.py linen nnx equinox
 
 trains a small network on the digits of scikit-learn, made long-tailed, in a loop of its
 own, and re-trains its classifier with `srepr_pipeline.retrain`. A few seconds on a CPU.
-What the library asks of a model is one function, and a tree of parameters:
+What the library asks of a model is a tree of parameters and two functions:
 
-    apply(variables, images) -> features [N, D]
-    apply(variables, images, train=True, mutable=["batch_stats"])
-        -> features, {"batch_stats": updated}
+    evaluate(variables, images) -> features [N, D]
+    statistics(variables, images) -> the updated "batch_stats", in training mode
 
-where `variables` holds "params" and, but for the very first call, "batch_stats". A
-Linen module's `apply` is that function. The others are wrapped in a few lines.
+where `variables` holds "params" and, but for the very first call, "batch_stats". Of a
+Linen module its `apply` is taken for both. The loop here asks a model for both at once,
+`forward(variables, images) -> features, "batch_stats"`, in training mode.
 """
 
 import sys
@@ -31,7 +31,7 @@ WIDTH = 64
 
 
 def of_linen(key, images):
-    """A Linen module: `apply` is its own."""
+    """A Linen module: `apply` is its own function."""
     from flax import linen as nn
 
     class Features(nn.Module):
@@ -43,7 +43,12 @@ def of_linen(key, images):
             return x
 
     net = Features()
-    return net.apply, net.init(key, images[:1])
+
+    def forward(variables, x):
+        z, updated = net.apply(variables, x, train=True, mutable=["batch_stats"])
+        return z, updated["batch_stats"]
+
+    return net.apply, forward, net.init(key, images[:1])
 
 
 def of_nnx(key, images):
@@ -65,15 +70,22 @@ def of_nnx(key, images):
     graph, *states = nnx.split(model, nnx.Param, nnx.BatchStat)
     params, stats = map(nnx.to_pure_dict, states)
 
-    def apply(variables, x, train=False, mutable=()):
-        statistics = variables.get("batch_stats", stats)
-        net = nnx.merge(graph, variables["params"], statistics)
-        net.train() if train else net.eval()
-        z = net(x)
-        updated = nnx.to_pure_dict(nnx.state(net, nnx.BatchStat))
-        return (z, {"batch_stats": updated}) if mutable else z
+    def merged(variables):
+        kept = variables.get("batch_stats", stats)
+        return nnx.merge(graph, variables["params"], kept)
 
-    return apply, {"params": params, "batch_stats": stats}
+    def evaluate(variables, x):
+        net = merged(variables)
+        net.eval()
+        return net(x)
+
+    def forward(variables, x):
+        net = merged(variables)
+        net.train()
+        return net(x), nnx.to_pure_dict(nnx.state(net, nnx.BatchStat))
+
+    functions = evaluate, lambda variables, x: forward(variables, x)[1]
+    return functions, forward, {"params": params, "batch_stats": stats}
 
 
 def of_equinox(key, images):
@@ -85,17 +97,19 @@ def of_equinox(key, images):
     )
     params, static = eqx.partition(net, eqx.is_inexact_array)
 
-    def apply(variables, x, train=False, mutable=()):
-        z = jax.vmap(eqx.combine(variables["params"], static))(x)
-        return (z, {}) if mutable else z
+    def evaluate(variables, x):
+        return jax.vmap(eqx.combine(variables["params"], static))(x)
 
-    return apply, {"params": params}
+    def forward(variables, x):
+        return evaluate(variables, x), {}
+
+    return (evaluate, lambda variables, x: {}), forward, {"params": params}
 
 
 MODELS = {"linen": of_linen, "nnx": of_nnx, "equinox": of_equinox}
 
 
-def train(key, apply, variables, images, labels, classes, epochs=40, steps=20):
+def train(key, forward, variables, images, labels, classes, epochs=40, steps=20):
     """A loop as anyone might have it; SWAG takes a snapshot per epoch, late on.
 
     Returns the posterior of the feature extractor, and what a plain training would
@@ -106,9 +120,9 @@ def train(key, apply, variables, images, labels, classes, epochs=40, steps=20):
 
     def loss(params, stats):
         inputs = {"params": params[0], "batch_stats": stats}
-        z, updated = apply(inputs, images, train=True, mutable=["batch_stats"])
+        z, stats = forward(inputs, images)
         each = cross_entropy(linear.logits(params[1], z), labels)
-        return each.mean(), updated.get("batch_stats", {})
+        return each.mean(), stats
 
     def step(carry, _):
         params, stats, state = carry
@@ -155,15 +169,16 @@ def main(names):
     init_key, head_key, retrain_key = jax.random.split(jax.random.key(0), 3)
     found = {}
     for name in names:
-        apply, variables = MODELS[name](jax.random.clone(init_key), images)
+        apply, forward, variables = MODELS[name](jax.random.clone(init_key), images)
         posterior, *plain = train(
-            jax.random.clone(head_key), apply, variables, images, labels, len(counts)
+            jax.random.clone(head_key), forward, variables, images, labels, len(counts)
         )
+        evaluate = apply[0] if isinstance(apply, tuple) else apply
         mean = retrain(
             jax.random.clone(retrain_key), posterior, apply, images, labels, counts
         )
         for what, (variables, head) in (("plain", plain), ("SRepr", mean)):
-            logits = srepr.logits(head, apply(variables, test))
+            logits = srepr.logits(head, evaluate(variables, test))
             figures = found[name, what] = scores(logits, data.test.label, few)
             shown = ", ".join(f"{key} {value:.3f}" for key, value in figures.items())
             print(f"{name}, {what}: {shown}")

@@ -1,32 +1,23 @@
 """SRepr on weights of your own: a posterior in, a classifier out."""
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from ltjax.classifier import srepr
-from ltjax.posterior import batch_norm, predictive, swag
+from ltjax.posterior import members, predictive
 
 
 def retrain(key, posterior, apply, images, labels, counts, draws=10, steps=100):
     """The variables and the head of one deterministic pass.
 
-    `posterior` is a `swag.State` of the feature extractor's parameters, `apply` its
-    function with a Linen module's arguments, to features [N, D]; `counts` [C].
+    `posterior` is a `swag.State` of the feature extractor's parameters; `apply` is its
+    function, as a Linen module's, or two, `evaluate(variables, x)` to features [N, D]
+    and `statistics(variables, x)` to the updated "batch_stats"; `counts` [C].
     """
     member_key, head_key = jax.random.split(key)
-    # Member 0 is the mean (scale 0), the others are draws; each has its own statistics.
-    scales = jnp.ones(draws + 1).at[0].set(0.0)
-    members = (jax.random.split(member_key, draws + 1), scales)
-
-    def draw(member):
-        return {"params": swag.sample(member[0], posterior, member[1])}
-
-    def whole(pair):
-        return {**draw(pair[0]), "batch_stats": pair[1]}
-
-    stats = batch_norm.refresh(draw, members, apply, images)
-    z = predictive.features((members, stats), whole, apply, images)  # [draws + 1, N, D]
+    # The mean, then draws; each has batch-norm statistics of its own.
+    every = members.members(member_key, posterior, draws, apply, images)
+    z = predictive.features(every, lambda one: one, apply, images)  # [draws + 1, N, D]
 
     def loss(head):
         each = srepr.loss(
@@ -42,8 +33,5 @@ def retrain(key, posterior, apply, images, labels, counts, draws=10, steps=100):
         return (optax.apply_updates(head, updates), state), None
 
     (head, _), _ = jax.lax.scan(step, (head, tx.init(head)), length=steps)
-    mean = {
-        "params": posterior.mean,
-        "batch_stats": jax.tree.map(lambda leaf: leaf[0], stats),
-    }
+    mean = jax.tree.map(lambda leaf: leaf[0], every)
     return mean, head  # at test: srepr.logits(head, apply(mean, images))

@@ -36,8 +36,8 @@ from ltjax.models.network import Network
 from ltjax.posterior import dispersion, swag
 from ltjax.posterior import members as extractor
 from ltjax.runtime.command import exit_code
-from ltjax.stages import backbone, trained
 from ltjax.stages import keys as streams
+from ltjax.stages import trained
 from ltjax.stages.loading import load
 from ltjax.workdir import checkpoint, identity, versions
 
@@ -137,7 +137,7 @@ def lines(seen, rule, samples):
     """The rows of a backbone under a rule, as records."""
     config, data, images = seen.config, seen.data, seen.data.train.image
     keys = streams.keys(config.seed)
-    members = extractor.members(keys.members, samples, config.posterior.scale)
+    members = extractor.make(keys.members, samples, config.posterior.scale)
     weights = jax.device_put(seen.weights)
     of = extractor.of_swag if seen.name == "swa" else extractor.of_point
     change = jax.jit(config.augment.make()["full"])
@@ -244,7 +244,7 @@ def main(args=None):
         "processor": machine.processor(),
     }
     trained_here = [
-        name for name in backbone.NAMES if (flags.run / "checkpoints" / name).exists()
+        name for name in ("sgd", "swa") if (flags.run / "checkpoints" / name).exists()
     ]
     for name in trained_here:
         seen = opened(flags.run, name, config, data, official)

@@ -23,7 +23,7 @@ import tyro
 from ltjax import config, losses, machine
 from ltjax.data.augment import geometry
 from ltjax.mistake import Mistake
-from ltjax.representation import epoch, schedule, step
+from ltjax.representation import epoch, objective, schedule, step
 from ltjax.runtime.command import exit_code
 from ltjax.workdir import versions
 from ltjax.workdir.files import write_json
@@ -54,11 +54,13 @@ def loops():
     rows = jnp.arange(STEPS * BATCH).reshape(STEPS, BATCH)
     data = jax.device_put({"image": image, "label": label})
     keys = tuple(jax.random.split(jax.random.key(1)))
-    gradient = step.make_gradient(net.apply, step.per_example(losses.cross_entropy))
+    gradient = step.make_gradient(
+        net.apply, objective.per_example(losses.cross_entropy)
+    )
 
     def unchecked(state, row):
         batch = {"image": normalise(data["image"][row]), "label": data["label"][row]}
-        grads, metrics, batch_stats = gradient(keys[1], state, batch)
+        grads, metrics, (batch_stats, _) = gradient(keys[1], state, batch)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return step.State(state.step + 1, params, batch_stats, opt_state), metrics

@@ -10,7 +10,7 @@ CHOSEN = """\
 ## What was chosen, and on what
 
 - **SRepr's α, temperature, form, start and where its loss is taken**: on held-out
-  training images of seed 0, by the rule in `docs/decisions.md`. {candidates}
+  training images of seed 0, by the rule in [Decisions](decisions.md). {candidates}
 - **That rule, and the list, are younger than test figures.** A first table of seed 0 on
   this test set (commit a0ed4ed) had other settings, chosen on other held-out images; in
   it SRepr had less accuracy than LA. After it the list was given the start from the
@@ -19,13 +19,13 @@ CHOSEN = """\
   the history has no figures with other settings, are tested on the same images.
 - **On Fashion-MNIST-LT** {fashion} candidates were compared because CIFAR's settings
   had a worse NLL and ECE than LA on its test set; held-out images chose among them.
-- **On the digits** of the README the settings are not to the letter of the rule, and
-  test figures of earlier settings were known.
+- **On the digits** of the [front page](../README.md) the settings are not to the letter
+  of the rule, and test figures of earlier settings were known.
 - **For several experts** {experts} choices of SRepr were fitted on held-out images of
   SHIKE; to try lower weight decays was decided after test figures of the choice before
   had been seen. RIDE and MDCS take the same.
 - **Not chosen by measurement**: what these tables' batch-norm statistics are taken of
-  (later it was: `docs/decisions.md`), the SWA rate
+  (later it was: [Decisions](decisions.md)), the SWA rate
   and start, rank and scale of SWAG, more than ten draws or four views, and all settings
   of LA, cRT, LWS, τ-normalisation and DisAlign, which are the usual defaults. No epoch
   was chosen: every figure is of the last one.

@@ -110,7 +110,7 @@ def section():
         "`experiments/experts.py` makes the figures.",
         "The settings of re-training were chosen on held-out images, with SHIKE only, "
         "from a list that grew after first figures of this test set had been seen "
-        "(`docs/decisions.md`).",
+        "([Decisions](decisions.md)).",
         f"One protocol: the same images, {lines[0]['epochs']} epochs a backbone, and "
         f"the same views ({_views(lines[0]['views'])}; MDCS has two of them). What is "
         "a system's own is its network, its loss, its batch and its rate. RIDE has "

@@ -115,14 +115,14 @@ def _posterior(depth, rank):
 def _refresh(members=2, images=512):
     net, _, posterior = _posterior(8, 20)
     run = extractor.make_refresh(extractor.of_swag, net, _normalise, 256, 1)
-    names = extractor.members(jax.random.key(1), members - 1, 1.0)
+    names = extractor.make(jax.random.key(1), members - 1, 1.0)
     return _point(run, posterior, names, _images(images))
 
 
 def _features(members=2, images=512):
     net, variables, posterior = _posterior(8, 20)
     run = extractor.make_features(extractor.of_swag, net, _normalise, 256, 1)
-    names = extractor.members(jax.random.key(1), members - 1, 1.0)
+    names = extractor.make(jax.random.key(1), members - 1, 1.0)
     stats = jax.tree.map(
         lambda leaf: jnp.stack([leaf] * members), variables["batch_stats"]["features"]
     )

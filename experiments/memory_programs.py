@@ -11,10 +11,9 @@ from flax import linen as nn
 from ltjax.classifier import heads, train
 from ltjax.config import Classifier, Config, ResNet
 from ltjax.losses import cross_entropy
-from ltjax.models import pretrained
 from ltjax.posterior import batch_norm, predictive
 from ltjax.representation import epoch, step
-from ltjax.stages import backbone, memory
+from ltjax.stages import memory
 
 DIM, DRAWS, BATCH = 2048, 10, 128
 IMAGE = (224, 224, 3)
@@ -62,7 +61,10 @@ def whole_runs(sets, limits):
     found = []
     for name, known in sets.items():
         model = ResNet(name="resnet50")
-        params = backbone.parameters(model, known["classes"], pretrained.none(), IMAGE)
+        net = model.make(known["classes"])
+        image = jax.ShapeDtypeStruct((1, *IMAGE), jnp.float32)
+        params = jax.eval_shape(net.init, jax.random.key(0), image)["params"]
+        head = jax.eval_shape(net.head.linear, params["head"])
         for bank, dtype in (
             ("memory", "float32"),
             ("file", "float32"),
@@ -78,7 +80,7 @@ def whole_runs(sets, limits):
                 train=known["train"],
                 test=known["test"],
                 streamed=True,
-                dims=backbone.inputs(model, known["classes"], params),
+                dims=head["kernel"].shape[:-1],
                 classes=known["classes"],
                 views=4,
             )
@@ -187,13 +189,13 @@ def _sent():
 @cache
 def _head(classes, row, count):
     head = {"kernel": jnp.zeros((DIM, classes)), "bias": jnp.zeros(classes)}
-    made = heads.of_classifiers(
+    made = heads.of_methods(
         Classifier(methods=(row,)),
         jax.random.key(0),
         head,
         None,
         jnp.full(classes, 10),
-        has_draws=True,
+        draws=True,
     )
     recipe = made[row, "c-mean" if row == "srepr" else ""]
     tx = optax.sgd(0.1, 0.9, nesterov=True)

@@ -93,7 +93,7 @@ def refresh(scale):
     """Batch-norm statistics of 1 + 10 sets of weights, draws included."""
     at, (ours, theirs, network) = pairs.shared(), posteriors()
     images, size = at.images[: scale.refresh_images], scale.refresh_batch
-    members = extractor.members(jax.random.key(3), DRAWS, 1.0)
+    members = extractor.make(jax.random.key(3), DRAWS, 1.0)
     run = jax.jit(
         extractor.make_refresh(extractor.of_swag, at.net, pairs.normalise, size, 1)
     )

@@ -21,7 +21,6 @@ from ltjax.mistake import Mistake
 from ltjax.run import run
 from ltjax.runtime.command import exit_code
 from ltjax.stages import trained
-from ltjax.stages.backbone import NAMES
 from ltjax.stages.loading import load
 from ltjax.workdir import files, identity, versions
 
@@ -250,4 +249,4 @@ def lines(options, seed):
 def backbones(config, out):
     """The backbones of a finished run."""
     data = load(config.data)
-    return [trained.backbone(out, name, config, data) for name in NAMES]
+    return [trained.backbone(out, name, config, data) for name in ("sgd", "swa")]

@@ -55,8 +55,8 @@ SECTIONS = (
         "ResNet-20, 16 epochs a backbone, on two CPU cores. Fashion-MNIST has no "
         "customary long-tailed version; this is the rule and draw of CIFAR's.",
         "LA is calibrated here as it is, and distillation has little to mend "
-        "(`docs/decisions.md`). SWA stays behind SGD after these few epochs; longer "
-        "trainings and more seeds were not run.",
+        "([Decisions](decisions.md)). SWA stays behind SGD after these few epochs; "
+        "longer trainings and more seeds were not run.",
     ),
 )
 
@@ -69,15 +69,17 @@ INTRODUCTION = """\
 
 **These figures will be made anew.** Every table on this page was made with batch-norm
 statistics of un-augmented training images in class order, which cost accuracy
-(`docs/decisions.md`, "Batch-norm statistics"): all features, those of SGD's rows too,
-come through them. The same holds for the table of CIFAR-100-LT in the README, the
-sweeps in `docs/decisions.md`, the table in `docs/methods.md`, and those of the experts.
+([Decisions](decisions.md#batch-norm-statistics)): all features, those of SGD's rows
+too, come through them. The same holds for the table of
+[CIFAR-100-LT](sets.md#cifar-100-lt), the sweeps in [Decisions](decisions.md), the table
+in [Which method when](methods.md), and those of the experts.
+
 The row *SWAG* has another fault besides: each draw's features went through the head of
 the mean, not through the draw's own.
 
 Every figure is of the test set after the last epoch; mean ± standard deviation over
 seeds. Settings were chosen on 50 held-out training images a class, though not without
-knowledge of test figures: "What was chosen, and on what" below.
+knowledge of test figures: [what was chosen, and on what](#what-was-chosen-and-on-what).
 
 *many*, *medium* and *few* are means of the accuracies of classes with more than 100, 20
 to 100 and fewer than 20 training images, *all* is the accuracy over all test images, in

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from ltjax.classifier import TITLES
+from ltjax.classifier import METHODS
 from ltjax.report.aggregate import moments
 
 # Columns: heading, decimals, what of a line, whether lower is better (None: neither).
@@ -55,7 +55,7 @@ def title(row):
     backbone, classifier, variant = row
     name = backbone.upper()
     if classifier != "none":
-        name += f" + {TITLES[classifier]}"
+        name += f" + {METHODS[classifier].TITLE}"
     return f"{name} ({VARIANTS.get(variant, variant)})" if variant else name
 
 

@@ -175,7 +175,7 @@ def speedrun(config, seeds, at_once, clock):
     refresh = extractor.make_refresh(*parts, size, chunk)
     features = extractor.make_features(*parts, size, chunk)
     members = jax.vmap(
-        lambda key: extractor.members(key, posterior.samples, posterior.scale)
+        lambda key: extractor.make(key, posterior.samples, posterior.scale)
     )(keys.members)
 
     def views(average, members, stats, keys, images):

@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and of four pages of docs/ from the result files.
+"""Writes the tables of README.md and of the pages of docs/ from the result files.
 
 python experiments/tables.py
 """
@@ -14,7 +14,7 @@ import expert_tables
 import statistics_tables
 from rich.console import Console
 
-from ltjax.classifier import TITLES
+from ltjax import classifier as classifiers
 from ltjax.report.aggregate import moments
 from ltjax.report.table import table
 
@@ -33,11 +33,13 @@ METHODS = "table2_cifar100_lt100_cpu.jsonl"
 PIPELINE, FAULTS = "pipeline_cpu.json", "fault_injection_cpu.json"
 CHECKS, MEMORY = "checks_cpu.json", "memory_cpu.json"
 STATISTICS = "batch_statistics_cifar100_lt100_cpu.jsonl"
+# All but docs/results.md, which `results_page.py` writes as a whole.
 DOCUMENTS = (
     "README.md",
-    *(
-        f"docs/{name}.md"
-        for name in ("decisions", "methods", "performance", "resuming")
+    *sorted(
+        f"docs/{page.name}"
+        for page in (ROOT / "docs").glob("*.md")
+        if page.stem != "results"
     ),
 )
 
@@ -154,7 +156,8 @@ def of_methods(path):
 
 
 def _method(classifier, variant):
-    name = TITLES.get(classifier, "that of stage one")
+    known = classifiers.METHODS.get(classifier)
+    name = known.TITLE if known else "that of stage one"
     variant = variant.replace("stage_one", "head of stage one")
     return f"{name} ({variant})" if variant else name
 

@@ -18,7 +18,8 @@ from ltjax.mistake import Mistake
 from ltjax.representation import step
 from ltjax.representation.objective import Task
 from ltjax.runtime.command import exit_code, parsed
-from ltjax.stages import backbone, divergence
+from ltjax.stages import divergence
+from ltjax.stages import system as systems
 from ltjax.stages.keys import keys
 from ltjax.workdir import identity
 
@@ -51,18 +52,28 @@ def replayed(out):
     own.check_whole(config, out)
     net = config.model.make(len(found.counts))
     task = Task(found.counts, found.steps, config.optim.epochs)
-    loss = config.objective.make(task).loss
-    tx = backbone.rule(config, found.backbone, found.steps).tx
+    minimised = config.objective.make(task)
+    tx = next(
+        each.tx
+        for each in systems.backbones(config, task)
+        if each.name == found.backbone
+    )
     batch = divergence.batch(arrays)
     inputs = batch["image"]
-    variables = jax.eval_shape(net.init, jax.random.key(0), inputs[:1])
-    like = jax.eval_shape(lambda variables: step.init(variables, tx), variables)
+    few = jax.tree.map(lambda leaf: leaf[:1], systems.arguments(inputs))
+
+    def begin():
+        variables = net.init(jax.random.key(0), *few)
+        memory = minimised.init(jax.random.key(0), variables)
+        return step.init(variables, tx, memory)
+
+    like = jax.eval_shape(begin)
     state = divergence.restored(arrays, like)
 
     @jax.jit
     def take(key, state, batch):
-        gradient = step.make_gradient(net.apply, loss)
-        grads, metrics, batch_stats = gradient(key, state, batch)
+        gradient = step.make_gradient(systems.apply(net), minimised)
+        grads, metrics, (batch_stats, _) = gradient(key, state, batch)
         updates, _ = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         return metrics, {

@@ -77,5 +77,5 @@ def pages(request):
 @contextlib.contextmanager
 def _pageless():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ltjax.run.page_made", lambda out, images: "no page")
+        patch.setattr("ltjax.report.page.made", lambda out, images: "no page")
         yield

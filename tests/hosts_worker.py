@@ -11,14 +11,15 @@ import tiny
 from flax import linen as nn
 from PIL import Image
 
-from ltjax.config import Classifier, Config, Data, Posterior, Sgd, Swa
+from ltjax.config import CifarResNet, Classifier, Config, Data, Posterior, Sgd, Swa
 from ltjax.data import decoding, sampling
 from ltjax.mistake import Mistake
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.convolution import Convolution
 from ltjax.run import run
 from ltjax.runtime import devices, hosts
-from ltjax.stages import backbone, loading
+from ltjax.stages import loading
+from ltjax.stages import system as systems
 
 RULES = ("instance", "class", "square_root", "progressive")
 
@@ -34,8 +35,9 @@ class Thin(nn.Module):
 
 def lighten(patch):
     """Runs train one backbone, the one with a posterior, and that one thin."""
-    patch(backbone, "NAMES", ("swa",))
-    patch(backbone, "whole", lambda model: Thin())
+    every = systems.backbones
+    patch(systems, "backbones", lambda *args: tiny.with_draws(every(*args)))
+    patch(CifarResNet, "body", lambda model: Thin())
 
 
 def small(place):

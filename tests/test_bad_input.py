@@ -30,7 +30,7 @@ from ltjax.inspect import __main__ as inspect
 from ltjax.predict import __main__ as predict
 from ltjax.report import __main__ as report
 from ltjax.route import __main__ as route
-from ltjax.stages import backbone
+from ltjax.stages import representation
 from ltjax.stages.loading import load
 from ltjax.workdir import claim, identity
 
@@ -1609,7 +1609,7 @@ def code_of(command, monkeypatch):
     def trains(*_):
         raise AssertionError("the command got as far as training")
 
-    monkeypatch.setattr(backbone, "train", trains)
+    monkeypatch.setattr(representation, "train", trains)
     try:
         doors = {
             "main": main,

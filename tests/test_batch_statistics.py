@@ -50,7 +50,7 @@ def test_class_order_loses_the_variance_between_classes():
     images = np.float32(value + 0.1 * rng.normal(size=(200, channels)))
     net = Network(Features(), Linear(2))
     weights = net.init(jax.random.key(0), images)["params"]
-    members = extractor.members(jax.random.key(1), 0, 1.0)
+    members = extractor.make(jax.random.key(1), 0, 1.0)
     parts = extractor.of_point, net, jnp.asarray
     found = {}
     for name in ("plain, class order", "plain, strides"):

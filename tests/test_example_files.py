@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import untrained
 
 from ltjax import main, run
 from ltjax.classifier import heads
@@ -254,8 +255,8 @@ def test_a_folder_of_ones_own_images_up_to_its_training(photos, monkeypatch):
     # What is trained is trained in the quickstarts, too; here it is made up.
     accuracy = [0.9, 0.7, None, 0.5]
     rows = ("sgd-none", "swa-la", "swa-srepr")
-    made_up = {"counts": [14, 9, 6, 3], "accuracy": dict.fromkeys(rows, accuracy)}
-    monkeypatch.setattr(run, "stages", lambda session: ([], made_up, {}))
+    made_up = untrained(accuracy=dict.fromkeys(rows, accuracy))
+    monkeypatch.setattr(run, "stages", made_up)
     for line in own_folder(photos):
         np.testing.assert_array_equal(np.array(line, float), np.array(accuracy, float))
 

@@ -1,7 +1,9 @@
-"""The README's tables are those of the result files, and its example runs."""
+"""The README and the pages of docs/: their tables, examples, commands and links."""
 
+import importlib
 import re
 import runpy
+import shlex
 import sys
 import types
 from pathlib import Path
@@ -12,9 +14,12 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from ltjax import main
 from ltjax.classifier import srepr
 from ltjax.losses import cross_entropy
+from ltjax.mistake import Mistake
 from ltjax.posterior import swag
+from ltjax.runtime import command
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -35,7 +40,15 @@ TABLES = _tables()
 def test_tables_are_those_of_the_result_files(document):
     text = (ROOT / document).read_text()
     assert TABLES["filled"](text) == text
-    assert "<!-- /" in text
+
+
+def test_every_table_has_a_place_and_no_mark_is_forgotten():
+    marks = [
+        mark
+        for document in TABLES["DOCUMENTS"]
+        for mark in re.findall(r"<!-- /(\w+) -->", (ROOT / document).read_text())
+    ]
+    assert sorted(marks) == sorted([*TABLES["tables"](), "house"])
 
 
 class Features(nn.Module):
@@ -45,17 +58,40 @@ class Features(nn.Module):
         return nn.relu(nn.BatchNorm(use_running_average=not train)(x))
 
 
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    block
+    for page in PAGES
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.S)
+]
 
 
 def example(name):
-    """The one example in the README that has this name in it."""
+    """The one example in a page that has this name in it."""
     (found,) = (block for block in BLOCKS if name in block)
     return found
 
 
+def test_the_front_page_is_short_and_begins_with_two_commands():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 180
+    assert re.findall(r"```\n(.*?)```", text, re.S)[0] == (
+        "pip install -e . && python -m ltjax.main --config configs/digits_lt.py\n"
+        "pip install -e '.[test]' && pytest\n"
+    )
+
+
 def test_every_example_is_run_by_a_test():
-    assert [example("wandb"), example("def retrain")] == BLOCKS
+    assert [example("srepr.loss"), example("wandb")] == BLOCKS
+
+
+def test_example_of_a_head():
+    z = jax.random.normal(jax.random.key(0), (3, 20, 4))
+    labels, counts = jnp.arange(20) % 3, np.array([7, 7, 6])
+    names = {"z": z, "labels": labels, "counts": counts}
+    exec(example("srepr.loss"), names)
+    new = srepr.init(jax.random.key(0), 4, 3)
+    assert names["loss"](names["head"]) < 0.9 * names["loss"](new)
 
 
 def test_example_of_a_tracker(monkeypatch):
@@ -71,11 +107,8 @@ def test_example_of_a_tracker(monkeypatch):
     assert heard == [{"event": "epoch"}]
 
 
-def test_example_is_the_file_of_examples_and_runs():
-    block = example("def retrain")
-    assert block == (ROOT / "examples" / "srepr_pipeline.py").read_text()
-    names = {}
-    exec(block, names)
+def test_the_pipeline_of_examples_runs():
+    names = runpy.run_path(str(ROOT / "examples" / "srepr_pipeline.py"))
     images, labels = jax.random.normal(jax.random.key(2), (20, 4)), jnp.arange(20) % 3
     params = Features().init(jax.random.key(3), images)["params"]
     posterior = swag.init(params, rank=20)
@@ -95,6 +128,63 @@ def test_example_is_the_file_of_examples_and_runs():
     begun, trained = retrain(0), retrain(50)
     jax.tree.map(np.testing.assert_array_equal, trained[0]["params"], posterior.mean)
     assert nll(*trained) < 0.9 * nll(*begun)
+
+
+def commands(text):
+    """Door and words of each `python -m ltjax.DOOR ...` in the blocks of a page."""
+    for block in re.findall(r"^```[^\n]*\n(.*?)^```$", text, re.S | re.M):
+        for line in block.replace("\\\n", " ").splitlines():
+            # Some stand in the quotes of another command, some after a variable.
+            found = re.search(r"python -m ltjax\.(\w+)([^\"]*)", line)
+            if found:
+                yield found[1], shlex.split(found[2], comments=True)
+
+
+COMMANDS = [
+    (page.name, *command) for page in PAGES for command in commands(page.read_text())
+]
+
+
+def known(words):
+    """The words, with a config that is there in place of one that is the reader's."""
+    there = {f"configs/{file.name}" for file in (ROOT / "configs").glob("*.py")}
+    for before, word in zip(["", *words], words):
+        if before == "--config" and word not in there:
+            assert "/" not in word
+            word = "configs/digits_lt.py"
+        yield word.replace("I", "0") if before == "--hosts.index" else word
+
+
+@pytest.mark.parametrize(
+    ("door", "words"), [pytest.param(*c[1:], id=" ".join(c[:2])) for c in COMMANDS]
+)
+def test_every_command_is_understood(monkeypatch, door, words):
+    monkeypatch.chdir(ROOT)
+    if door == "main":
+        assert main.read(list(known(words)))
+    else:
+        module = importlib.import_module(f"ltjax.{door}.__main__")
+        assert command.parsed(module.Command, door, words)
+
+
+def test_a_flag_that_is_not_there_is_found():
+    words = "run new \\\n    --out x.csv --sampels 3  # so"
+    ((door, words),) = commands(f"```\npython -m ltjax.predict {words}\n```\n")
+    assert words == ["run", "new", "--out", "x.csv", "--sampels", "3"]
+    with pytest.raises((SystemExit, Mistake)):
+        command.parsed(
+            importlib.import_module("ltjax.predict.__main__").Command, door, words
+        )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    links = re.findall(r"\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", text, re.M)
+    for link in map("".join, links):
+        place = link.partition("#")[0]
+        if place and "://" not in place and not place.startswith("api/"):
+            assert (page.parent / place).exists(), link
 
 
 def test_ways_to_learn_are_compared_where_all_else_is_equal():

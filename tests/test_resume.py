@@ -15,7 +15,7 @@ from ltjax.config import Classifier
 from ltjax.mistake import Mistake
 from ltjax.run import run
 from ltjax.runtime.stopping import Stopped
-from ltjax.stages import epochs
+from ltjax.stages import loader
 from ltjax.workdir import adoption, checkpoint, events, lock
 from ltjax.workdir.events import Writer
 
@@ -99,7 +99,7 @@ def test_a_run_that_is_killed_and_stopped_again_and_again_is_the_same_run(
     place, tmp_path, monkeypatch
 ):
     # Pieces of one step each; those of the undisturbed run grew.
-    monkeypatch.setattr(epochs.Ruler, "took", lambda self, steps, seconds: None)
+    monkeypatch.setattr(loader.Ruler, "took", lambda self, steps, seconds: None)
     out = tmp_path / "x"
     ends = (
         lambda patch: around(patch, "save", "sgd/0-1", before=False),

@@ -18,7 +18,7 @@ from ltjax.config import (
 )
 from ltjax.mistake import Mistake
 from ltjax.run import run
-from ltjax.stages import backbone, features
+from ltjax.stages import features, representation
 from ltjax.stages.loading import load
 from ltjax.workdir import checkpoint, events
 
@@ -212,11 +212,11 @@ class Killed(BaseException):
 def begun(monkeypatch, config, out):
     """The record of a run that ends before its first step."""
 
-    def train(session, name):
+    def train(*_):
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(backbone, "train", train)
+        patch.setattr(representation, "train", train)
         with pytest.raises(Killed):
             run(config, out, quiet())
     return json.loads((out / "config.json").read_text())["run"]
@@ -251,12 +251,12 @@ def test_without_a_bank_every_epoch_has_its_own_views(place, tmp_path, monkeypat
     seen = []
     take = features.take
 
-    def taking(session, name, weights):
-        found = take(session, name, weights)
+    def taking(backbone, *args):
+        found = take(backbone, *args)
 
         def view(epoch, draws):
             z = found.view(epoch, draws)
-            if name == "swa":
+            if backbone.name == "swa":
                 seen.append((epoch, draws, np.asarray(z[0])))
             return z
 

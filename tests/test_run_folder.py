@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from tiny import untrained
 
 from ltjax import main, run
 from ltjax.config import CifarResNet, Config, Data, Posterior, Sgd, Swa
@@ -27,7 +28,7 @@ CONFIG = Config(
 def desk(tmp_path, monkeypatch):
     """A folder with images, of which two are broken; nothing is trained."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "stages", lambda session: ([], {}, {}))
+    monkeypatch.setattr(run, "stages", untrained())
     for number, name in enumerate(("große Katze", "b")):
         for at in range(20):
             path = Path("zoo") / name / f"{at:02d}.png"

@@ -15,6 +15,7 @@ from ltjax import main, run, seeds
 from ltjax.mistake import Mistake
 from ltjax.runtime import processes
 from ltjax.runtime.stopping import Stopped
+from ltjax.stages.classifier import Outcome
 
 FILE = """
 from ltjax.config import Config, Data, CifarResNet, Sgd, Swa
@@ -40,7 +41,9 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(
-        run, "stages", lambda session: ([row(session.config.seed)], {"counts": []}, {})
+        run,
+        "stages",
+        lambda config, *_: [Outcome([row(config.seed)], {}, predicted={})],
     )
     Path("mine.py").write_text(FILE)
     for name, labels in (("train", [0] * 9 + [1] * 9), ("test", [0, 1])):
@@ -112,12 +115,12 @@ def test_quiet_is_the_last_table_only(desk, capsys):
 def test_a_stop_ends_all_and_the_same_command_goes_on(desk, capsys, monkeypatch):
     asked = []
 
-    def stages(session):
-        if session.config.seed and not asked:
-            asked.append(session.config.seed)
+    def stages(config, system, loader, folder):
+        if config.seed and not asked:
+            asked.append(config.seed)
             os.kill(os.getpid(), signal.SIGTERM)
-            raise Stopped(session.asked(), "sgd, epoch 1 of 4, step 2 of 2")
-        return [row(session.config.seed)], {}, {}
+            raise Stopped(folder.asked(), "sgd, epoch 1 of 4, step 2 of 2")
+        return [Outcome([row(config.seed)], {}, predicted={})]
 
     monkeypatch.setattr(run, "stages", stages)
     assert ended("--seeds", "0,1,2", "--out", "x") == 143

@@ -29,12 +29,14 @@ def test_every_public_module_has_its_place():
 
 def test_a_new_module_appears_and_a_private_one_does_not(tmp_path):
     package = tmp_path / "ltjax"
-    for name in ("__init__", "door", "_own", "room/__init__", "room/new", "room/_own"):
+    rooms = "room/__init__", "room/new", "room/_own", "room/nook/__init__"
+    for name in ("__init__", "door", "_own", *rooms):
         file = package / f"{name}.py"
         file.parent.mkdir(exist_ok=True, parents=True)
         file.write_text(f'"""The {name}."""\n')
     pages = HOOK["pages"](package)
-    assert list(pages) == ["api/index.md", "api/ltjax.md", "api/ltjax.room.md"]
+    packages = "ltjax", "ltjax.room", "ltjax.room.nook"
+    assert list(pages) == ["api/index.md", *(f"api/{name}.md" for name in packages)]
     assert "::: ltjax.door\n" in pages["api/ltjax.md"]
     assert "::: ltjax.room.new\n" in pages["api/ltjax.room.md"]
     assert "_own" not in "".join(pages.values())
@@ -64,15 +66,23 @@ def test_every_example_is_on_its_page():
     assert shown == {f'--8<-- "examples/{file.name}"' for file in files}
 
 
-@pytest.mark.parametrize("folder", sorted(PACKAGE.glob("*/__init__.py")))
+@pytest.mark.parametrize("folder", sorted(PACKAGE.rglob("__init__.py")))
 def test_every_package_says_what_it_is(folder):
     assert HOOK["summary"](folder)
 
 
 def test_the_site_has_every_page_and_only_those():
-    listed = {uri for entry in SITE["nav"] for uri in entry.values()}
-    files = {file.name for file in (ROOT / "docs").glob("*.md")}
-    assert listed == files | {"api/index.md"}
+    listed = list(uris(SITE["nav"]))
+    files = [file.name for file in (ROOT / "docs").glob("*.md")]
+    assert sorted(listed) == sorted([*files, "index.md", "api/index.md"])
+    assert SITE["nav"][-1] == {"API": "api/index.md"}  # where the hook adds pages
+
+
+def uris(entries):
+    """The pages of a navigation, those of its sections too."""
+    for entry in entries:
+        (value,) = entry.values()
+        yield from [value] if isinstance(value, str) else uris(value)
 
 
 def test_the_site_takes_nothing_from_the_network():
@@ -80,16 +90,23 @@ def test_the_site_takes_nothing_from_the_network():
     assert "http" not in (ROOT / "mkdocs.yml").read_text()
 
 
-def test_no_page_repeats_the_readme():
-    for name in ("index", "guide"):
-        text = (ROOT / "docs" / f"{name}.md").read_text()
-        (section,) = re.findall(r'^--8<-- "README.md:(\w+)"$', text, re.M)
-        readme = (ROOT / "README.md").read_text()
-        begin, end = (
-            readme.index(f"<!-- --8<-- [{edge}:{section}] -->")
-            for edge in ("start", "end")
-        )
-        assert begin < end
+def test_the_front_page_is_the_readme():
+    readme, front = (ROOT / "README.md").read_text(), HOOK["front"]()
+    assert front.splitlines()[0] == "# ltjax"
+    assert len(front.splitlines()) == len(readme.splitlines())
+    assert "](images.md)" in front
+    assert "docs/images.md" in readme
+    assert not re.findall(r"\]\(docs/|\]: docs/", front)
+    back = HOOK["on_page_markdown"]("[front page](../README.md)", page=None)
+    assert back == "[front page](index.md)"
+
+
+def test_the_guide_is_on_the_front_page_and_its_pages_are_short():
+    (guide,) = (entry["Guide"] for entry in SITE["nav"] if "Guide" in entry)
+    readme = (ROOT / "README.md").read_text()
+    for uri in [*uris(guide), "design.md", "srepr.md"]:
+        assert f"](docs/{uri})" in readme
+        assert len((ROOT / "docs" / uri).read_text().splitlines()) <= 150
 
 
 def test_the_citation_is_of_this_version():

@@ -18,6 +18,7 @@ from ltjax.config import (
     Swa,
 )
 from ltjax.run import run
+from ltjax.stages.classifier import Outcome
 
 CLASSES = 4
 
@@ -80,3 +81,17 @@ def strict_json(text):
         raise ValueError(f"{constant} is no JSON")
 
     return json.loads(text, parse_constant=refuse)
+
+
+def untrained(rows=(), accuracy=None):
+    """For `run.stages`: what a run comes to without training anything."""
+
+    def stages(config, system, loader, folder):
+        return [Outcome(list(rows), accuracy or {}, predicted={})]
+
+    return stages
+
+
+def with_draws(backbones):
+    """Those of the backbones that have a posterior."""
+    return [backbone for backbone in backbones if backbone.draws]

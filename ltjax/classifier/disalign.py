@@ -14,7 +14,11 @@ import jax
 import jax.numpy as jnp
 
 from ltjax.classifier import linear
+from ltjax.classifier.method import Head
 from ltjax.losses import cross_entropy, generalized_weights
+
+TITLE = "DisAlign"
+AFFINE = JOINT = DRAWS = False
 
 
 def init(dim, classes):
@@ -44,3 +48,20 @@ def loss(params, features, labels, head, counts, rho=1.2):
     weights = generalized_weights(counts, rho)[labels]
     weights = weights / weights.mean()
     return weights * cross_entropy(logits(params, features, head), labels)
+
+
+def power(plain, settings):
+    """None: offsets come through a gate, and weights are normalised in each batch."""
+    return None
+
+
+def heads(given):
+    """Begins at stage one, on batches of all images."""
+
+    def aligned(params, z):
+        return logits(params, z, given.head)
+
+    def of_mean(params, z, y):
+        return loss(params, z[0], y, given.head, given.counts, given.settings.rho)
+
+    return {"": Head(init(*given.head["kernel"].shape), aligned, of_mean)}

@@ -1,70 +1,51 @@
-"""What each row of the table is: how its classifier begins, sees and learns."""
-
-from collections.abc import Callable
-from typing import NamedTuple
+"""The heads of a run's table: of one network, or of several experts, by row."""
 
 import jax
 import jax.numpy as jnp
 
-from ltjax.classifier import (
-    crt,
-    disalign,
-    linear,
-    logit_adjustment,
-    lws,
-    ncm,
-    srepr,
-    tau_norm,
-)
-from ltjax.classifier.ncm import ABSENT
+from ltjax.classifier import METHODS, NONE, linear, ncm
+from ltjax.classifier.method import Given, Head
 from ltjax.posterior.predictive import mean_log_probs
 
-# What learns a linear classifier: of several experts, alone or together.
-LINEAR = ("crt", "la", "srepr")
 
-
-class Head(NamedTuple):
-    """How one row of the table is made."""
-
-    params: dict  # before training; final where nothing is trained
-    logits: Callable  # logits(params, features [B, D]) -> [B, C]
-    loss: Callable | None = None  # loss(params, features [M + 1, B, D], labels [B])
-    sampling: str = "instance"
-    draws: bool = False  # whether the loss looks beyond the mean, features[0]
-    variants: tuple = ("",)  # names of its row; "" is the headline of a classifier
-    averaged: bool = False  # whether its mean over the draws is a row, SWAG's
-    whole: bool = False  # in that row each draw has its own head, that of stage one
-    experts: tuple = ()  # the recipes of the experts it is made of, if of any
-
-
-def of_classifiers(settings, key, head, means, counts, has_draws):
+def of_methods(settings, key, head, means, counts, draws):
     """A `Head` for each (classifier, variant) of a backbone, in the table's order.
 
     `head` is the linear classifier of stage one, `means` what `class_means` makes of
     the plain training images under the mean weights. `settings` is the `classifier`
-    part of a config. SRepr needs draws and is left out without them. Of E experts,
-    where leaves of `head` and `means` have a leading axis E, they are `per_expert`, and
-    learn as `settings.experts` says. `counts` [C] are the training images per class.
+    part of a config. A method that learns from draws is left out without `draws`. Of E
+    experts, where leaves of `head` and `means` have a leading axis E, they are
+    `per_expert`, and learn as `settings.experts` says. `counts` [C] are the training
+    images per class.
     """
-    parts = settings, counts, has_draws
-    if head["kernel"].ndim == 2:
-        return _of_one(key, head, means, *parts)
-    experts = len(head["kernel"])
-    keys = jax.random.split(jax.random.clone(key), experts)
-    single = [
-        _of_one(key, *_at((head, means), expert), *parts)
-        for expert, key in enumerate(keys)
+    several = head["kernel"].ndim > 2
+    parts = [(key, head, means)]
+    if several:
+        keys = jax.random.split(jax.random.clone(key), len(head["kernel"]))
+        parts = [(key, *_at((head, means), at)) for at, key in enumerate(keys)]
+    alone = [
+        Given(own, _new(key, own), learned, counts, draws, settings)
+        for key, own, learned in parts
     ]
-    found = {}
-    for row in single[0]:
-        joint = settings.experts == "together" and row[0] in LINEAR
+    found = {(NONE, ""): none(head)}
+    for name in settings.methods:
+        method = METHODS[name]
+        joint = settings.experts == "together" and method.JOINT
         make_loss = _loss_of_mean if joint else _sum_of_losses
-        found[row] = per_expert([rows[row] for rows in single], make_loss)
+        every = [method.heads(given) for given in alone]
+        for variant, one in every[0].items():
+            if several:
+                one = per_expert([heads[variant] for heads in every], make_loss)
+            found[name, variant] = one
     return found
 
 
+def _new(key, head):
+    return linear.init(jax.random.clone(key), *head["kernel"].shape)
+
+
 def none(head):
-    """The recipe of no re-training: the linear `head` of stage one, or E of them."""
+    """The head of no re-training: the linear `head` of stage one, or E of them."""
     if head["kernel"].ndim == 2:
         return Head(head, linear.logits, averaged=True, whole=True)
     experts = range(len(head["kernel"]))
@@ -76,7 +57,7 @@ def class_means(settings, features, labels, classes):
 
     None where it is not among the methods of `settings`, a `classifier` config.
     """
-    if "ncm" not in settings.methods:
+    if ncm not in map(METHODS.get, settings.methods):
         return None
     if features.ndim == 2:
         return ncm.init(features, labels, classes)
@@ -85,19 +66,19 @@ def class_means(settings, features, labels, classes):
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *every)
 
 
-def _sum_of_losses(recipes):
+def _sum_of_losses(heads):
     """Each classifier's gradient is then its own: it learns as it would alone."""
 
     def loss(params, features, labels):
         return sum(
-            recipe.loss(_at(params, expert), features[..., expert, :], labels)
-            for expert, recipe in enumerate(recipes)
+            head.loss(_at(params, expert), features[..., expert, :], labels)
+            for expert, head in enumerate(heads)
         )
 
     return loss
 
 
-def _loss_of_mean(recipes):
+def _loss_of_mean(heads):
     """E times the loss of the mean logits, of linear classifiers.
 
     Each takes the steps that it would take alone if its error were that of the mean.
@@ -106,145 +87,41 @@ def _loss_of_mean(recipes):
     def loss(params, features, labels):
         # Experts side by side are one linear classifier: features and kernels in a row.
         mean = {
-            "kernel": jnp.concatenate(params["kernel"]) / len(recipes),
+            "kernel": jnp.concatenate(params["kernel"]) / len(heads),
             "bias": params["bias"].mean(0),
         }
         features = features.reshape(*features.shape[:-2], -1)
-        return len(recipes) * recipes[0].loss(mean, features, labels)
+        return len(heads) * heads[0].loss(mean, features, labels)
 
     return loss
 
 
-def per_expert(recipes, make_loss=_sum_of_losses):
-    """The recipe of E experts, each with a classifier of its own: those of `recipes`.
+def per_expert(heads, make_loss=_sum_of_losses):
+    """The head of E experts, each with a classifier of its own: those of `heads`.
 
     Features are [..., E, D], leaves of the parameters have a leading axis E. Logits are
-    the mean over experts. `make_loss(recipes)` gives the loss, where there is one.
+    the mean over experts. `make_loss(heads)` gives the loss, where there is one.
     """
-    first = recipes[0]
+    first = heads[0]
 
     def logits(params, features):
         every = [
-            recipe.logits(_at(params, expert), features[..., expert, :])
-            for expert, recipe in enumerate(recipes)
+            head.logits(_at(params, expert), features[..., expert, :])
+            for expert, head in enumerate(heads)
         ]
         return sum(every) / len(every)
 
-    params = [recipe.params for recipe in recipes]
+    params = [head.params for head in heads]
     return first._replace(
         params=jax.tree.map(lambda *leaves: jnp.stack(leaves), *params),
         logits=logits,
-        loss=first.loss and make_loss(recipes),
-        experts=tuple(recipes),
+        loss=first.loss and make_loss(heads),
+        experts=tuple(heads),
     )
 
 
 def _at(tree, expert):
     return jax.tree.map(lambda leaf: leaf[expert], tree)
-
-
-def _of_one(key, head, means, settings, counts, has_draws):
-    """The recipes of one classifier of features [N, D]."""
-    dim, classes = head["kernel"].shape
-
-    def new_head():
-        return linear.init(jax.random.clone(key), dim, classes)
-
-    # The adjusted loss leaves a class without training images where it began, and its
-    # raw logit would compete: it is lowered, as LA post-hoc does.
-    unseen = jnp.where(jnp.asarray(counts) > 0, 0.0, ABSENT)
-
-    def seen_only(logits):
-        return lambda params, z: logits(params, z) + unseen[None]
-
-    found = {("none", ""): none(head)}
-    for method in settings.methods:
-        if method == "crt":
-            recipe = Head(
-                new_head(),
-                crt.logits,
-                lambda params, z, y: crt.loss(params, z[0], y),
-                sampling="class",
-            )
-        elif method == "lws":
-            recipe = Head(
-                lws.init(classes),
-                lambda params, z: lws.logits(params, z, head),
-                lambda params, z, y: lws.loss(params, z[0], y, head),
-                sampling="class",
-            )
-        elif method == "tau_norm":
-            recipe = Head(tau_norm.init(head, settings.tau_norm), tau_norm.logits)
-        elif method == "ncm":
-            recipe = Head(means, ncm.logits)
-        elif method == "la_posthoc":
-            recipe = Head(
-                head,
-                lambda params, z: logit_adjustment.posthoc(
-                    params, z, counts, settings.tau
-                ),
-            )
-        elif method == "la":
-            recipe = Head(
-                new_head(),
-                seen_only(logit_adjustment.logits),
-                lambda params, z, y: logit_adjustment.loss(
-                    params, z[0], y, counts, settings.tau
-                ),
-                averaged=True,
-            )
-        elif method == "disalign":
-            recipe = Head(
-                disalign.init(dim, classes),
-                lambda params, z: disalign.logits(params, z, head),
-                lambda params, z, y: disalign.loss(
-                    params, z[0], y, head, counts, settings.rho
-                ),
-            )
-        elif method == "srepr" and has_draws:
-            first = head if settings.srepr.head == "stage_one" else new_head()
-            found |= _srepr(settings, first, seen_only(srepr.logits), counts)
-            continue
-        else:
-            continue
-        found[method, ""] = recipe
-    return found
-
-
-def _srepr(settings, first, logits, counts):
-    """SRepr's steps: (c) in the configured form, (b), and (c) in the other form.
-
-    The first is the headline, under its own name too.
-    """
-    chosen = settings.srepr
-
-    def recipe(alpha, form, on, *variants):
-        def loss(params, z, y):
-            return srepr.loss(
-                params,
-                z[0],
-                z[1:],
-                y,
-                counts,
-                alpha=alpha,
-                temperature=chosen.temperature,
-                form=form,
-                on=on,
-                tau=settings.tau,
-            )
-
-        averaged = "" in variants
-        return Head(
-            first, logits, loss, draws=True, variants=variants, averaged=averaged
-        )
-
-    form, other = chosen.form, "dirichlet" if chosen.form == "mean" else "mean"
-    made = (
-        recipe(chosen.alpha, form, chosen.on, "", f"c-{form}"),
-        recipe(0.0, form, "members", "b"),
-        recipe(chosen.alpha, other, chosen.on, f"c-{other}"),
-    )
-    return {("srepr", recipe.variants[-1]): recipe for recipe in made}
 
 
 def one_pass(logits, params):

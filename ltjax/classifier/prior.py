@@ -7,7 +7,8 @@ b(y), and images of a class look the same, Bayes' rule gives
     q(y | x)  proportional to  p(y | x) b(y) / a(y)
 
 (Saerens, Latinne and Decaestecker, Neural Computation 14, 2002). The a of a row follows
-from the loss whose minimum it is, with pi the shares of the training images:
+from the loss whose minimum it is, with pi the shares of the training images; every
+method says its own (`power`):
 
     plain, on batches of all images       pi
     plain, on batches of even classes     uniform (cRT), `optim.sampling class`
@@ -31,10 +32,13 @@ and no loss has seen the mean of experts that learned one by one. Nor has sampli
 changes while it trains (`progressive`).
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ltjax.classifier import METHODS, NONE
 from ltjax.losses.adjusted import ABSENT
 
 UNKNOWN = "no known shares of the classes"
@@ -48,25 +52,36 @@ def assumed(method, counts, tau=1.0, sampling="instance", plain=True):
     `plain` says whether stage one's classifier minimised the plain cross entropy, with
     an intercept for each class. A class without training images has 0.
     """
-    powers = {"instance": 1.0, "square_root": 0.5, "class": 0.0}
-    stage_one = powers.get(sampling) if plain else None
-    powers = {
-        "none": stage_one,
-        "crt": 0.0,
-        "la_posthoc": None if stage_one is None else stage_one - tau,
-        "la": 1.0 - tau,
-        "srepr": 1.0 - tau,
-        "lws": None,
-        "disalign": None,
-        "tau_norm": None,
-        "ncm": None,
-    }
-    power, counts = powers[method], np.asarray(counts, np.float64)
+    return shares(power(method, _Settings(tau), sampling, plain), counts)
+
+
+class _Settings(NamedTuple):
+    tau: float
+
+
+def power(method, settings, sampling="instance", plain=True):
+    """The power of the training images' shares that `assumed` is; None without one.
+
+    `settings` is the `classifier` part of a config.
+    """
+    of_batches = {"instance": 1.0, "square_root": 0.5, "class": 0.0}
+    stage_one = of_batches.get(sampling) if plain else None
+    if method == NONE:
+        return stage_one
+    return METHODS[method].power(stage_one, settings)
+
+
+def shares(power, counts):
+    """Shares of the classes, float64 [C], as that power of their images `counts` [C].
+
+    0 for a class without any, None for the power None.
+    """
     if power is None:
         return None
+    counts = np.asarray(counts, np.float64)
     present = counts > 0
-    shares = np.where(present, np.where(present, counts, 1) ** power, 0)
-    return shares / shares.sum()
+    powers = np.where(present, np.where(present, counts, 1) ** power, 0)
+    return powers / powers.sum()
 
 
 def adjusted(log_probs, old, new):

@@ -5,6 +5,7 @@ expert runs once on the batch. So an expert does no work for samples that did no
 every program has one shape, and all of it is one compiled loop.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -47,32 +48,17 @@ def run(shared, expert, ask, experts, images, batch_size):
         )
     images = jnp.asarray(images)
     batches = -(-count // batch_size)
-    slots = jnp.arange(batch_size)
+    slots, see = jnp.arange(batch_size), _make_see(expert, ask, experts)
 
     def begin(rows):
         maps = shared(jnp.take(images, rows, axis=0, mode="clip"))
         return maps, *see(0, maps, jnp.zeros((batch_size, classes), jnp.float32))
-
-    def see(index, maps, total):
-        features, logits = expert(index, maps)
-        total = total + logits
-        if index == experts - 1:
-            return total, jnp.zeros(batch_size, bool)
-        return total, ask(index, features, total / (index + 1))
 
     probe = jax.eval_shape(lambda rows: shared(images[rows]), slots)
     classes = jax.eval_shape(lambda maps: expert(0, maps)[1], probe).shape[-1]
     nothing = jax.tree.map(
         lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(begin, slots)
     )
-
-    def note(result, index, rows, total):
-        """Writes the ensemble so far; a row of `count` is nobody's."""
-        logits = result.logits.at[rows].set(total / (index + 1), mode="drop")
-        used = result.used.at[rows].set(index + 1, mode="drop")
-        # A turn without a row did not take place.
-        ran = result.ran.at[index].add(jnp.where((rows < count).any(), batch_size, 0))
-        return Routed(logits, used, ran)
 
     def step(carry, number):
         result, queues = carry
@@ -81,37 +67,69 @@ def run(shared, expert, ask, experts, images, batch_size):
         maps, total, more = jax.lax.cond(
             number < batches, begin, lambda rows: nothing, rows
         )
-        result = note(result, 0, rows, total)
+        result = _noted(result, 0, rows, total)
         for index in range(1, experts):
             queue = _push(queues[index - 1], (rows, maps, total), more & (rows < count))
             # After the last images the queues are emptied, one after the other.
             least = jnp.where(number < batches + index - 1, batch_size, 1)
-            taken = jnp.where(
-                queue.size >= least, jnp.minimum(queue.size, slots.size), 0
-            )
-            rows, maps, total = _first(queue, batch_size)
+            queues[index - 1], batch, taken = _served(queue, least, batch_size)
+            rows, maps, total = batch
             rows = jnp.where(slots < taken, rows, count)
             total, more = jax.lax.cond(
                 taken > 0,
-                lambda maps, total, index=index: see(index, maps, total),
+                partial(see, index),
                 lambda maps, total: (total, jnp.zeros(batch_size, bool)),
                 maps,
                 total,
             )
-            result = note(result, index, rows, total)
-            queues[index - 1] = _advance(queue, taken)
+            result = _noted(result, index, rows, total)
         return (result, tuple(queues)), None
 
-    result = Routed(
-        jnp.zeros((count, classes), jnp.float32),
-        jnp.zeros(count, jnp.int32),
-        jnp.zeros(experts, jnp.int32),
-    )
     maps, total, _ = nothing
-    queue = _empty((slots, maps, total))
+    queues = (_empty((slots, maps, total)),) * (experts - 1)
     steps = jnp.arange(batches + experts - 1)
-    (result, _), _ = jax.lax.scan(step, (result, (queue,) * (experts - 1)), steps)
-    return result
+    return jax.lax.scan(step, (_nobody(count, classes, experts), queues), steps)[0][0]
+
+
+def _nobody(count, classes, experts):
+    """`Routed` before anything has run."""
+    logits = jnp.zeros((count, classes), jnp.float32)
+    return Routed(logits, jnp.zeros(count, jnp.int32), jnp.zeros(experts, jnp.int32))
+
+
+def _make_see(expert, ask, experts):
+    """Builds `see(index, maps, total)`: one more expert runs.
+
+    It gives the sum of logits so far, and who asks for the next one.
+    """
+
+    def see(index, maps, total):
+        features, logits = expert(index, maps)
+        total = total + logits
+        if index == experts - 1:
+            return total, jnp.zeros(len(total), bool)
+        return total, ask(index, features, total / (index + 1))
+
+    return see
+
+
+def _noted(result, index, rows, total):
+    """The ensemble so far written down; a row of the number of images is nobody's."""
+    count, batch_size = len(result.logits), len(rows)
+    logits = result.logits.at[rows].set(total / (index + 1), mode="drop")
+    used = result.used.at[rows].set(index + 1, mode="drop")
+    # A turn without a row did not take place.
+    ran = result.ran.at[index].add(jnp.where((rows < count).any(), batch_size, 0))
+    return Routed(logits, used, ran)
+
+
+def _served(queue, least, batch_size):
+    """The queue after its first ones, those in a batch, and how many of it they are.
+
+    None are taken where fewer than `least` wait.
+    """
+    taken = jnp.where(queue.size >= least, jnp.minimum(queue.size, batch_size), 0)
+    return _advance(queue, taken), _first(queue, batch_size), taken
 
 
 def _empty(batch):

@@ -18,6 +18,8 @@ lean back until the head collapses.
 import jax.numpy as jnp
 
 from ltjax.classifier.linear import init, logits
+from ltjax.classifier.logit_adjustment import seen_only
+from ltjax.classifier.method import Head
 from ltjax.losses import (
     cross_entropy,
     dirichlet_distillation,
@@ -25,7 +27,20 @@ from ltjax.losses import (
     mean_distillation,
 )
 
-__all__ = ["init", "logits", "loss"]
+__all__ = [
+    "AFFINE",
+    "DRAWS",
+    "JOINT",
+    "TITLE",
+    "heads",
+    "init",
+    "logits",
+    "loss",
+    "power",
+]
+
+TITLE = "SRepr"
+AFFINE = JOINT = DRAWS = True
 
 
 def loss(
@@ -71,3 +86,51 @@ def loss(
     else:
         raise ValueError(f"form is {form!r}, not 'mean' or 'dirichlet'")
     return (1 - alpha) * hard + alpha * soft
+
+
+def power(plain, settings):
+    """As of LA, as far as the draws agree."""
+    return 1.0 - settings.tau
+
+
+def heads(given):
+    """The paper's steps: (c) in the configured form, (b), and (c) in the other form.
+
+    The first is the headline, under its own name too. Nothing without draws.
+    """
+    if not given.draws:
+        return {}
+    chosen, tau = given.settings.srepr, given.settings.tau
+    first = given.head if chosen.head == "stage_one" else given.new
+
+    def head(alpha, form, on, *variants):
+        def distilled(params, z, y):
+            return loss(
+                params,
+                z[0],
+                z[1:],
+                y,
+                given.counts,
+                alpha=alpha,
+                temperature=chosen.temperature,
+                form=form,
+                on=on,
+                tau=tau,
+            )
+
+        return Head(
+            first,
+            seen_only(given.counts),
+            distilled,
+            draws=True,
+            variants=variants,
+            averaged="" in variants,
+        )
+
+    form, other = chosen.form, "dirichlet" if chosen.form == "mean" else "mean"
+    made = (
+        head(chosen.alpha, form, chosen.on, "", f"c-{form}"),
+        head(0.0, form, "members", "b"),
+        head(chosen.alpha, other, chosen.on, f"c-{other}"),
+    )
+    return {each.variants[-1]: each for each in made}

@@ -6,6 +6,12 @@ its bias, tau = 1 has unit columns.
 
 import jax.numpy as jnp
 
+from ltjax.classifier.method import Head
+
+TITLE = "tau-norm"
+AFFINE = True
+JOINT = DRAWS = False
+
 
 def init(head, tau=1.0):
     """Normalised columns [D, C] from a linear `head`."""
@@ -17,3 +23,13 @@ def init(head, tau=1.0):
 def logits(params, features):
     """Logits [..., C] of features [..., D]."""
     return jnp.matmul(features, params["kernel"], precision="highest")
+
+
+def power(plain, settings):
+    """None: no loss was minimised."""
+    return None
+
+
+def heads(given):
+    """The columns of stage one."""
+    return {"": Head(init(given.head, given.settings.tau_norm), logits)}

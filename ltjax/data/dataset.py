@@ -30,6 +30,17 @@ class Split(NamedTuple):
         None  # int [N], place in the long-tailed draw of its class
     )
     file: np.ndarray | None = None  # uint8 [N, 32], SHA-256 of the files of images
+    meta: np.ndarray | None = None  # float32 [N, K], what is known beside the image
+
+    @property
+    def streamed(self):
+        """Whether images are decoded when they are needed."""
+        return streamed(self.image)
+
+
+def streamed(images):
+    """Whether images are no array, but `streamed.Pictures`."""
+    return not isinstance(images, np.ndarray)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +126,21 @@ def checked_rank(path, rank, label):
     return rank
 
 
+def checked_meta(path, meta, label):
+    """What is known beside each image, float32 [N, K], or None, or a `Mistake`."""
+    if meta is None:
+        return None
+    if meta.ndim != 2 or len(meta) != len(label) or meta.dtype.kind not in "fiu":
+        raise Mistake(
+            f"{path}: 'meta' is {meta.dtype} of shape {meta.shape}, wanted numbers "
+            f"[{len(label)}, K]"
+        )
+    if not np.isfinite(meta).all():
+        row = int((~np.isfinite(meta)).any(1).argmax())
+        raise Mistake(f"{path}: 'meta' is not finite in row {row}")
+    return meta.astype(np.float32)
+
+
 def paired(name, train_path, train, test_path, test, classes=None):
     """Two checked splits as a `Dataset`, or a `Mistake` that names both paths.
 
@@ -125,6 +151,16 @@ def paired(name, train_path, train, test_path, test, classes=None):
             f"{train_path} has images of shape {train.image.shape[1:]}, {test_path} "
             f"of shape {test.image.shape[1:]}; wanted the same"
         )
+    beside = [part and part[1:] for part in map(_meta_shape, (train, test))]
+    if beside[0] != beside[1]:
+        raise Mistake(
+            f"{train_path} has 'meta' of shape {_meta_shape(train)}, {test_path} of "
+            f"shape {_meta_shape(test)}; wanted the same, or none in both"
+        )
     if classes is None:
         classes = 1 + max(int(train.label.max()), int(test.label.max()))
     return Dataset(name, train, test, classes)
+
+
+def _meta_shape(split):
+    return None if split.meta is None else split.meta.shape

@@ -42,6 +42,7 @@ def dataset(
     seed=0,
     strict=False,
     advance=lambda: None,
+    *,
     most_bytes=None,
     rendering=USUAL,
 ):

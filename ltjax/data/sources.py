@@ -14,7 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from ltjax.data import partition
-from ltjax.data.dataset import Dataset, Split, checked, checked_rank, paired
+from ltjax.data.dataset import (
+    Dataset,
+    Split,
+    checked,
+    checked_meta,
+    checked_rank,
+    paired,
+)
 from ltjax.data.longtail import class_counts, taken
 from ltjax.mistake import Mistake, nearest
 
@@ -48,6 +55,8 @@ def npz(train_path, test_path=None, classes=None, test_per_class=10, seed=0):
 
     A training file of a part of a set may say with `rank`, integers [N], where each
     image stands in the long-tailed draw of its class (`longtail.ranks`).
+    Numbers that are known beside an image, such as where and when it was taken, are
+    `meta`, float [N, K], in both files or in none.
     Without `classes` there are as many as the largest label of both files, plus one.
     The set has the training file's name, without "_train". Without a test file
     `partition.stratified` takes `test_per_class` images of each class for the test.
@@ -65,10 +74,13 @@ def npz(train_path, test_path=None, classes=None, test_per_class=10, seed=0):
 
 
 def npz_split(path, classes=None):
-    """The images, labels and ranks of one such file, checked."""
-    image, label, rank = _read_npz(path)
-    split = checked(path, image, label, classes)
-    return split._replace(rank=checked_rank(path, rank, split.label))
+    """The images, labels, ranks and what is known beside them of one file, checked."""
+    members = _read_npz(path)
+    split = checked(path, members["image"], members["label"], classes)
+    return split._replace(
+        rank=checked_rank(path, members.get("rank"), split.label),
+        meta=checked_meta(path, members.get("meta"), split.label),
+    )
 
 
 def tfds(name, data_dir=None, download=False):
@@ -130,7 +142,7 @@ def _divided(whole, classes, test_per_class, seed):
 
 
 def _read_npz(path):
-    """The members `image`, `label` and, or None, `rank` of one file."""
+    """The members `image`, `label` and, if there, `rank` and `meta` of one file."""
     path = Path(path)
     # Of `os.path`, because `Path` raises on a name that is too long.
     if os.path.isdir(path):
@@ -160,8 +172,8 @@ def _read_npz(path):
                         f"it has {_listed(archive.files)}"
                     )
                 members[member] = archive[member]
-            if "rank" in archive.files:
-                members["rank"] = archive["rank"]
+            for member in {"rank", "meta"} & set(archive.files):
+                members[member] = archive[member]
     except Mistake:
         raise
     except MemoryError as error:
@@ -173,7 +185,7 @@ def _read_npz(path):
             f"{path} cannot be read: {_first_line(error)}; "
             "wanted plain arrays 'image' and 'label' in an undamaged .npz"
         ) from error
-    return members["image"], members["label"], members.get("rank")
+    return members
 
 
 def _tfds_builder(tensorflow_datasets, name, data_dir, download):

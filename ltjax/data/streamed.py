@@ -165,6 +165,7 @@ def of_listing(
     seed=0,
     strict=False,
     advance=lambda: None,
+    *,
     divided=alone,
 ):
     """The images of a `listing.Listing` as a `Dataset` that is read in training.
@@ -186,7 +187,7 @@ def of_listing(
 
 
 def of_tfds(
-    name, builder, splits, classes, recipe, advance=lambda: None, divided=alone
+    name, builder, splits, classes, recipe, advance=lambda: None, *, divided=alone
 ):
     """The two `splits` of a prepared TFDS set as a `Dataset` that is read in training.
 

@@ -3,7 +3,7 @@
 import re
 
 from ltjax.classifier import prior
-from ltjax.workdir.rows import HEADLINE
+from ltjax.workdir import rows
 
 _MOST_CLASSES = 200  # rows of the table; of more, those at both ends
 _TITLES = (("acc", "many"), ("acc", "medium"), ("acc", "few"), ("acc", "all"))
@@ -101,7 +101,7 @@ def _what(about):
     classifier = about["classifier"]
     if classifier.endswith("/none"):
         return f"{network}, with the classifier that they were trained with."
-    if classifier.startswith(str(HEADLINE)):
+    if classifier.startswith(str(rows.headline())):
         re_trained = "re-trained on draws of a posterior over them (SRepr)"
         return f"{network}, with a classifier {re_trained}."
     return f"{network}, with a classifier made for it, `{classifier}`."

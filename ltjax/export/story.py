@@ -46,8 +46,8 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     figures = rows.named(results)[row]
     _check(row, kinds)
     earlier = place.earlier(out, row, overwrite)
-    if wanted is None and row != rows.HEADLINE:
-        say(f"{run} has no {rows.HEADLINE}; {row} is exported")
+    if wanted is None and row != rows.headline():
+        say(f"{run} has no {rows.headline()}; {row} is exported")
     # What others compute with, whatever the run did.
     opened = finished.read(run, row.backbone, dtype="float32")
     if {"safetensors", "npz"} & set(kinds):

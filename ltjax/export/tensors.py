@@ -6,19 +6,18 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from ltjax.classifier import METHODS
 from ltjax.config import Linear
-from ltjax.data.augment import geometry
 from ltjax.mistake import Mistake
 from ltjax.models import weights
 from ltjax.stages import finished
-
-# Their logits are not W z + b.
-_NOT_AFFINE = ("ncm", "disalign")
+from ltjax.stages import system as systems
 
 
 def check(row):
     """Raises `Mistake` for a row whose classifier is not one linear layer."""
-    if row.classifier in _NOT_AFFINE:
+    method = METHODS.get(row.classifier)  # None of no re-training
+    if method and not method.AFFINE:
         raise Mistake(
             f"--classifier {row} is not one linear layer, as safetensors and npz "
             "need it; --to onnx holds it as it is"
@@ -87,6 +86,6 @@ def logits(path, run, images):
     model = run.config.model
     whole = dataclasses.replace(model, frozen=0) if model.frozen else model
     net = whole.make(data["classes"])
-    inputs = geometry.normalise(images, data["mean"], data["std"])
+    inputs = systems.pixels(images, (data["mean"], data["std"]))
     like = jax.eval_shape(net.init, jax.random.key(0), inputs)
     return jax.jit(net.apply)(weights.to_variables(weights.read(path), like), inputs)

@@ -3,7 +3,8 @@
 Logits are [B, E, C] for E experts, already multiplied by the scale of their heads;
 labels [B]; counts [C] images per class; epochs count from 1. Each loss is one number
 for the batch, a sum over experts and a mean over images, as the authors' programs
-compute it; where a paper says otherwise there is an argument.
+compute it, where all other losses are one number an example; where a paper says
+otherwise there is an argument.
 """
 
 import chex
@@ -48,7 +49,7 @@ def ride(
     temperatures=temperatures,
     collaborative=None,
 ):
-    """Margins for each expert, and their divergence from the mean of their logits.
+    """The batch's scalar of RIDE: margins for each expert, less their divergence.
 
     Wang et al. 2021 (RIDE, arXiv:2010.01809). With z the mean of the experts' logits
     z_i, held fixed, margins m and the class axis of logits divided by T,
@@ -83,7 +84,7 @@ def ride(
 
 
 def distilled(loss, logits, teacher_logits, *, temperature=1.5, repeated=True):
-    """RIDE's loss with distillation from the mean of a teacher's experts.
+    """The batch's scalar of RIDE, distilled from the mean of a teacher's experts.
 
     loss + temperature^2 KL(teacher || student), both of mean logits; teacher_logits
     [B, E', C]. `repeated`, as released, counts the whole once for each expert.
@@ -97,16 +98,16 @@ def distilled(loss, logits, teacher_logits, *, temperature=1.5, repeated=True):
 
 
 def shike(logits, labels, *, detached=False):
-    """Cross entropy, a consensus on the hardest wrong class, mutual distillation.
+    """The batch's scalar of SHIKE: cross entropy, consensus, mutual distillation.
 
     Jin et al. 2023 (SHIKE, arXiv:2304.01279), first stage. With p_i the experts'
     probabilities,
 
         sum_i CE(z_i, y) + 10/C KL(G || S_i) + 1/C sum_j KL(p_j || p_i).
 
-    G is `consensus`; S_i is the softmax of z_i with -30 for the label. As released the
-    gradient flows into both sides of every divergence; `detached` keeps it out of G
-    and p_j.
+    G is `consensus`, on the hardest wrong class; S_i is the softmax of z_i with -30 for
+    the label. As released the gradient flows into both sides of every divergence;
+    `detached` keeps it out of G and p_j.
     """
     logits, labels = _arrays(logits, labels)
     classes = logits.shape[-1]
@@ -142,7 +143,7 @@ def consensus(logits, labels):
 
 
 def shike_retrain(logits, labels, counts):
-    """`balanced_softmax` of each expert, summed over experts: SHIKE's second stage."""
+    """The batch's scalar of SHIKE's second stage: `balanced_softmax`, summed."""
     logits, labels = _arrays(logits, labels)
     return balanced_softmax(logits, _each(labels, logits), counts).sum(1).mean()
 
@@ -158,9 +159,10 @@ def mdcs(
     consistency=0.6,
     ramp_epochs=20,
 ):
-    """Experts under different priors, each distilled from a weak view to a strong one.
+    """The batch's scalar of MDCS: experts under priors of their own, distilled.
 
-    Zhao et al. 2023 (MDCS, arXiv:2308.09922). With a_i = z_i + scales_i log counts,
+    Zhao et al. 2023 (MDCS, arXiv:2308.09922). Each expert is distilled from a weak view
+    to a strong one. With a_i = z_i + scales_i log counts,
 
         sum_i mean over both views of CE(a_i, y)
               + consistency * ramp * KL(softmax(a_i weak) || softmax(a_i strong)),

@@ -12,7 +12,8 @@ class Network(nn.Module):
 
     features: nn.Module
     head: nn.Module
+    takes: tuple = ("image",)  # what it reads of a batch, in the order of its arguments
 
-    def __call__(self, x, train=False):
+    def __call__(self, *inputs, train=False):
         """Inputs [B, ...] to logits [B, C], or [B, E, C] of E experts."""
-        return self.head(self.features(x, train=train))
+        return self.head(self.features(*inputs, train=train))

@@ -44,18 +44,29 @@ def spans(count, batch_size):
     return [run for run in runs if run[1]]
 
 
+def count(images):
+    """The length N of the leading axis that all leaves of the images share."""
+    lengths = {len(leaf) for leaf in jax.tree.leaves(images)}
+    if len(lengths) != 1:
+        raise ValueError(f"images have lengths {sorted(lengths)}; they share no axis")
+    return lengths.pop()
+
+
 def over_batches(function, images, batch_size):
     """`function(batch)` of the even batches, in index order.
 
-    Returns the outputs per run of equal batches [batches, ...].
+    Images are an array or a tree of arrays with a common leading axis. Returns the
+    outputs per run of equal batches [batches, ...].
     """
     outputs = []
-    for start, batches, size in spans(len(images), batch_size):
+    for start, batches, size in spans(count(images), batch_size):
 
         def body(_, index, start=start, size=size):
             # Sliced here, not reshaped before: a reshape would copy the whole set.
             first = start + index * size
-            batch = jax.lax.dynamic_slice_in_dim(images, first, size)
+            batch = jax.tree.map(
+                lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, first, size), images
+            )
             return None, function(batch)
 
         outputs.append(jax.lax.scan(body, None, jnp.arange(batches))[1])
@@ -67,13 +78,14 @@ def across_batches(step, carry, images, batch_size):
 
     Batch b of n holds the images b, b + n, b + 2n, ...
     """
-    runs = spans(len(images), batch_size)
+    runs = spans(count(images), batch_size)
     number, first = sum(batches for _, batches, _ in runs), 0
     for _, batches, size in runs:
         # The larger ones come first here, too: they are those with a row in the rest.
         def body(carry, index, size=size):
             rows = index + number * jnp.arange(size)
-            return step(carry, jnp.take(images, rows, axis=0)), None
+            batch = jax.tree.map(lambda leaf: jnp.take(leaf, rows, axis=0), images)
+            return step(carry, batch), None
 
         carry, _ = jax.lax.scan(body, carry, first + jnp.arange(batches))
         first += batches

@@ -8,6 +8,7 @@ deviations in D [P, K], a draw is from
     N(mean, scale / 2 (diag(scatter / count) + D D^T / (min(count, K) - 1)))
 
 over all tensors together: the K normal numbers that multiply D are the same for all.
+Of K = 0, a diagonal posterior, it is from N(mean, scale diag(scatter / count)).
 `batch_stats/...`, if there are any, are those of the mean; a draw has others.
 """
 

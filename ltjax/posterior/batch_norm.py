@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from ltjax.posterior import _loops, trees
+from ltjax.posterior import _functions, _loops, trees
 
 # Old statistics for the probe of the momentum: a power of two, so that multiplying and
 # dividing by it is exact, and so large that what the batch adds is rounded away.
@@ -23,7 +23,8 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
     at least "params" ("batch_stats" may be there, its values are ignored); they are
     drawn anew for every batch, so that only `chunk` members exist at a time. `apply(
     variables, x, train=True, mutable=["batch_stats"])` returns (output, {"batch_stats":
-    updated}) as a Linen module does, with any momentum below 1.
+    updated}) as a Linen module does, with any momentum below 1; or it is a pair of
+    functions, of which the second, `statistics(variables, x)`, returns `updated`.
 
     Batch b of n = ceil(N / batch_size) holds the images b, b + n, b + 2n, ... of [N,
     ...]. Each runs with its own batch statistics, pooled over their sizes n_b by
@@ -32,10 +33,11 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
     the layers below normalised. A batch of one class would take out what tells it from
     the others; in strides, images sorted by class give each batch its share of all.
 
-    Images are taken as given: for a network trained on augmented ones they should be
-    augmented likewise, since it knows the plain ones by heart and answers them
-    otherwise than those of a test. Returns batch_stats with leading axis M, float32; {}
-    for a model without batch norm.
+    Images are an array or a tree of arrays with a common leading axis. They are taken
+    as given: for a network trained on augmented ones they should be augmented likewise,
+    since it knows the plain ones by heart and answers them otherwise than those of a
+    test. Returns batch_stats with leading axis M, float32; {} for a model without batch
+    norm.
 
     >>> import jax
     >>> import numpy as np
@@ -49,10 +51,11 @@ def refresh(draw, keys, apply, images, batch_size=1000, chunk=1):
     >>> batch_norm.refresh(lambda key: {"params": params}, keys, apply, images)
     {'mean': Array([[2.]], dtype=float32), 'var': Array([[0.667]], dtype=float32)}
     """
-    images = jnp.asarray(images)
+    images = jax.tree.map(jnp.asarray, images)
     _loops.members(keys)
-    _loops.spans(len(images), batch_size)  # refuses an empty set before tracing
-    empty, fold = accumulator(draw, keys, apply, images[:2], chunk)
+    _loops.spans(_loops.count(images), batch_size)  # refuses an empty set, untraced
+    few = jax.tree.map(lambda leaf: leaf[:2], images)
+    empty, fold = accumulator(draw, keys, apply, few, chunk)
     if not jax.tree.leaves(empty[1]):
         return {}
     _, pooled = _loops.across_batches(fold, empty, images, batch_size)
@@ -65,14 +68,13 @@ def accumulator(draw, keys, apply, few, chunk=1):
     Returns (empty, fold): `fold(carry, batch) -> carry` from `empty` on, the pair
     (number of images, pooled statistics). `few` are one or two images, of any content.
     """
-    count = _loops.members(keys)
+    count, statistics = _loops.members(keys), _functions.statistics(apply)
 
     def run(key, x, stats=None):
         variables = draw(key)
         if stats is not None:
             variables = {**variables, "batch_stats": stats}
-        _, updated = apply(variables, x, train=True, mutable=["batch_stats"])
-        return updated.get("batch_stats", {})
+        return statistics(variables, x)
 
     keys = trees.clone(keys)
     first_key = jax.tree.map(lambda leaf: leaf[0], keys)
@@ -90,8 +92,8 @@ def accumulator(draw, keys, apply, few, chunk=1):
     def fold(carry, x):
         seen, pooled = carry
         batch = _loops.over_members(lambda key: moments(key, x), keys, chunk)
-        seen = seen + len(x)
-        share = len(x) / seen
+        seen = seen + _loops.count(x)
+        share = _loops.count(x) / seen
         pooled = jax.tree.map(
             lambda old, new: _pool(old, new, share), pooled, batch, is_leaf=_is_layer
         )

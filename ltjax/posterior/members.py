@@ -1,4 +1,4 @@
-"""Feature extractors of a backbone: its mean and its draws, with their statistics."""
+"""Members of a posterior: its mean and its draws, with their statistics."""
 
 from typing import Any
 
@@ -18,8 +18,41 @@ class Members:
     scale: jax.Array  # [M + 1]
 
 
-def members(key, samples, scale):
-    """The mean first, then `samples` draws of covariance `scale`."""
+def members(
+    key, posterior, draws, apply, images, *, scale=1.0, batch_size=1000, chunk=1
+):
+    """The mean and `draws` draws of a `swag.State`: variables [draws + 1, ...].
+
+    {"params": ..., "batch_stats": ...} with the mean first, each with statistics of its
+    own, re-estimated on `images`, which are augmented as in training: what
+    `batch_norm.refresh` says of them, `apply`, `batch_size` and `chunk` holds here.
+    `scale` is that of `swag.sample`. All members exist at the same time; `make` names
+    them, for more of them than there is room for.
+
+    >>> import jax
+    >>> import numpy as np
+    >>> from ltjax.posterior import members, predictive, swag
+    >>> posterior = swag.init({"slope": np.zeros(2)}, rank=2)
+    >>> for slope in ([1.0, 4.0], [3.0, 0.0]):
+    ...     posterior = swag.update(posterior, {"slope": np.array(slope)})
+    >>> apply = lambda v, x: v["params"]["slope"] * x, lambda v, x: {}
+    >>> key, images = jax.random.key(0), np.ones((5, 2))
+    >>> found = members.members(key, posterior, 3, apply, images)
+    >>> found["params"]["slope"].shape, found["params"]["slope"][0]
+    ((4, 2), Array([2., 2.], dtype=float32))
+    >>> predictive.features(found, lambda one: one, apply, images).shape
+    (4, 5, 2)
+    """
+    named = make(key, draws, scale)
+    params = swag.draws(named.key, posterior, named.scale)
+    stats = batch_norm.refresh(
+        lambda own: {"params": own}, params, apply, images, batch_size, chunk
+    )
+    return {"params": params, "batch_stats": stats}
+
+
+def make(key, samples, scale):
+    """The `Members` of the mean, which comes first, and `samples` draws."""
     scales = jnp.full(samples + 1, scale, jnp.float32).at[0].set(0.0)
     return Members(jax.random.split(key, samples + 1), scales)
 
@@ -50,12 +83,29 @@ def of_swag(posterior, member):
     return whole_of_swag(posterior, member)["features"]
 
 
+def whole(sample):
+    """Builds `draw(posterior, member)`: the whole network of a member.
+
+    `sample(key, posterior, scale)` is that of `swag` or `point`; the mean has scale 0.
+    """
+
+    def draw(posterior, member):
+        return sample(member.key, posterior, member.scale)
+
+    return draw
+
+
+def features_of(draw):
+    """Builds the same of the feature extractor alone, of `draw(posterior, member)`."""
+    return lambda posterior, member: draw(posterior, member)["features"]
+
+
 @struct.dataclass
 class Parts:
     """Members whose low-rank parts are known, in NumPy arrays."""
 
     members: Members
-    low_ranks: Any  # [M + 1, ...], the tree of the weights
+    low_ranks: Any  # [M + 1, ...], the tree of the weights; no arrays of rank 0
 
 
 def parts(posterior, members):
@@ -64,7 +114,7 @@ def parts(posterior, members):
     def low_ranks(deviations):
         keys = jax.random.clone(members.key)
         only = posterior.replace(deviations=deviations)
-        return np.asarray(swag.low_ranks(keys, only))
+        return jax.tree.map(np.asarray, swag.low_ranks(keys, only))
 
     # Not the whole tree at once: the device holds one tensor's deviations.
     return Parts(members, jax.tree.map(low_ranks, posterior.deviations))
@@ -100,7 +150,8 @@ def make_refresh(draw, net, prepare, batch_size, chunk):
     """Builds `refresh(weights, members, images) -> batch_stats`, leading axis M + 1.
 
     `draw(weights, member)` gives the extractor's parameters, `prepare(images)` turns
-    uint8 into what the network takes.
+    uint8, or a tree of columns, into what the network takes: an array, or a tuple of
+    arrays.
     """
 
     def refresh(weights, members, images):
@@ -127,7 +178,7 @@ def make_fold(draw, net, prepare, chunk):
             lambda member: {"params": draw(weights, member)},
             members,
             _trained(net, prepare),
-            images[:2],
+            jax.tree.map(lambda leaf: leaf[:2], images),
             chunk,
         )
         return update(empty if carry is None else carry, images)
@@ -140,7 +191,7 @@ def _trained(net, prepare):
 
     def apply(variables, images, train, mutable):
         return net.features.apply(
-            variables, prepare(images), train=train, mutable=mutable
+            variables, *_arguments(prepare(images)), train=train, mutable=mutable
         )
 
     return apply
@@ -154,7 +205,8 @@ def make_features(draw, net, prepare, batch_size, chunk):
     """
 
     def apply(variables, images):
-        return net.head.inputs(net.features.apply(variables, prepare(images)))
+        found = net.features.apply(variables, *_arguments(prepare(images)))
+        return net.head.inputs(found)
 
     def features(weights, members, batch_stats, images):
         def variables(pair):
@@ -166,3 +218,8 @@ def make_features(draw, net, prepare, batch_size, chunk):
         )
 
     return features
+
+
+def _arguments(inputs):
+    """What a network takes, as the arguments of its call."""
+    return inputs if isinstance(inputs, tuple) else (inputs,)

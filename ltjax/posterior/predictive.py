@@ -5,7 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from ltjax.posterior import _loops
+from ltjax.posterior import _functions, _loops
 
 CPU_BATCH = 100
 
@@ -14,9 +14,12 @@ def features(keys, draw, apply, images, chunk=1, batch_size=1000):
     """Outputs of M members on N images, [M, N, D].
 
     `keys` is a pytree with leading axis M, `draw(key)` gives a member's variables and
-    `apply(variables, x)` its outputs [n, D]. Members run `chunk` at a time, images
-    [N, ...] in ceil(N / batch_size) batches whose sizes differ by at most one. On a CPU
-    a batch has at most `CPU_BATCH`, as its caches hold no more images' activations.
+    `apply(variables, x)` its outputs [n, D]; of a pair of functions it is the first, as
+    in `batch_norm.refresh`. Members run `chunk` at a time, images [N,
+    ...] in ceil(N / batch_size) batches whose sizes differ by at most one. They are an
+    array or, where a network takes more than that, a tree of arrays with a common
+    leading axis. On a CPU a batch has at most `CPU_BATCH`, as its caches hold no more
+    images' activations.
 
     >>> import numpy as np
     >>> from ltjax.posterior import predictive
@@ -30,11 +33,11 @@ def features(keys, draw, apply, images, chunk=1, batch_size=1000):
     _loops.members(keys)
     if jax.default_backend() == "cpu":
         batch_size = min(batch_size, CPU_BATCH)
-    images = jnp.asarray(images)
+    images, evaluate = jax.tree.map(jnp.asarray, images), _functions.evaluate(apply)
 
     def one(key):
         variables = draw(key)
-        runs = _loops.over_batches(lambda x: apply(variables, x), images, batch_size)
+        runs = _loops.over_batches(lambda x: evaluate(variables, x), images, batch_size)
         rows = [run.reshape(-1, *run.shape[2:]) for run in runs]
         return jnp.concatenate(rows)
 

@@ -30,11 +30,15 @@ def init(params, rank, dtype=None):
     """An empty posterior; of `params` only structure, shapes and dtypes are used.
 
     `rank` is the number of deviations kept, at least 2: the low-rank part divides by
-    the number of columns less one. `dtype` is that of the deviations, None that of the
-    mean; bfloat16 halves them and rounds each by up to 2^-9 of itself.
+    the number of columns less one. 0 keeps none, for a diagonal posterior. `dtype` is
+    that of the deviations, None that of the mean; bfloat16 halves them and rounds each
+    by up to 2^-9 of itself.
     """
-    if rank < 2:
-        raise ValueError(f"rank is {rank}; a SWAG posterior needs a rank of at least 2")
+    if rank < 2 and rank != 0:
+        raise ValueError(
+            f"rank is {rank}; a SWAG posterior needs a rank of at least 2, or of 0, "
+            "which is a diagonal one"
+        )
     # Two trees of zeros, not one used twice: a buffer can be donated only once.
     empty, scatter = swa.init(params), swa.init(params).mean
     deviations = jax.tree.map(
@@ -67,6 +71,8 @@ def update(state, params):
         state.mean,
         average.mean,
     )
+    if not _rank(state):
+        return State(average.count, average.mean, scatter, state.deviations)
     slot = state.count % _rank(state)
     deviations = jax.tree.map(
         lambda d, p, m: d.at[slot].set((p - m).astype(d.dtype)),
@@ -80,6 +86,7 @@ def update(state, params):
 def sample(key, state, scale=1.0):
     """Draws weights from N(mean, scale/2 (diag(scatter/count) + D D^T/(stored-1))).
 
+    Of rank 0 it is N(mean, scale diag(scatter/count)), the paper's SWAG-Diagonal.
     `stored` is min(count, rank), the number of columns of D really filled; one normal
     vector of length rank serves the whole tree, so that tensors vary together. `scale`
     multiplies the covariance (1 is the paper's posterior) and may be traced, for
@@ -106,7 +113,7 @@ def sample(key, state, scale=1.0):
     columns = _columns(state)
     # Adding 0 would turn -0 into 0, and the root has no finite slope at 0.
     moves = (jnp.asarray(scale) != 0) & (state.count > 1)
-    width = jnp.sqrt(jnp.where(moves, scale, 1.0) / 2)
+    width = jnp.sqrt(jnp.where(moves, scale, 1.0) / (2 if _rank(state) else 1))
 
     def draw(mean, scatter, deviations, noise):
         diagonal = jnp.sqrt(scatter / jnp.maximum(state.count, 1)) * noise
@@ -129,8 +136,10 @@ def low_ranks(keys, state):
 
     For each tensor one matrix product, Z [M, K] times D [K, P]: however many draws, the
     deviations are read once. Not compiled as a whole, it takes one tensor at a time to
-    the device where they are NumPy arrays.
+    the device where they are NumPy arrays. () of rank 0, which has none.
     """
+    if not _rank(state):
+        return ()
 
     def normals(key):
         return jax.random.normal(jax.random.split(key)[1], (_rank(state),))
@@ -147,7 +156,10 @@ def assemble(key, state, scale, low_rank):
     With scale 0, or with fewer than 2 snapshots, it is the mean bit for bit.
     """
     moves = (jnp.asarray(scale) != 0) & (state.count > 1)
-    width = jnp.sqrt(jnp.where(moves, scale, 0.0) / 2)
+    diagonal_only = not jax.tree.leaves(low_rank)
+    width = jnp.sqrt(jnp.where(moves, scale, 0.0) / (1 if diagonal_only else 2))
+    if diagonal_only:
+        low_rank = jax.tree.map(jnp.zeros_like, state.mean)
     noise = trees.normal_like(jax.random.split(key)[0], state.mean)
 
     def draw(mean, scatter, low_rank, noise):

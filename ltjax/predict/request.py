@@ -10,7 +10,7 @@ from ltjax.data.shape import Shape
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake, shown
 from ltjax.stages import finished, prior
-from ltjax.workdir.rows import HEADLINE, Row, choose, named
+from ltjax.workdir.rows import Row, choose, headline, named
 
 
 class Request(NamedTuple):
@@ -44,8 +44,8 @@ def of_command(command):
         priors = assumed, prior.shares(command.prior, names, counts)
         taken += f", re-adjusted to {shown(command.prior)}"
     notes = [f"{row} of {shown(command.run)}; its probabilities assume {taken}"]
-    if command.classifier is None and row != HEADLINE:
-        notes.append(f"the run has no row {HEADLINE}; {row} is taken instead")
+    if command.classifier is None and row != headline():
+        notes.append(f"the run has no row {headline()}; {row} is taken instead")
     unseen = 0 if priors is None else int(((counts == 0) & (priors[1] > 0)).sum())
     if unseen:
         notes.append(f"{unseen} classes without training images stay at probability 0")

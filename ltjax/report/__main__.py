@@ -7,11 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from ltjax.mistake import Mistake
-from ltjax.report import comparison, markup, page
+from ltjax.report.story import made
 from ltjax.runtime.command import exit_code, parsed
-from ltjax.workdir import results
-from ltjax.workdir.files import write_text
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,40 +29,6 @@ class Command:
     """Folders of finished runs."""
     out: Path | None = None
     """Where the page goes. None: report.html, in RUN or, of several runs, here."""
-
-
-def made(folders, out=None):
-    """Writes the page of the runs in `folders`; returns where.
-
-    Of one run, or a comparison of several. Raises `Mistake` for what is no finished
-    run, for runs of other data, and where the page cannot be written.
-    """
-    if not folders:
-        raise Mistake("no run is given; give the folder of one, or of several")
-    runs = [results.read(folder) for folder in folders]
-    file = out or (runs[0].out / page.FILE if len(runs) == 1 else Path(page.FILE))
-    _check(file)
-    if len(runs) == 1:
-        text = page.of_run(runs[0])
-    else:
-        text = comparison.of_settings(comparison.settings(runs))
-    try:
-        write_text(file, text)
-    except OSError as error:
-        raise Mistake(f"{file} cannot be written: {error.strerror}") from error
-    return file
-
-
-def _check(file):
-    """Refuses to write over what is no page of ours."""
-    try:
-        if file.is_dir() or not file.parent.is_dir():
-            raise Mistake(f"--out {file} is not a file in an existing folder")
-        start = markup.START.encode()
-        if file.exists() and file.read_bytes()[: len(start)] != start:
-            raise Mistake(f"{file} holds something else; give a new file as --out")
-    except OSError as error:  # a name that is too long, or no permission
-        raise Mistake(f"--out {file}: {error.strerror}") from error
 
 
 def main(args):

@@ -4,6 +4,8 @@ import numpy as np
 from scipy import stats
 
 from ltjax.report import closeup, diagrams, markup, settings, table, words
+from ltjax.workdir import examples, results
+from ltjax.workdir.files import write_text
 
 FILE = "report.html"
 _MOST_CLASSES = 200  # rows of the table of classes
@@ -11,6 +13,22 @@ _SPACES = {
     "probability": "probabilities",
     "relative": "features, relative",
 }
+
+
+def made(out, images):
+    """Makes the page of a finished run; says where it is, or why there is none.
+
+    `images` are those of the test split.
+    """
+    try:
+        found = results.read(out)
+        if found.chosen:
+            examples.keep(out, images, found.chosen)
+            found = found._replace(images=examples.read(out))
+        write_text(out / FILE, of_run(found))
+    except Exception as error:  # whatever it is, the results stay
+        return f"no {FILE}: {type(error).__name__}: {error}"
+    return f"a page about it is {out / FILE}"
 
 
 def of_run(run):

@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ltjax.classifier import TITLES
+from ltjax.classifier import METHODS
 
 COLUMNS = ("many", "medium", "few", "all", "NLL", "ECE", "Brier")
 _LOWER_IS_BETTER = ("NLL", "ECE", "Brier")
@@ -108,7 +108,7 @@ def notes(results):
     swag = {row["classifier"] for row in results["rows"] if row["backbone"] == "swag"}
     if swag:
         yield "SWAG: the mean of the drawn networks, one pass for each draw"
-    if swag - {"none"}:
+    if swag & METHODS.keys():
         yield "SWAG + ...: that of the draws' features through the one re-trained head"
     if "cost" in results:
         cost = results["cost"]
@@ -137,8 +137,8 @@ def _repeats_headline(row, results):
 def label(row):
     """A row's name as it is read: SWA + SRepr (b)."""
     name = row["backbone"].upper()
-    if row["classifier"] != "none":
-        name += f" + {TITLES[row['classifier']]}"
+    if row["classifier"] in METHODS:
+        name += f" + {METHODS[row['classifier']].TITLE}"
     return f"{name} ({row['variant']})" if row["variant"] else name
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 def of_images(seen):
     """The `prepare` of a `seen(key, images)` that augments and normalises images."""
-    return lambda key, batch: {**batch, "image": seen(key, batch["image"])}
+    return lambda key, state, batch: {**batch, "image": seen(key, batch["image"])}
 
 
 def make_turn(step, prepare, collect):
@@ -18,7 +18,7 @@ def make_turn(step, prepare, collect):
     `keys` is the pair (key of `prepare`, key of `step`); every step folds its own
     number into both, so a resumed run draws what an unbroken one draws. `carry` is the
     pair (state, posterior). `batch` holds images and labels as they are stored.
-    `prepare(key, batch)` makes of it the batch that `step` takes, see `of_images`.
+    `prepare(key, state, batch)` makes of it what `step` takes, see `of_images`.
     `collect(posterior, state)` folds the state into the posterior where
     a snapshot is due. The metrics of `step` have `finite`, as those of
     `step.make_step`.
@@ -28,7 +28,7 @@ def make_turn(step, prepare, collect):
         prepare_key, step_key = keys
         state, posterior = carry
         key = jax.random.fold_in(prepare_key, state.step)
-        state, metrics = step(step_key, state, prepare(key, batch))
+        state, metrics = step(step_key, state, prepare(key, state, batch))
         # After a step that was not taken the state is that of a snapshot taken before.
         posterior = jax.lax.cond(
             metrics["finite"],
@@ -47,7 +47,8 @@ def make_epoch(step, prepare, collect):
 
     It returns (carry, history) after the turns `first` to `last` of `make_turn`, all of
     them without these, or those up to a step that is not finite and so not taken.
-    `data` holds all images and labels on the device, `rows` [steps, B] says who is in
+    `data` holds all images and labels on the device, and what else a batch carries, a
+    dict of arrays with a leading axis for the images. `rows` [steps, B] says who is in
     which batch; pixels are gathered last. `history` holds the step's metrics with
     leading axis `steps`, zero where none was tried.
 
@@ -58,12 +59,12 @@ def make_epoch(step, prepare, collect):
 
     def epoch(keys, carry, data, rows, first=0, last=None):
         # Traced rows cannot index NumPy arrays.
-        images, labels = jnp.asarray(data["image"]), jnp.asarray(data["label"])
+        columns = {name: jnp.asarray(column) for name, column in data.items()}
         rows = jnp.asarray(rows)
         last = len(rows) if last is None else last
 
         def turn_at(at, carry):
-            batch = {"image": images[rows[at]], "label": labels[rows[at]]}
+            batch = {name: column[rows[at]] for name, column in columns.items()}
             return turn(keys, carry, batch)
 
         def unfinished(loop):

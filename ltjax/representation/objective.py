@@ -1,4 +1,4 @@
-"""What stage one minimises, as a value: a loss, and what it needs beside the batch."""
+"""What a training minimises, as a record of pure functions."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,14 +7,14 @@ import jax
 
 
 class Task(NamedTuple):
-    """What an objective may know of a run."""
+    """What an objective, an optimizer or a schedule may know of a training."""
 
-    counts: jax.Array  # [C], training images of each class
+    counts: jax.Array  # training images of each class, [C]
     steps: int  # of an epoch
     epochs: int
 
 
-def _nothing(key, variables):
+def _no_memory(key, variables):
     return ()
 
 
@@ -27,18 +27,52 @@ def _as_it_is(key, net, fixed, state, batch):
 
 
 class Objective(NamedTuple):
-    """A loss of a batch, as `representation.step.make_gradient` takes it.
+    """A loss, and what it carries from step to step.
 
-    `loss(logits, batch, step)` returns a scalar and the logits [B, C] that are judged.
-    `init(key, variables)` makes the memory that is carried from step to step,
-    `remember(memory, params, note)` changes it after one, and
-    `prepare(key, net, fixed, state, batch)` adds to a batch. `views` are those of an
-    image that the loss sees, "full", "weak" or "strong"; several lie one after the
-    other, [V B, ...], and the first is that of stage two.
+    `outputs` are what the network's training call returns: logits, [B, E, C] of E
+    experts, or a tree with more. `batch` holds a label for every image, and the images
+    of all `views`, one view after the other.
     """
 
+    # (outputs, batch, memory, step) -> the loss of the batch, a scalar, the logits
+    # [B, C] that are judged, and a note for `remember`. `step` counts those before it.
     loss: Callable
-    init: Callable = _nothing
-    remember: Callable = _unchanged
+    # (key, variables) -> memory before the first step: a queue, a buffer of logits, a
+    # moving encoder.
+    init: Callable = _no_memory
+    remember: Callable = _unchanged  # (memory, new params, note) -> memory
+    # (key, net, fixed, state, batch) -> batch, without gradient: what is masked, mixed,
+    # or made by the memory.
     prepare: Callable = _as_it_is
+    # What is seen of an image: "full", "weak" or "strong" augmentation. The first one
+    # is what stage two sees, too.
     views: tuple = ("full",)
+
+
+def per_example(loss):
+    """The objective of a `loss(logits, labels)` that gives one number per example.
+
+    It takes logits [B, C].
+
+    >>> import numpy as np
+    >>> from ltjax.losses import cross_entropy
+    >>> from ltjax.representation import objective
+    >>> batch = {"label": np.array([0])}
+    >>> made = objective.per_example(cross_entropy)
+    >>> value, judged, note = made.loss(np.zeros((1, 2), np.float32), batch, (), 0)
+    >>> value
+    Array(0.693, dtype=float32)
+    """
+
+    def of_batch(logits, batch, memory, step):
+        return loss(logits, batch["label"]).mean(), logits, ()
+
+    return Objective(of_batch)
+
+
+def simple(loss, views=("full",)):
+    """The objective of `loss(outputs, batch, step) -> (scalar, judged)`."""
+    return Objective(
+        lambda outputs, batch, memory, step: (*loss(outputs, batch, step), ()),
+        views=views,
+    )

@@ -1,11 +1,14 @@
 """One step of stochastic gradient descent, as a pure function."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
+
+from ltjax.representation import objective as objectives
 
 
 @struct.dataclass
@@ -16,32 +19,31 @@ class State:
     params: dict
     batch_stats: dict  # running averages of batch norm; empty without batch norm
     opt_state: optax.OptState
+    memory: Any = ()  # of the objective
 
 
-def init(variables, tx):
-    """State before the first step, from a model's freshly made variables."""
+def init(variables, tx, memory=()):
+    """State before the first step, from a model's freshly made variables.
+
+    `memory` is what the objective begins with, see `objective.Objective`.
+    """
     return State(
         step=jnp.int32(0),
         params=variables["params"],
         batch_stats=variables.get("batch_stats", {}),
         opt_state=tx.init(variables["params"]),
+        memory=memory,
     )
 
 
-def per_example(loss):
-    """The objective of a `loss(logits, labels)` that gives one number per example."""
-    return lambda logits, batch, step: (loss(logits, batch["label"]).mean(), logits)
-
-
 def make_gradient(apply, objective, axis_name=None):
-    """Builds a pure `gradient(key, state, batch) -> (grads, metrics, batch_stats)`.
+    """Builds a pure `gradient(key, state, batch) -> (grads, metrics, (stats, note))`.
 
     `apply(variables, image, train=True, rngs=..., mutable=["batch_stats"])` returns
-    logits and the updated statistics, as a Linen module's `apply` does.
-    `objective(logits, batch, step)` returns the loss of the batch, a scalar, and the
-    logits [B, C] that are judged; `step` counts the steps before it. `batch` has
-    `image`, `label` and whatever else the objective reads. Metrics are scalars of the
-    weights as they are: `loss` and `accuracy` (fraction).
+    outputs and the updated statistics, as a Linen module's `apply` does. `objective` is
+    an `objective.Objective`; what its loss leaves for its memory is the note. `batch`
+    has `image`, `label` and whatever else the objective reads. Metrics are scalars of
+    the weights as they are: `loss` and `accuracy` (fraction).
 
     Under `pmap` or `shard_map`, `axis_name` averages gradients, statistics and metrics
     over that axis; for the same result as one large batch the model's batch norm has to
@@ -51,58 +53,57 @@ def make_gradient(apply, objective, axis_name=None):
     def average(tree):
         return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
-    def value_of(params, batch_stats, batch, step, key):
-        variables = {"params": params, "batch_stats": batch_stats}
-        logits, updated = apply(
+    def value_of(params, state, batch, key):
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        outputs, updated = apply(
             variables,
             batch["image"],
             train=True,
             rngs={"dropout": key},
             mutable=["batch_stats"],
         )
-        value, judged = objective(logits, batch, step)
+        value, judged, note = objective.loss(outputs, batch, state.memory, state.step)
         accuracy = (judged.argmax(-1) == batch["label"]).mean()
         # Averaged before the gradient is taken too: `shard_map` sums the gradients of
         # weights that all devices share, and the average of a sum is that sum.
         metrics = average({"loss": value, "accuracy": accuracy})
-        return metrics["loss"], (metrics, updated.get("batch_stats", {}))
+        return metrics["loss"], (metrics, updated.get("batch_stats", {}), note)
 
     def gradient(key, state, batch):
-        grads, (metrics, batch_stats) = jax.grad(value_of, has_aux=True)(
-            state.params,
-            state.batch_stats,
-            batch,
-            state.step,
-            jax.random.fold_in(key, state.step),
+        key = jax.random.fold_in(key, state.step)
+        grads, (metrics, batch_stats, note) = jax.grad(value_of, has_aux=True)(
+            state.params, state, batch, key
         )
         grads, batch_stats = average((grads, batch_stats))
-        return grads, metrics, batch_stats
+        return grads, metrics, (batch_stats, note)
 
     return gradient
 
 
 def make_step(apply, loss, tx, axis_name=None):
-    """Builds a pure `step(key, state, batch) -> (state, metrics)`, see `of_gradient`.
+    """Builds a pure `step(key, state, batch) -> (state, metrics)`, see `of_objective`.
 
     `loss(logits, labels)` returns one number per example; `apply` and `axis_name` are
     those of `make_gradient`.
     """
-    return of_gradient(make_gradient(apply, per_example(loss), axis_name), tx)
+    return of_objective(apply, objectives.per_example(loss), tx, axis_name)
 
 
-def of_gradient(gradient, tx):
-    """Builds a pure `step(key, state, batch) -> (state, metrics)` of a `make_gradient`.
+def of_objective(apply, objective, tx, axis_name=None):
+    """Builds a pure `step(key, state, batch) -> (state, metrics)` of an `Objective`.
 
-    To its metrics comes `finite`: whether loss, gradient, new weights and statistics
-    all are. Where they are not, the step is not taken: the state stays as it was, its
-    number too.
+    `apply` and `axis_name` are those of `make_gradient`. To its metrics comes `finite`:
+    whether loss, gradient, new weights and statistics all are. Where they are not, the
+    step is not taken: the state stays as it was, its number and its memory too.
     """
+    gradient = make_gradient(apply, objective, axis_name)
 
     def step(key, state, batch):
-        grads, metrics, batch_stats = gradient(key, state, batch)
+        grads, metrics, (batch_stats, note) = gradient(key, state, batch)
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        after = State(state.step + 1, params, batch_stats, opt_state)
+        memory = objective.remember(state.memory, params, note)
+        after = State(state.step + 1, params, batch_stats, opt_state, memory)
         # No optimizer makes a finite weight of a gradient that is not.
         finite = all_finite((metrics["loss"], params, batch_stats))
         after = jax.tree.map(partial(jnp.where, finite), after, state)

@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from ltjax.classifier import heads, router, train
+from ltjax.classifier import METHODS, router, train
 from ltjax.classifier.routing import Routed
 from ltjax.data import longtail, resident
-from ltjax.data.streamed import Pictures
+from ltjax.data.dataset import streamed
 from ltjax.evaluation import cost, scores
 from ltjax.mistake import Mistake, shown
 from ltjax.representation import schedule
@@ -128,7 +128,8 @@ def _row(command):
             f"{rows.Row('swa', row.classifier, row.variant)}, which has a classifier "
             "for each expert"
         )
-    if config.classifier.experts == "together" and row.classifier in heads.LINEAR:
+    method = METHODS.get(row.classifier)  # None of no re-training
+    if config.classifier.experts == "together" and method and method.JOINT:
         raise Mistake(
             f"--classifier {row} is of experts whose classifiers learned together, "
             "none of which stands alone; give sgd/none or swa/none"
@@ -241,6 +242,6 @@ def _lines(stored, experts, params, seen):
 
 def _pixels(images, part):
     """Images uint8 [n, H, W, ch], decoded where they are in their files."""
-    if isinstance(images, Pictures):
+    if streamed(images):
         return np.stack(resident.each(images.plain, part))
     return images[part]

@@ -7,11 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ltjax.config import Augment
-from ltjax.data.streamed import Pictures
 from ltjax.mistake import Mistake
 from ltjax.runtime import devices, hosts
 from ltjax.runtime.stopping import Stopped
-from ltjax.stages import backbone, memory
+from ltjax.stages import memory
 from ltjax.workdir import checkpoint, feature_file
 
 
@@ -26,26 +25,6 @@ def views(config):
         return None
     augments = config.augment != Augment()
     return min(wanted, config.classifier.epochs) if augments else 1
-
-
-def sizes(config, data, start, steps):
-    """What the memory of a run depends on, a `memory.Sizes`.
-
-    `start` is what `backbone.start` gives, `steps` those of an epoch.
-    """
-    image = data.train.image.shape[1:]
-    params = backbone.parameters(config.model, data.classes, start, image)
-    return memory.Sizes(
-        params=params,
-        steps=steps,
-        image=image,
-        train=len(data.train.label),
-        test=len(data.test.label),
-        streamed=isinstance(data.train.image, Pictures),
-        dims=backbone.inputs(config.model, data.classes, params),
-        classes=data.classes,
-        views=views(config),
-    )
 
 
 def folder(out, name):
@@ -83,13 +62,13 @@ class Bank:
     """Features that an earlier process made too, as a run holds them.
 
     All lie on the first device, if there is room, and otherwise in NumPy arrays, in
-    memory or mapped from their files, as `classifier.bank` says.
+    memory or mapped from their files.
     """
 
-    def __init__(self, session, name, on_device):
-        """Of the backbone `name`."""
-        self._session, self._name = session, name
-        self._on_device = on_device
+    def __init__(self, workdir, name, on_device, place):
+        """Of the backbone `name`; `place` is "memory" or "file"."""
+        self._workdir, self._name = workdir, name
+        self._on_device, self._place = on_device, place
 
     def get(self, what, like, parts):
         """The array [members, N, ...] of that name, of the shape and type of `like`.
@@ -98,13 +77,13 @@ class Bank:
         follow each other. Raises `Mistake` if what is kept has another shape or type,
         and `Stopped` where the run was asked to stop and something was made.
         """
-        file = feature_file.file_of(folder(self._session.out, self._name), what)
+        file = feature_file.file_of(folder(self._workdir.path, self._name), what)
         if self._holds(file):
             kept = {what: feature_file.mapped(file)}
             checkpoint.refuse_difference(file, kept, {what: like})
             return self._held(file)
         whole = self._make(what, file, like, parts)
-        code = self._session.asked()
+        code = self._workdir.asked()
         if code:
             raise Stopped(code, f"features/{self._name}/{what}")
         return self._held(file) if whole is None else whole
@@ -116,13 +95,13 @@ class Bank:
             seen = feature_file.there(file), feature_file.damage(file)
         there, wrong = hosts.gathered(seen)[0]
         if there and wrong:
-            self._session.say(f"{file} cannot be used: {wrong}")
+            self._workdir.say(f"{file} cannot be used: {wrong}")
         return there and not wrong
 
     def _held(self, file):
         if self._on_device:
             return devices.local(np.ascontiguousarray(feature_file.loaded(file)))
-        if self._session.config.classifier.bank == "file":
+        if self._place == "file":
             return feature_file.mapped(file)
         return feature_file.loaded(file)
 
@@ -153,15 +132,14 @@ class Bank:
         # Told before it is whole: a kill in between repeats the event, and loses none.
         name = f"{self._name}/{what}"
         self._tell("features", name, "features", computing.seconds)
-        made = self._session.made
+        made = self._workdir.made
         hosts.by_first(lambda: feature_file.seal(file, like, digest, made))
         saving = time.monotonic() - begin - computing.seconds
         self._tell("save", f"features/{name}", "saving", saving)
         return devices.local(whole[0]).astype(like.dtype) if whole else None
 
     def _tell(self, event, name, stage, seconds):
-        told = {"event": event, "name": name, "stage": stage, "seconds": seconds}
-        self._session.writer.write(told)
+        self._workdir.event(event=event, name=name, stage=stage, seconds=seconds)
 
 
 class _Stopwatch:

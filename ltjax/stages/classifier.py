@@ -6,48 +6,51 @@ one's are kept.
 
 import time
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import numpy as np
 import optax
 
-from ltjax.classifier import heads as recipes
-from ltjax.classifier import train
+from ltjax.classifier import heads
+from ltjax.classifier import train as training
 from ltjax.data import longtail, sampling
 from ltjax.evaluation import scores
 from ltjax.mistake import Mistake
+from ltjax.posterior import dispersion
 from ltjax.representation import schedule
-from ltjax.runtime import devices, progress
-from ltjax.workdir.cache import Cache
+from ltjax.runtime import devices
+from ltjax.workdir import predictions
 from ltjax.workdir.rows import Row
 
 
-def rows(session, name, head, looks):
-    """Every row of the backbone `name`, its accuracy per class, and classifiers.
+class Outcome(NamedTuple):
+    """What came out of a backbone."""
 
-    `head` is the linear classifier of stage one and `looks` the backbone's features.
-    A finished row is saved with its classifier and not made again. The SWAG row is of
-    the drawn whole networks, each with its own head; those of re-trained classifiers
-    send each draw's features through the one of the SWA row. Of every headline row of
-    one pass there is `log_probs(features [1, B, D]) -> [B, C]`, by its classifier.
+    rows: list  # of the table
+    accuracy: dict  # of each class, by row
+    # Of a backbone with draws: how far they disagree on each class, the predictions
+    # that a page shows by row, and what conformal sets are worth.
+    dispersion: dict | None = None
+    predicted: dict | None = None
+    coverage: dict | None = None
+
+
+def train(settings, backbone, seen, loader, folder):
+    """Every row of a `Backbone`, of its `features.Features`.
+
+    `settings` is the `classifier` part of a config. A finished row is saved with its
+    classifier and not made again. The SWAG row is of the drawn whole networks, each
+    with its own head; those of re-trained classifiers send each draw's features through
+    the one of the SWA row.
     """
-    counts = session.index.counts
-    has_draws = len(looks.test) > 1
-    made = recipes.of_classifiers(
-        session.config.classifier,
-        session.keys.head,
-        head,
-        recipes.class_means(
-            session.config.classifier,
-            looks.plain,
-            session.data.train.label,
-            len(counts),
-        ),
-        counts,
-        has_draws,
+    name, counts = backbone.name, loader.index.counts
+    means = heads.class_means(settings, seen.plain, loader.labels, len(counts))
+    made = heads.of_methods(
+        settings, loader.keys.head, seen.head, means, counts, backbone.draws > 0
     )
     batches = {
-        rule: jax.jit(batches_of(rule, session.config.classifier, session.index))
+        rule: jax.jit(batches_of(rule, settings, loader.index))
         for rule in ("instance", "class")
     }
     found, accuracy, averaged, classifiers = [], {}, {}, {}
@@ -60,62 +63,83 @@ def rows(session, name, head, looks):
             row["experts"] = note["experts"]
         found.append(row)
 
-    shelf = Cache(session, f"heads/{name}")
-    with progress.stage(session.console, f"classify {name}", len(made)) as done:
-        for (classifier, variant), recipe in made.items():
+    cache = folder.cache(f"heads/{name}")
+    with folder.stage(f"classify {name}", len(made)) as done:
+        for (classifier, variant), head in made.items():
             row = Row(name, classifier, variant).key
-            make = partial(_row, session, row, recipe, looks, batches)
-            params, note = shelf.get(row, make, lambda like=recipe.params: like)
+            by = loader.keys.head_order, seen.view, loader.train["label"]
+            fitted = partial(fit, head, settings, *by, batches[head.sampling])
+            make = partial(_row, folder, row, head, fitted, seen.test[:1], loader)
+            params, note = cache.get(row, make, lambda like=head.params: like)
             params = devices.local(params)
-            if recipe.averaged:
-                heads = looks.heads if recipe.whole else None
-                own = jax.tree.map(lambda leaf: leaf[1:], heads)  # of the draws
-                averaged[classifier] = recipe.logits, params, own
-            if "" in recipe.variants:
-                classifiers[classifier] = recipes.one_pass(recipe.logits, params)
-            for shown in recipe.variants:
+            if head.averaged:
+                own = seen.heads if head.whole else None
+                own = jax.tree.map(lambda leaf: leaf[1:], own)  # of the draws
+                averaged[classifier] = head.logits, params, own
+            if "" in head.variants:
+                classifiers[classifier] = heads.one_pass(head.logits, params)
+            for shown in head.variants:
                 add(name, classifier, shown, note)
             done(row)
-    shelf.close()
+    cache.close()
+    if not backbone.draws:
+        return Outcome(found, accuracy)
+    for classifier, (logits, params, own) in averaged.items():
+        log_probs = heads.every_draw(logits, params, own)
+        add("swag", classifier, "", _averaged(log_probs, seen.test[1:], loader))
+    logits = partial(heads.none(seen.head).logits, seen.head)
+    of_draws = seen.test[1:], loader.tested, len(counts)
+    spread = dispersion.per_class(logits, *of_draws)
+    closely = _closely(name, classifiers, seen.test[:1], loader)
+    return Outcome(found, accuracy, spread, *closely)
 
-    if has_draws:
-        for classifier, (logits, params, own) in averaged.items():
-            begin = time.monotonic()
-            log_probs = recipes.every_draw(logits, params, own)
-            figures, per_class = _scored(session, log_probs, looks.test[1:])
-            seconds = time.monotonic() - begin
-            note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
-            add("swag", classifier, "", note)
-    return found, accuracy, classifiers
+
+def _averaged(log_probs, features, loader):
+    """The note of a row of all draws, of their test `features` [M, N, D]."""
+    begin = time.monotonic()
+    figures, per_class = _scored(log_probs, features, loader)
+    seconds = time.monotonic() - begin
+    return {"figures": figures, "accuracy": per_class, "seconds": seconds}
 
 
-def _row(session, row, recipe, looks, batches):
-    """The row's classifier and its note, after training and testing."""
+def _closely(name, classifiers, features, loader):
+    """`Predicted` of the rows that are looked at closely, and conformal coverage.
+
+    `classifiers` are log-probabilities by method, `features` [1, N, D] of the test
+    images under the mean.
+    """
+    predicted = {
+        Row(name, classifier).key: predictions.Predicted(
+            *scores.top_labels(classifiers[classifier], features)
+        )
+        for classifier in predictions.shown(classifiers)
+    }
+    if not predicted:
+        return predicted, None
+    log_probs = classifiers[predictions.shown(classifiers)[-1]]
+    coverage = scores.set_coverage(
+        log_probs, features, loader.tested, longtail.groups(loader.index.counts)
+    )
+    # The last row is the one that the page is about.
+    return predicted, coverage and {"row": list(predicted)[-1], **coverage}
+
+
+def _row(folder, row, head, fitted, features, loader):
+    """The row's classifier and its note, after training and testing.
+
+    `fitted(watch)` trains it; `features` [1, N, D] are those of the test images.
+    """
 
     def watch(epoch, losses, params):
-        session.writer.write(
-            {
-                "event": "head_epoch",
-                "row": row,
-                "epoch": epoch + 1,
-                "loss": float(losses.mean()),
-            }
-        )
+        loss = float(losses.mean())
+        folder.event(event="head_epoch", row=row, epoch=epoch + 1, loss=loss)
 
     begin = time.monotonic()
     try:
-        params = fit(
-            recipe,
-            session.config.classifier,
-            session.keys.head_order,
-            looks.view,
-            session.train["label"],
-            batches[recipe.sampling],
-            watch,
-        )
-        log_probs = recipes.one_pass(recipe.logits, params)
-        figures, per_class = _scored(session, log_probs, looks.test[:1])
-        alone = _alone(session, recipe, params, looks.test[:1])
+        params = fitted(watch)
+        log_probs = heads.one_pass(head.logits, params)
+        figures, per_class = _scored(log_probs, features, loader)
+        alone = _alone(head, params, features, loader)
     except Mistake as mistake:
         raise Mistake(f"{row}: {mistake}") from mistake
     seconds = time.monotonic() - begin
@@ -123,28 +147,28 @@ def _row(session, row, recipe, looks, batches):
     if alone:
         note["experts"] = alone
     # Told before it is saved: a kill in between repeats the event, and loses none.
-    session.writer.write({"event": "row", "row": row, "stage": "classifier", **note})
+    folder.event(event="row", row=row, stage="classifier", **note)
     return devices.whole(params), note
 
 
-def _alone(session, recipe, params, features):
-    """The figures of each expert alone, where the recipe is one of a headline row.
+def _alone(head, params, features, loader):
+    """The figures of each expert alone, where the head is one of a headline row.
 
     `features` [1, N, E, D].
     """
     found = []
-    for expert, single in enumerate(recipe.experts if recipe.averaged else ()):
+    for expert, single in enumerate(head.experts if head.averaged else ()):
         own = jax.tree.map(lambda leaf, at=expert: leaf[at], params)
-        log_probs = recipes.one_pass(single.logits, own)
-        figures, _ = _scored(session, log_probs, features[..., expert, :])
+        log_probs = heads.one_pass(single.logits, own)
+        figures, _ = _scored(log_probs, features[..., expert, :], loader)
         found.append(figures)
     return found
 
 
-def _scored(session, log_probs, features):
+def _scored(log_probs, features, loader):
     """`scores.score` on the test images; `Mistake` where it is not finite."""
-    groups = longtail.groups(session.index.counts)
-    found = scores.score(log_probs, features, session.test["label"], groups)
+    groups = longtail.groups(loader.index.counts)
+    found = scores.score(log_probs, features, loader.test["label"], groups)
     nll = found[0]["nll"]
     if not np.isfinite(nll):
         raise Mistake(
@@ -195,7 +219,7 @@ def fit(recipe, settings, key, view, labels, batches, watch):
             )
         watch(epoch, losses, params)
 
-    return train.fit(
+    return training.fit(
         recipe.params,
         recipe.loss,
         tx,

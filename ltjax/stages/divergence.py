@@ -63,8 +63,9 @@ def write(path, found, state, batch):
 
     Their arrays are named by their places: `state/params/head/bias`, `batch/image`.
     """
-    # The one that may be of a type that NumPy has not.
-    batch = {**batch, "image": np.asarray(batch["image"], np.float32)}
+    # What may be of a type that NumPy has not.
+    inputs = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), batch["image"])
+    batch = {**batch, "image": inputs}
     both = _leaves({"state": state, "batch": batch})
     arrays = {name: np.asarray(leaf) for name, leaf in both}
     part = path.with_name(unfinished(path))
@@ -104,6 +105,9 @@ def batch(arrays):
         for name, array in arrays.items()
         if name.startswith("batch/")
     }
+    several = sorted(name for name in found if name.startswith("image/"))
+    if several:  # of a network that takes more than one
+        found["image"] = tuple(found.pop(name) for name in several)
     if "image" not in found:
         raise Mistake(f"{FILE} has no batch/image; an earlier version wrote it")
     return found

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ltjax.data import streamed
-from ltjax.posterior import members as extractor
-from ltjax.runtime import devices, hosts, progress
-from ltjax.stages import backbone, bank, memory, passes
-from ltjax.workdir.cache import Cache
+from ltjax.posterior import members as extractors
+from ltjax.runtime import devices, hosts
+from ltjax.stages import bank, memory
+from ltjax.stages import system as systems
+from ltjax.stages.loader import unlabelled
 
 
 class Features(NamedTuple):
@@ -23,86 +24,59 @@ class Features(NamedTuple):
     it has no room, in NumPy arrays: in memory, or mapped from files.
     """
 
+    head: dict  # the linear classifier of stage one
     plain: jax.Array | np.ndarray  # [N, D], training images as tested, mean weights
     test: jax.Array | np.ndarray  # [M + 1, N, D]
     view: Callable  # (epoch, draws) -> [M + 1, N, D], or [1, N, D] without draws
     heads: Any = None  # with draws: every member's own stage-one head, [M + 1, ...]
 
 
-def take(session, name, weights):
-    """The looks of the backbone `name`.
+class Taking(NamedTuple):
+    """Weights, and the programs that run them."""
 
-    `weights` are a point's parameters for "sgd" and a `swag.State` for "swa".
-    Batch-norm statistics are re-estimated for every member on the training images. A
-    bank of `classifier.views` augmented views is kept; without one, each epoch has its
-    own.
+    weights: Any  # the posterior, less what its members have already
+    members: Any
+    passes: Any  # a `loader.Passes`
+    heads: Callable  # (weights, members) -> every member's own head
+
+
+def take(backbone, weights, system, loader, folder, settings):
+    """The features of a `Backbone` with the posterior `weights`.
+
+    Batch-norm statistics are re-estimated for every member on the training images.
+    `settings` is a run's config: of it are read the parts about the posterior, about
+    the views that are kept for classifiers, one bank of them or fresh ones in each
+    epoch, and about where deviations lie.
     """
-    posterior = session.config.posterior
-    draw = extractor.of_point if name == "sgd" else extractor.of_swag
-    samples = 0 if name == "sgd" else posterior.samples
-    members = extractor.members(
-        jax.random.clone(session.keys.members), samples, posterior.scale
-    )
-
-    on_host = name == "swa" and session.config.swa.place == "host"
-    whole = extractor.whole_of_parts if on_host else extractor.whole_of_swag
-    heads_of = jax.jit(
-        extractor.make_heads(whole, session.net), out_shardings=devices.everywhere()
-    )
-    views = bank.views(session.config)
-    room = memory.device_has_room(_bytes(session, weights, samples, views))
-    room = hosts.gathered(room)[0]  # all processes run the same programs
-    kind = passes.streamed if session.streams else partial(passes.resident, whole=room)
-    refresh, features, shape = kind(
-        session, extractor.of_parts if on_host else draw, alone=on_host
-    )
-    if on_host:
-        members = extractor.parts(weights, members)
-        weights = weights.replace(deviations=())
-        refresh, heads_of = one_by_one(refresh, 1), one_by_one(heads_of, 1)
-    images, test_images = session.train["image"], session.test["image"]
-    if not session.streams:
-        images, test_images = devices.whole((images, test_images))
+    name, views = backbone.name, bank.views(settings)
+    head = devices.local(system.net.head.linear(weights.mean["head"]))
+    room = _room(backbone, head, loader, settings)
+    taking = _taking(backbone, weights, system, loader, settings, room)
+    images, tested = (unlabelled(split) for split in (loader.train, loader.test))
+    if not _streamed(images):
+        images, tested = devices.whole((images, tested))
     some = images
-    if posterior.images is not None:
-        some = images[streamed.spaced(len(images), posterior.images)]
-    shelf = Cache(session, f"features/{name}")
-    entries = 3 + (samples > 0) + (views or 0)
-    with progress.stage(session.console, f"features {name}", entries) as done:
-
-        def kept(what, compute, *args):
-            def make():
-                begin = time.monotonic()
-                tree = jax.block_until_ready(compute(*args))
-                seconds = time.monotonic() - begin
-                event = {"event": "features", "name": f"{name}/{what}"}
-                session.writer.write({**event, "stage": "features", "seconds": seconds})
-                return tree, None
-
-            # Streamed, it is a loop over batches, which no shapes can be run through.
-            like = None if session.streams else partial(jax.eval_shape, compute, *args)
-            tree, _ = shelf.get(what, make, like)
-            done()
-            return tree
-
-        stats = devices.whole(kept("batch_stats", refresh, weights, members, some))
-        everyone = (weights, members, stats)
-        mean = (weights, extractor.first(members), extractor.first(stats))
-        heads = None
-        if samples:
-            heads = devices.local(kept("heads", heads_of, weights, members))
-        shelf.close()
-        held = bank.Bank(session, name, room)
+    if settings.posterior.images is not None:
+        rows = streamed.spaced(len(images["image"]), settings.posterior.images)
+        some = {column: images[column][rows] for column in images}
+    entries = 3 + (backbone.draws > 0) + (views or 0)
+    with folder.stage(f"features {name}", entries) as done:
+        stats, heads = _kept(backbone, taking, folder, some, done)
+        everyone = taking.weights, taking.members, stats
+        mean = (taking.weights, *map(extractors.first, everyone[1:]))
+        held = bank.Bank(folder, name, room, settings.classifier.bank)
 
         def made(what, who, images, number=None, dtype="float32"):
-            like = jax.ShapeDtypeStruct(shape(*who, images), dtype)
-            array = held.get(what, like, partial(features, *who, images, number))
+            shape = taking.passes.shape(*who, images)
+            like = jax.ShapeDtypeStruct(shape, dtype)
+            parts = partial(taking.passes.features, *who, images, number)
+            array = held.get(what, like, parts)
             done()
             return array
 
         plain = made("plain", mean, images)[0]
-        test = made("test", everyone, test_images)
-        dtype = session.config.classifier.bank_dtype
+        test = made("test", everyone, tested)
+        dtype = settings.classifier.bank_dtype
         of_views = [
             made(f"view{number}", everyone, images, number, dtype)
             for number in range(views or 0)
@@ -113,23 +87,81 @@ def take(session, name, weights):
             seen = of_views[epoch % len(of_views)]
             return seen if draws else seen[:1]
         who = everyone if draws else mean
-        return bank.joined(features(*who, images, epoch), shape(*who, images), room)
+        parts = taking.passes.features(*who, images, epoch)
+        return bank.joined(parts, taking.passes.shape(*who, images), room)
 
-    return Features(plain, test, view, heads)
+    return Features(head, plain, test, view, heads)
 
 
-def _bytes(session, weights, samples, views):
-    """Those of all features that the looks hold."""
-    config, data = session.config, session.data
-    params = getattr(weights, "mean", weights)
-    return memory.features(
-        backbone.inputs(config.model, data.classes, params),
-        samples,
-        len(data.train.label),
-        len(data.test.label),
-        views,
-        config.classifier.bank_dtype,
+def _room(backbone, head, loader, settings):
+    """Whether a device has room for all features at once."""
+    kept = memory.features(
+        head["kernel"].shape[:-1],
+        backbone.draws,
+        len(loader.labels),
+        len(loader.tested),
+        bank.views(settings),
+        settings.classifier.bank_dtype,
     )
+    # All processes run the same programs.
+    return hosts.gathered(memory.device_has_room(kept))[0]
+
+
+def _kept(backbone, taking, folder, images, done):
+    """Statistics of every member and, with draws, its own head: small, and kept."""
+    name = backbone.name
+    cache = folder.cache(f"features/{name}")
+
+    def kept(what, compute, *args):
+        def make():
+            begin = time.monotonic()
+            tree = jax.block_until_ready(compute(*args))
+            seconds = time.monotonic() - begin
+            event = {"event": "features", "name": f"{name}/{what}"}
+            folder.event(**event, stage="features", seconds=seconds)
+            return tree, None
+
+        # Streamed, it is a loop over batches, which no shapes can be run through.
+        shapes = None if _streamed(images) else partial(jax.eval_shape, compute, *args)
+        tree, _ = cache.get(what, make, shapes)
+        done()
+        return tree
+
+    who = taking.weights, taking.members
+    stats = devices.whole(kept("batch_stats", taking.passes.refresh, *who, images))
+    heads = None
+    if backbone.draws:
+        heads = devices.local(kept("heads", taking.heads, *who))
+    cache.close()
+    return stats, heads
+
+
+def _taking(backbone, weights, system, loader, settings, room):
+    """The `Taking` of a backbone, its draws one by one where deviations lie on hosts.
+
+    `room` is whether a device has some for all features at once.
+    """
+    posterior = settings.posterior
+    key = jax.random.clone(loader.keys.members)
+    members = extractors.make(key, backbone.draws, posterior.scale)
+    on_host = backbone.rank > 0 and settings.swa.place == "host"
+    whole = extractors.whole_of_parts if on_host else extractors.whole(backbone.sample)
+    heads = jax.jit(
+        extractors.make_heads(whole, system.net), out_shardings=devices.everywhere()
+    )
+    extractor = systems.extractor(system, extractors.features_of(whole))
+    passes = loader.passes(extractor, alone=on_host, whole=room)
+    if on_host:
+        members = extractors.parts(weights, members)
+        weights = weights.replace(deviations=())
+        passes = passes._replace(refresh=one_by_one(passes.refresh, 1))
+        heads = one_by_one(heads, 1)
+    return Taking(weights, members, passes, heads)
+
+
+def _streamed(batch):
+    """Whether the images of a batch are decoded when they are needed."""
+    return not isinstance(batch["image"], jax.Array)
 
 
 def one_by_one(compute, leading):
@@ -143,7 +175,7 @@ def one_by_one(compute, leading):
         members, others = rest[:leading], rest[leading:]
 
         def of(number):
-            return compute(weights, *extractor.at(members, number), *others)
+            return compute(weights, *extractors.at(members, number), *others)
 
         count = len(jax.tree.leaves(members)[0])
         found = [of(number) for number in range(count)]

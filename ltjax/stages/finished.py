@@ -13,14 +13,14 @@ import numpy as np
 from ltjax.classifier import heads
 from ltjax.config import Config, own
 from ltjax.config.model import computed_in
-from ltjax.data.augment import geometry
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained
 from ltjax.models.network import Network
 from ltjax.posterior import members as extractor
 from ltjax.posterior import swag
 from ltjax.posterior.members import Members
-from ltjax.stages import backbone, keys, trained
+from ltjax.stages import keys, trained
+from ltjax.stages import system as systems
 from ltjax.workdir import checkpoint, files, identity
 from ltjax.workdir.rows import Row
 
@@ -58,10 +58,13 @@ def read(out, name="swa", dtype=None):
         config = dataclasses.replace(config, model=model)
     data = results["dataset"]
     net = config.model.make(data["classes"])
+    others = [column for column in net.takes if column != "image"]
+    if others:
+        raise Mistake(f"the network of {out} takes {others[0]!r} beside images")
     # Of weights that were only begun with nothing is needed any more.
     start = pretrained.none()
     if config.model.frozen:
-        start = backbone.start(config.model, data["image"][-1])
+        start = systems.begun(config.model, data["image"][-1])
     kept = files.read_json(out / "config.json")["run"]["pretrained"]
     if config.model.frozen and start.digest != kept:
         raise Mistake(
@@ -70,9 +73,7 @@ def read(out, name="swa", dtype=None):
         )
 
     def prepare(images):
-        images = geometry.normalise(
-            images, np.array(data["mean"]), np.array(data["std"])
-        )
+        images = systems.pixels(images, (data["mean"], data["std"]))
         return start.trunk(start.frozen, images)
 
     # In NumPy arrays: the device may be too small for the deviations.
@@ -87,7 +88,7 @@ def read(out, name="swa", dtype=None):
         frozen=start.frozen,
         prepare=prepare,
         weights=swag.State(**posterior) if name == "swa" else state["params"],
-        members=extractor.members(
+        members=extractor.make(
             keys.keys(config.seed).members, samples, config.posterior.scale
         ),
         batch_stats=trained.batch_stats(out, name),
@@ -173,16 +174,19 @@ def recipe(run, name, variant=""):
         raise Mistake(
             f"{run.out} has no classifier {wanted} of {run.backbone}; it has {known}"
         )
-    settings = run.config.classifier
-    # A headline of SRepr is kept under the name of its form.
-    kept = variant or (f"c-{settings.srepr.form}" if name == "srepr" else "")
-    made = heads.of_classifiers(
-        settings,
+    made = heads.of_methods(
+        run.config.classifier,
         keys.keys(run.config.seed).head,
         _params(run, "none", ""),
         None,  # what NCM learned is read below
         run.counts,
-        has_draws=run.backbone == "swa",
+        draws=run.backbone == "swa",
+    )
+    # A headline of several variants is kept under its own name among them.
+    (kept,) = (
+        other
+        for (method, other), head in made.items()
+        if method == name and variant in head.variants
     )
     return made[name, kept], _params(run, name, kept)
 

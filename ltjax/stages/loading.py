@@ -94,6 +94,17 @@ def load(settings, console=None, augment=_PLAIN):
     return data
 
 
+def settled(config, data):
+    """The config with images streamed or not as it came out.
+
+    So a run does not go on in the other way.
+    """
+    stream = data.train.streamed or None
+    return dataclasses.replace(
+        config, data=dataclasses.replace(config.data, stream=stream)
+    )
+
+
 def _told(data):
     """What a user should know of a data set before it is trained on, in lines."""
     checked = data.manifest or {}
@@ -132,7 +143,9 @@ def listed(files, settings, per_class, console, augment):
         share = _share(len(files.paths))
         with progress.stage(console, "check images", share) as advance:
             recipe = recipe_of(settings, augment, size)
-            data = streamed.of_listing(files, recipe, *drawn, advance, hosts.divided)
+            data = streamed.of_listing(
+                files, recipe, *drawn, advance, divided=hosts.divided
+            )
     else:
         with progress.stage(console, "read images", len(files.paths)) as advance:
             how = recipe_of(settings, augment, size).rendering
@@ -165,7 +178,7 @@ def of_tfds(settings, console, augment):
     stream.check_installed()
     with progress.stage(console, "check images", _share(count)) as advance:
         return streamed.of_tfds(
-            name, builder, names, classes, recipe, advance, hosts.divided
+            name, builder, names, classes, recipe, advance, divided=hosts.divided
         )
 
 

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from ltjax.classifier import heads
+from ltjax.classifier import METHODS
 from ltjax.classifier import prior as priors
 from ltjax.mistake import Mistake, shown
 
@@ -18,15 +18,15 @@ def assumed(config, row, counts):
     `counts` [C] are the run's training images.
     """
     model, settings = config.model, config.classifier
-    joined = settings.experts == "together" and row.classifier in heads.LINEAR
-    found = None
+    method = METHODS.get(row.classifier)  # None of no re-training
+    joined = settings.experts == "together" and method and method.JOINT
+    power = None
     if joined or model.experts is None:
         plain = config.objective.plain and model.head.intercepts
-        found = priors.assumed(
-            row.classifier, counts, settings.tau, config.optim.sampling, plain
-        )
-    drawn = row.backbone == "swag" or row.classifier == "srepr"
-    return found, priors.in_words(found, counts, drawn)
+        power = priors.power(row.classifier, settings, config.optim.sampling, plain)
+    found = priors.shares(power, counts)
+    drawn = row.backbone == "swag" or (method and method.DRAWS)
+    return found, priors.in_words(found, counts, bool(drawn))
 
 
 def shares(prior, names, counts):

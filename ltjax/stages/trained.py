@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ltjax.classifier.heads import class_means, of_classifiers
+from ltjax.classifier.heads import class_means, of_methods
 from ltjax.config import Config
 from ltjax.data import sampling
 from ltjax.data.dataset import Dataset
@@ -58,7 +58,7 @@ def backbone(out, name, config, data):
 
 def recipes(stored, settings):
     """The recipes of the backbone's rows under `settings`, a `classifier` config."""
-    return of_classifiers(
+    return of_methods(
         settings,
         stored.keys.head,
         stored.head,
@@ -66,7 +66,7 @@ def recipes(stored, settings):
             settings, stored.plain, stored.data.train.label, stored.data.classes
         ),
         stored.index.counts,
-        has_draws=len(stored.test) > 1,
+        draws=len(stored.test) > 1,
     )
 
 

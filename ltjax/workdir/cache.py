@@ -11,11 +11,11 @@ class Cache:
     The checkpoint is replaced by a larger one as often as `Series.due` allows.
     """
 
-    def __init__(self, session, name):
+    def __init__(self, workdir, name):
         """Opens what the run has kept under `name`; its trees are in NumPy arrays."""
-        self._session, self._name = session, name
-        self._keeper = Series(session, name, keep=1)
-        found = self._keeper.newest()
+        self._workdir, self._name = workdir, name
+        self._series = Series(workdir, name, keep=1)
+        found = self._series.newest()
         _, self._trees, self._notes = found or (None, {}, {})
         self._kept = len(self._trees)
 
@@ -27,12 +27,12 @@ class Cache:
         """
         if name in self._trees:
             if like is not None:
-                where = self._keeper.folder / name
+                where = self._series.folder / name
                 checkpoint.refuse_difference(where, self._trees[name], like())
             return self._trees[name], self._notes.get(name)
         self._trees[name], self._notes[name] = make()
-        code = self._session.asked()
-        if code or self._keeper.due(ended=True, final=False):
+        code = self._workdir.asked()
+        if code or self._series.due(ended=True, final=False):
             self.close()
         if code:
             raise Stopped(code, f"{self._name}/{name}")
@@ -42,4 +42,4 @@ class Cache:
         """Saves what is new."""
         if len(self._trees) > self._kept:
             self._kept = len(self._trees)
-            self._keeper.save((self._kept,), self._trees, self._notes)
+            self._series.save((self._kept,), self._trees, self._notes)

@@ -24,8 +24,7 @@ from ltjax.posterior import trees
 from ltjax.runtime import hosts, shortage
 from ltjax.workdir.files import write_json
 
-# Of what a checkpoint holds and how; another number is refused.
-FORMAT = 1
+FORMAT = 1  # of what a checkpoint holds and how; another number is refused
 
 # Threads of orbax print the exceptions that it raises here as well.
 logging.getLogger("absl").addFilter(

@@ -113,15 +113,12 @@ def _accepted(path, differences, accept):
     return differences
 
 
-def record_skipped(path, data, console):
+def record_skipped(path, data, say):
     """Lists the files that gave no image in `skipped.json`, if there are any."""
     if data.skipped:
         with writable(path):
             write_json(path / "skipped.json", [file._asdict() for file in data.skipped])
-        console.print(
+        say(
             f"{len(data.skipped)} files cannot be read and are left out; they are "
-            f"listed in {path / 'skipped.json'}",
-            soft_wrap=True,
-            highlight=False,
-            markup=False,
+            f"listed in {path / 'skipped.json'}"
         )

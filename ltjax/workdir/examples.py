@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from ltjax.data import resident
-from ltjax.data.streamed import Pictures
+from ltjax.data.dataset import streamed
 from ltjax.workdir.files import write_arrays
 
 FILE = "examples.npz"
@@ -40,10 +40,7 @@ def keep(out, images, kinds):
     """
     rows = [row for kind in kinds.values() for each in kind.values() for row in each]
     rows = np.unique(np.array(rows, int))
-    if isinstance(images, Pictures):
-        seen = resident.each(images.plain, rows)
-    else:
-        seen = images[rows]
+    seen = resident.each(images.plain, rows) if streamed(images) else images[rows]
     small = np.stack([_small(np.asarray(image)) for image in seen])
     write_arrays(out / FILE, {"row": rows, "image": small})
 

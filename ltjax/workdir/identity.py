@@ -75,11 +75,18 @@ def names(classes, class_names=None):
 def fingerprint(data):
     """A hash of all images and labels of a data set, in their order.
 
+    Of what else a batch carries, too.
+
     Of images that are streamed, the hashes of their files stand for the pixels.
     """
     seen = hashlib.sha256()
     splits = data.train, data.test
-    for array in (array for split in splits for array in (split.image, split.label)):
+    parts = (
+        part for split in splits for part in (split.image, split.label, split.meta)
+    )
+    for array in parts:
+        if array is None:
+            continue
         array = getattr(array, "digests", array)
         seen.update(f"{array.dtype} {array.shape} ".encode())
         seen.update(np.ascontiguousarray(array).data)

@@ -4,12 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ltjax.classifier import NONE, PREFERRED
 from ltjax.workdir.files import write_arrays
 
 FILE = "predictions.npz"
-
-# SRepr and the adjusted loss it distils, then what is nearest to them.
-_PREFERRED = ("srepr", "la", "la_posthoc", "disalign", "crt", "lws", "tau_norm", "ncm")
 
 
 class Predicted(NamedTuple):
@@ -25,8 +23,8 @@ def shown(classifiers):
     No re-training first, the one that the page is about last.
     """
     classifiers = set(classifiers)
-    known = [name for name in _PREFERRED if name in classifiers][:2]
-    return [*({"none"} & classifiers), *reversed(known)]
+    known = [name for name in PREFERRED if name in classifiers - {NONE}][:2]
+    return [*({NONE} & classifiers), *reversed(known)]
 
 
 def write(out, predicted):

@@ -4,10 +4,6 @@ from typing import NamedTuple
 
 from ltjax.mistake import Mistake, nearest, shown
 
-# The default is the first of the SWA backbone that a run has; every run has the last.
-# Not that of the best figures, which are of the test images: nothing is chosen there.
-_PREFERRED = ("srepr", "la", "la_posthoc", "crt", "lws", "tau_norm", "none")
-
 
 class Row(NamedTuple):
     """A row of `results.json`, written backbone/classifier or .../variant."""
@@ -30,7 +26,17 @@ class Row(NamedTuple):
         return "/".join(filter(None, self))
 
 
-HEADLINE = Row("swa", "srepr")
+def preferred():
+    """The rows that are meant where none is named: the first that a run has."""
+    # Late: methods need JAX, and a command's help needs none.
+    from ltjax.classifier import PREFERRED
+
+    return [Row("swa", classifier) for classifier in PREFERRED]
+
+
+def headline():
+    """The row that a run is about, if it has it."""
+    return preferred()[0]
 
 
 def named(results):
@@ -39,15 +45,14 @@ def named(results):
 
 
 def choose(run, results, wanted=None):
-    """The `Row` that `--classifier` names; without it `HEADLINE` or what is nearest.
+    """The `Row` that `--classifier` names; without it the first `preferred` one.
 
     `results` are those of the folder `run`. Raises `Mistake` for a row that there is
     not.
     """
     known = {str(row): row for row in named(results)}
     if wanted is None:
-        preferred = (f"{HEADLINE.backbone}/{classifier}" for classifier in _PREFERRED)
-        return known[next(name for name in preferred if name in known)]
+        return next(row for row in preferred() if str(row) in known)
     if wanted not in known:
         raise Mistake(
             f"--classifier {shown(wanted)} is no row of {shown(run)}, which has "

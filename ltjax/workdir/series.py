@@ -14,11 +14,11 @@ _SHARE = 0.02
 class Series:
     """Saves what a stage has done under its name and finds what was saved."""
 
-    def __init__(self, session, name, keep):
+    def __init__(self, workdir, name, keep):
         """Of what is saved the `keep` newest ones stay."""
-        self._session, self._name, self._keep = session, name, keep
-        self.folder = session.out / "checkpoints" / name
-        self._every = session.config.checkpoint.every_seconds
+        self._workdir, self._name, self._keep = workdir, name, keep
+        self.folder = workdir.path / "checkpoints" / name
+        self._every = workdir.settings.every_seconds
         self._last, self._cost = time.monotonic(), 0.0
 
     def newest(self, like=None):
@@ -32,7 +32,7 @@ class Series:
         names = [path.name for path in checkpoint.steps(self.folder)]
         paths = [self.folder / name for name in hosts.gathered(names)[0]]
         for path in paths:
-            if self._session.holds(path):
+            if self._workdir.holds(path):
                 try:
                     tree = (
                         checkpoint.load_as_saved(path)
@@ -43,7 +43,7 @@ class Series:
                     raise Mistake(f"{mistake}; give another --out") from mistake
                 return checkpoint.position(path), tree, checkpoint.note(path)
         if paths:
-            self._session.say(f"no checkpoint of {self._name} is left; it begins anew")
+            self._workdir.say(f"no checkpoint of {self._name} is left; it begins anew")
         return None
 
     def due(self, ended, final):
@@ -59,18 +59,17 @@ class Series:
 
     def save(self, at, tree, note=None):
         """Saves at (epochs,) or (epochs, steps), and deletes what is too old."""
-        made = self._session.made
         begin = time.monotonic()
-        checkpoint.save_step(self.folder, at, tree, self._keep, note, made)
+        checkpoint.save_step(
+            self.folder, at, tree, self._keep, note, self._workdir.made
+        )
         self._last = time.monotonic()
         self._cost = self._last - begin
-        self._session.writer.write(
-            {
-                "event": "save",
-                "name": f"{self._name}/{checkpoint.place(self.folder, at).name}",
-                "stage": "saving",
-                "seconds": self._cost,
-            }
+        self._workdir.event(
+            event="save",
+            name=f"{self._name}/{checkpoint.place(self.folder, at).name}",
+            stage="saving",
+            seconds=self._cost,
         )
 
     def forget_what_followed(self):

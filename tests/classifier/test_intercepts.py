@@ -78,7 +78,7 @@ def fitted(widths, methods, head=None, features=None):
     head = head or stage_one(likelihood)
     if features is None:
         features = np.stack([IMAGES] * 3)
-    made = heads.of_classifiers(
+    made = heads.of_methods(
         Classifier(methods=methods), jax.random.key(0), head, None, COUNTS, True
     )
     found = {"head": head}
@@ -227,7 +227,7 @@ def test_experts_that_learned_one_by_one_have_no_intercepts_of_their_mean(learn)
     # Each of two experts sees one of an image's two numbers.
     features = np.stack([IMAGES[:, :1], IMAGES[:, 1:]], axis=1)
     head = {"kernel": jnp.zeros((2, 1, 3)), "bias": jnp.zeros((2, 3))}
-    made = heads.of_classifiers(
+    made = heads.of_methods(
         Classifier(methods=("la",), experts=learn),
         *(jax.random.key(0), head, {}, COUNTS, False),
     )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ltjax.classifier import TITLES, crt, logit_adjustment, prior, srepr
+from ltjax.classifier import METHODS, crt, logit_adjustment, prior, srepr
 from ltjax.data import sampling
 from ltjax.losses import cross_entropy
 
@@ -96,7 +96,7 @@ def test_the_assumed_prior_is_that_of_the_minimum(method, settings, loss, sample
 
 def test_every_row_is_known():
     without = {"lws", "disalign", "tau_norm", "ncm"}
-    for method in ("none", *TITLES):
+    for method in ("none", *METHODS):
         assert (prior.assumed(method, COUNTS) is None) == (method in without)
 
 

@@ -35,8 +35,8 @@ def at(tree, expert):
 @pytest.fixture(scope="module")
 def made():
     means = heads.class_means(SETTINGS, FEATURES[0], LABELS, CLASSES)
-    return heads.of_classifiers(
-        SETTINGS, jax.random.key(0), HEAD, means, COUNTS, has_draws=True
+    return heads.of_methods(
+        SETTINGS, jax.random.key(0), HEAD, means, COUNTS, draws=True
     )
 
 
@@ -44,8 +44,8 @@ def made():
 def alone(expert):
     """The recipes of one expert's features and head, made as of an ordinary network."""
     means = ncm.init(FEATURES[0, :, expert], LABELS, CLASSES)
-    return heads.of_classifiers(
-        SETTINGS, jax.random.key(0), at(HEAD, expert), means, COUNTS, has_draws=True
+    return heads.of_methods(
+        SETTINGS, jax.random.key(0), at(HEAD, expert), means, COUNTS, draws=True
     )
 
 
@@ -111,8 +111,8 @@ def together():
     """As `made`, of classifiers that learn together."""
     means = heads.class_means(SETTINGS, FEATURES[0], LABELS, CLASSES)
     settings = replace(SETTINGS, experts="together")
-    return heads.of_classifiers(
-        settings, jax.random.key(0), HEAD, means, COUNTS, has_draws=True
+    return heads.of_methods(
+        settings, jax.random.key(0), HEAD, means, COUNTS, draws=True
     )
 
 
@@ -172,7 +172,7 @@ def test_class_means_are_made_for_ncm_only():
 def test_a_finished_run_brings_no_class_means(experts):
     settings = Classifier(methods=("ncm", "la"), experts=experts)
     args = settings, jax.random.key(0), HEAD, None, COUNTS
-    assert heads.of_classifiers(*args, has_draws=True)["ncm", ""].params is None
+    assert heads.of_methods(*args, draws=True)["ncm", ""].params is None
 
 
 def test_no_retraining_takes_any_leading_axes():

@@ -3,14 +3,15 @@
 import re
 import runpy
 
+import jax
 import numpy as np
 import pytest
 
 from ltjax.config import Config, file, limits
 from ltjax.data import manifest
 from ltjax.mistake import Mistake
-from ltjax.models import pretrained
-from ltjax.stages import backbone
+from ltjax.representation.objective import Task
+from ltjax.stages import system as systems
 
 FILES = sorted(path for path in file.CONFIGS.glob("[!_]*.py"))
 
@@ -98,7 +99,8 @@ def read(name):
     ],
 )
 def test_networks_of_experts_have_the_size_of_their_release(name, parameters, mega):
-    cost = backbone.cost(read(name).model, 100, pretrained.none(), (32, 32, 3))
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+    cost = systems.cost(read(name).model.make(100), image)
     assert cost["parameters"] == parameters
     assert abs(cost["macs"] / 1e6 - mega) < 0.005
 
@@ -121,9 +123,10 @@ def test_networks_of_experts_have_the_size_of_their_release(name, parameters, me
 )
 def test_their_rates_are_those_of_the_release(name, steps, rates):
     """At the first and the last step of an epoch, counted from 0."""
-    rate = backbone.rule(read(name), "sgd", steps).rate
+    task = Task(np.ones(100), steps, read(name).optim.epochs)
+    sgd, _ = systems.backbones(read(name), task)
     for epoch, wanted in rates.items():
-        found = [rate(steps * epoch), rate(steps * epoch + steps - 1)]
+        found = [sgd.rate(steps * epoch), sgd.rate(steps * epoch + steps - 1)]
         np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 

@@ -32,7 +32,6 @@ from ltjax.config import Config, Experts, Optim
 from ltjax.losses import focal
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
-from ltjax.representation import step
 from ltjax.representation import objective as objectives
 
 
@@ -56,7 +55,7 @@ class Focal:
     def make(self, task):
         assert task.epochs == 4
         loss = lambda logits, labels: focal(logits, labels, gamma=self.gamma)
-        return objectives.Objective(step.per_example(loss))
+        return objectives.per_example(loss)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from ltjax.data import sources
+from ltjax.data import longtail, sources
 from ltjax.mistake import Mistake
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)
@@ -262,3 +262,29 @@ def test_npz_without_a_test_file_is_split(tmp_path):
     assert image[3].tobytes() not in pixels[20:]
     few = write(tmp_path / "few.npz", image=image[:4], label=label[:4])
     assert "leaves no test images" in refused(lambda: sources.npz(few, None, None, 5))
+
+
+def test_what_is_known_beside_images_comes_with_them(tmp_path):
+    meta = np.arange(12.0).reshape(6, 2)
+    train, test = tmp_path / "a_train.npz", tmp_path / "a_test.npz"
+    image, label = np.zeros((6, 4, 4, 1), np.uint8), np.array([0, 0, 0, 1, 1, 1])
+    for path in (train, test):
+        np.savez(path, image=image, label=label, meta=meta)
+    data = sources.npz(train, test)
+    np.testing.assert_array_equal(data.train.meta, np.float32(meta), strict=True)
+    kept = longtail.tailed(data.train, 2, 3.0)
+    assert kept.meta.shape == (4, 2)
+    assert set(map(tuple, kept.meta)) <= set(map(tuple, np.float32(meta)))
+    np.savez(test, image=image, label=label)
+    with pytest.raises(
+        Mistake, match=r"meta' of shape \(6, 2\), .* of shape None; want"
+    ):
+        sources.npz(train, test)
+    np.savez(test, image=image, label=label, meta=meta[:5])
+    with pytest.raises(
+        Mistake, match=r"'meta' is float64 of shape \(5, 2\), wanted nu"
+    ):
+        sources.npz(train, test)
+    np.savez(test, image=image, label=label, meta=np.full((6, 2), np.nan))
+    with pytest.raises(Mistake, match="'meta' is not finite in row 0"):
+        sources.npz(train, test)

@@ -53,8 +53,8 @@ def references():
 
 @pytest.mark.parametrize("name", references())
 def test_affine_classifiers_fold_into_one_layer(name):
-    made = heads.of_classifiers(
-        Classifier(), jax.random.key(0), HEAD, None, COUNTS, has_draws=True
+    made = heads.of_methods(
+        Classifier(), jax.random.key(0), HEAD, None, COUNTS, draws=True
     )
     recipe = made[name, "c-mean" if name == "srepr" else ""]
     params, expected = references()[name]

@@ -9,8 +9,8 @@ from ltjax.classifier import linear
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
+from ltjax.posterior import batch_norm, predictive, swag
 from ltjax.posterior import members as extractor
-from ltjax.posterior import swag
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (23, 4, 4, 3), np.uint8)
@@ -33,7 +33,7 @@ def prepare(images):
 
 
 def group():
-    return extractor.members(jax.random.key(3), samples=3, scale=0.5)
+    return extractor.make(jax.random.key(3), samples=3, scale=0.5)
 
 
 def at(tree, index):
@@ -143,3 +143,83 @@ def test_each_draw_has_the_head_of_the_same_draw(posterior, weights):
     bare = posterior.replace(deviations=())
     heads = jax.jit(extractor.make_heads(extractor.whole_of_parts, NET))
     chex.assert_trees_all_close(heads(bare, parts), found, rtol=1e-5, atol=1e-6)
+
+
+def apply(variables, images, train=False, mutable=False):
+    return NET.features.apply(variables, prepare(images), train, mutable=mutable)
+
+
+def statistics(variables, images):
+    return apply(variables, images, True, ["batch_stats"])[1]["batch_stats"]
+
+
+def of_features(posterior):
+    kept = ("mean", "scatter", "deviations")
+    return posterior.replace(**{n: getattr(posterior, n)["features"] for n in kept})
+
+
+@pytest.fixture(scope="module")
+def at_once(posterior):
+    """The members of the feature extractor's posterior, in one call."""
+    key, own = jax.random.key(3), of_features(posterior)
+    return extractor.members(key, own, 3, apply, IMAGES, scale=0.5)
+
+
+def test_members_in_one_call_are_the_mean_and_draws(posterior, at_once):
+    own = of_features(posterior)
+    assert set(at_once) == {"params", "batch_stats"}
+    chex.assert_trees_all_equal(at(at_once["params"], 0), own.mean)
+    for member in (1, 2, 3):
+        wanted = swag.sample(group().key[member], own, SCALES[member])
+        found = at(at_once["params"], member)
+        chex.assert_trees_all_close(found, wanted, rtol=1e-5, atol=1e-6)
+        assert np.all(found["mix"]["kernel"] != own.mean["mix"]["kernel"])
+
+
+def test_members_in_one_call_have_statistics_of_their_own(at_once):
+    images = IMAGES.astype(np.float64) / 255
+    for member in range(4):
+        own = at(at_once, member)
+        mixed = images @ np.asarray(own["params"]["mix"]["kernel"], np.float64)
+        norm = own["batch_stats"]["norm"]
+        np.testing.assert_allclose(norm["mean"], mixed.mean((0, 1, 2)), rtol=1e-5)
+        np.testing.assert_allclose(norm["var"], mixed.var((0, 1, 2)), rtol=1e-5)
+
+
+def test_two_plain_functions_are_a_modules_apply(posterior, at_once):
+    # As a model that is no Linen module has them.
+    pair = (lambda variables, images: apply(variables, images)), statistics
+    own = of_features(posterior)
+    found = extractor.members(jax.random.key(3), own, 3, pair, IMAGES, scale=0.5)
+    chex.assert_trees_all_equal(found, at_once)
+    seen = [
+        predictive.features(found, lambda one: one, kind, IMAGES)
+        for kind in (pair, apply)
+    ]
+    np.testing.assert_array_equal(*seen)
+    assert seen[0].shape == (4, len(IMAGES), 5)
+
+
+def test_a_model_without_batch_norm_has_no_statistics(posterior):
+    images = np.ones((5, 3), np.float32)
+    own = {"w": jnp.ones(3)}
+    state = swag.update(swag.update(swag.init(own, 0), own), {"w": 2 * own["w"]})
+    plain = (lambda variables, x: x * variables["params"]["w"]), lambda variables, x: {}
+    found = extractor.members(jax.random.key(0), state, 2, plain, images)
+    assert found["batch_stats"] == {}
+    assert found["params"]["w"].shape == (3, 3)
+    keys = found["params"]
+    assert batch_norm.refresh(lambda p: {"params": p}, keys, plain, images) == {}
+
+
+def test_members_of_a_diagonal_posterior_from_the_host(posterior):
+    own = swag.init(posterior.mean, rank=0)
+    for factor in (1.0, 1.5):
+        scaled = jax.tree.map(lambda leaf, f=factor: f * leaf, posterior.mean)
+        own = swag.update(own, scaled)
+    parts = extractor.parts(own, group())
+    for number in (0, 1):
+        one = at(parts, number)
+        found = extractor.whole_of_parts(own.replace(deviations=()), one)
+        wanted = swag.sample(group().key[number], own, SCALES[number])
+        chex.assert_trees_all_close(found, wanted, rtol=1e-5, atol=1e-6)

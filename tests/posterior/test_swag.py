@@ -206,8 +206,8 @@ def test_tree_and_dtypes_are_those_of_the_weights():
     np.testing.assert_allclose(state.scatter["a"] / 3, np.var([1, 2, 4]), rtol=1e-6)
 
 
-@pytest.mark.parametrize("rank", [1, 0, -3])
-def test_rank_below_two_is_refused(rank):
+@pytest.mark.parametrize("rank", [1, -3])
+def test_ranks_of_no_covariance_are_refused(rank):
     with pytest.raises(ValueError, match=f"rank is {rank}"):
         swag.init({"w": jnp.zeros(2)}, rank)
 
@@ -302,6 +302,30 @@ def test_many_draws_of_few_snapshots_are_the_mean():
     found = jax.jit(swag.draws)(keys, state, jnp.ones(2))
     for member in range(2):
         assert_same_bits(at(found, member), state.mean)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+def test_rank_zero_is_a_diagonal_posterior(scale):
+    xs = snapshots(5)
+    state = collected(xs, rank=0)
+    for leaf in jax.tree.leaves(state.deviations):
+        assert leaf.size == 0
+    chex.assert_trees_all_equal(state.scatter, collected(xs, rank=2).scatter)
+    count = 50_000
+    keys, scales = jax.random.split(jax.random.key(0), count), jnp.full(count, scale)
+    drawn = samples(jax.random.clone(keys), state, scales)
+    variances = scale * flat(xs).var(0)  # the whole of it, not a half
+    error = np.sqrt((np.outer(variances, variances) + np.diag(variances**2)) / count)
+    found = np.cov(flat(drawn).T)
+    assert (np.abs(found - np.diag(variances)) < 5 * error).all()
+    chex.assert_trees_all_close(swag.draws(keys, state, scales), drawn, rtol=1e-5)
+
+
+def test_a_diagonal_posterior_at_scale_zero_is_the_mean_bit_for_bit():
+    state = collected(snapshots(4), rank=0)
+    assert_same_bits(sample(jax.random.key(0), state, 0.0), state.mean)
+    keys = jax.random.split(jax.random.key(0), 1)
+    assert_same_bits(at(swag.draws(keys, state, jnp.zeros(1)), 0), state.mean)
 
 
 def test_many_draws_read_the_deviations_once():

@@ -35,9 +35,9 @@ def posterior(snapshots, rank, dtype=None):
     return state
 
 
-@pytest.mark.parametrize("dtype", [None, jnp.bfloat16])
-def test_what_is_saved_is_loaded(tmp_path, dtype):
-    state = posterior(5, 3, dtype)
+@pytest.mark.parametrize(("rank", "dtype"), [(3, None), (3, jnp.bfloat16), (0, None)])
+def test_what_is_saved_is_loaded(tmp_path, rank, dtype):
+    state = posterior(5, rank, dtype)
     stats = {"norm": {"mean": np.arange(3.0, dtype=np.float32)}}
     archive.save(tmp_path / "p.npz", state, stats)
     found, found_stats = archive.load(tmp_path / "p.npz")
@@ -116,7 +116,9 @@ class Unit:
         return numbers.reshape(shape)
 
 
-@pytest.mark.parametrize(("snapshots", "rank"), [(7, 3), (2, 3), (3, 8), (1, 2)])
+@pytest.mark.parametrize(
+    ("snapshots", "rank"), [(7, 3), (2, 3), (3, 8), (1, 2), (5, 0)]
+)
 def test_the_numpy_draw_has_the_mean_and_covariance(tmp_path, snapshots, rank):
     state = posterior(snapshots, rank)
     archive.save(tmp_path / "p.npz", state)
@@ -140,9 +142,11 @@ def test_the_numpy_draw_has_the_mean_and_covariance(tmp_path, snapshots, rank):
         np.concatenate([leaf.ravel() for leaf in leaves(tree)])
         for tree in (state.mean, state.scatter)
     )
-    d = np.concatenate([x.reshape(rank, -1) for x in leaves(state.deviations)], 1)
+    d = [x.reshape(rank, x[:1].size) for x in leaves(state.deviations) if rank]
+    d = np.concatenate(d, 1) if rank else np.zeros((0, len(mean)))
     low_rank = d.T @ d / max(min(snapshots, rank) - 1, 1)
-    covariance = 0.35 * (np.diag(scatter / snapshots) + low_rank)
+    share = 0.5 if rank else 1.0
+    covariance = 0.7 * share * (np.diag(scatter / snapshots) + low_rank)
     np.testing.assert_allclose(center, mean, rtol=1e-7)
     np.testing.assert_array_equal(still, center)
     np.testing.assert_allclose(

@@ -3,7 +3,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from ltjax.classifier import TITLES
+from ltjax.classifier import METHODS
 from ltjax.report.aggregate import aggregate
 from ltjax.report.table import table
 
@@ -28,7 +28,7 @@ def results(*rows):
 
 def every_row():
     """All rows of a run, each with figures of its own."""
-    pairs = [(backbone, c) for backbone in ("sgd", "swa") for c in ("none", *TITLES)]
+    pairs = [(backbone, c) for backbone in ("sgd", "swa") for c in ("none", *METHODS)]
     names = [(b, c, "") for b, c in pairs if (b, c) != ("sgd", "srepr")]
     names += [("swa", "srepr", v) for v in ("b", "c-mean", "c-dirichlet")]
     names += [("swag", c, "") for c in ("none", "la", "srepr")]

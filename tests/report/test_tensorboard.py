@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ltjax import main, run
 from ltjax.report import tensorboard
+from ltjax.stages.classifier import Outcome
 from ltjax.workdir import events
 from ltjax.workdir.events import Writer
 
@@ -183,9 +184,9 @@ def test_ctrl_c_passes_through_a_tracker():
 def desk(tmp_path, monkeypatch):
     """A folder with a config of the digits, whose runs tell one epoch and end."""
 
-    def stages(session):
-        session.writer.write(EPOCHS[0])
-        return RESULTS["rows"], {}, {}
+    def stages(config, system, loader, folder):
+        folder.event(**EPOCHS[0])
+        return [Outcome(RESULTS["rows"], {}, predicted={})]
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "stages", stages)

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from ltjax.losses import cross_entropy
 from ltjax.models.batch_norm import BatchNorm
-from ltjax.representation import schedule, step
+from ltjax.representation import objective, schedule, step
 
 RNG = np.random.default_rng(0)
 BATCHES = [
@@ -154,8 +154,8 @@ def test_a_step_that_is_not_finite_is_not_taken(what):
     variables = {"params": {"w": np.float32(1)}, "batch_stats": {"s": np.float32(2)}}
     state = step.init(variables, tx)
     batch = {"image": np.zeros((1, 1)), "label": np.zeros(1, int)}
-    objective = step.per_example(lambda logits, _: logits)
-    grads, metrics, stats = step.make_gradient(apply, objective)(KEY, state, batch)
+    made = objective.per_example(lambda logits, _: logits)
+    grads, metrics, (stats, _) = step.make_gradient(apply, made)(KEY, state, batch)
     assert np.isfinite(metrics["loss"]) == (what != "loss")
     assert np.isfinite(grads["w"]) == (what != "gradient")
     assert np.isfinite(stats["s"]) == (what != "statistics")
@@ -167,12 +167,12 @@ def test_a_step_that_is_not_finite_is_not_taken(what):
 def test_an_objective_sees_step_and_batch_and_says_which_logits_are_judged():
     """Here step and batch are the loss, and what is judged is always right."""
 
-    def objective(logits, batch, step):
+    def of_batch(logits, batch, step):
         judged = jax.nn.one_hot(batch["label"], 3)
         return batch["more"] + step + 0 * logits.sum(), judged
 
     tx = optax.sgd(0.1)
-    advance = jax.jit(step.of_gradient(step.make_gradient(perceptron, objective), tx))
+    advance = jax.jit(step.of_objective(perceptron, objective.simple(of_batch), tx))
     state = step.init({"params": PARAMS}, tx)
     for number in range(3):
         state, metrics = advance(KEY, state, {**BATCHES[0], "more": 10.0})

@@ -29,13 +29,13 @@ from ltjax.route import story
 from ltjax.route import table as routes
 from ltjax.run import run
 from ltjax.stages import (
-    backbone,
     divergence,
     finished,
     teacher,
     trained,
 )
 from ltjax.stages import keys as streams
+from ltjax.stages import system as systems
 from ltjax.stages.loading import load
 from ltjax.workdir import adoption, checkpoint, events, identity
 
@@ -191,7 +191,8 @@ def test_a_refused_step_can_be_replayed(experts, student, tmp_path, capsys, taug
     if taught:
         batch["teacher"] = rng.normal(size=(4, 3, 4)).astype(np.float32)
     variables = jax.jit(net.init)(jax.random.key(0), images)
-    state = step.init(variables, backbone.rule(config, "sgd", 3).tx)
+    task = Task(counts, 3, config.optim.epochs)
+    state = step.init(variables, systems.backbones(config, task)[0].tx)
     found = divergence.Step(
         backbone="sgd",
         step=0,
@@ -209,7 +210,7 @@ def test_a_refused_step_can_be_replayed(experts, student, tmp_path, capsys, taug
     @jax.jit
     def loss(variables):
         logits, _ = net.apply(variables, images, train=True, mutable=["batch_stats"])
-        return config.objective.make(Task(counts, 3, 3)).loss(logits, batch, 0)[0]
+        return config.objective.make(task).loss(logits, batch, (), 0)[0]
 
     (line,) = (line for line in lines if line.startswith("loss"))
     assert line.endswith(", was 7")
@@ -457,9 +458,9 @@ def test_backbones_are_taken_over_under_the_same_teacher(student):
     data = load(config.data)
     digest = teacher.of_config(config, data).digest
     made_of = identity.of_run(config, data, {"pretrained": None, "teacher": digest})
-    adoption.check(out, made_of, backbone.NAMES)
+    adoption.check(out, made_of, ("sgd", "swa"))
     with pytest.raises(Mistake, match="otherwise: its teacher was another, or none"):
-        adoption.check(out, {**made_of, "teacher": None}, backbone.NAMES)
+        adoption.check(out, {**made_of, "teacher": None}, ("sgd", "swa"))
 
 
 def test_a_student_is_opened_without_its_teacher(student, monkeypatch):

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import pytest
 
-from ltjax import run
 from ltjax.classifier import heads
 from ltjax.data import longtail
 from ltjax.evaluation import scores
@@ -28,7 +27,7 @@ def place(place, tmp_path_factory):
     """A copy of the run, with a page about it."""
     place = copied(place)
     place.out = shutil.copytree(place.out, tmp_path_factory.mktemp("paged") / "done")
-    said = run.page_made(place.out, load(place.config.data).test.image)
+    said = page.made(place.out, load(place.config.data).test.image)
     assert said == f"a page about it is {place.out / 'report.html'}"
     return place
 
@@ -150,5 +149,5 @@ def test_a_page_that_fails_loses_nothing(place, monkeypatch):
         raise RuntimeError("no ink")
 
     monkeypatch.setattr(page, "of_run", fail)
-    said = run.page_made(place.out, load(place.config.data).test.image)
+    said = page.made(place.out, load(place.config.data).test.image)
     assert said == "no report.html: RuntimeError: no ink"

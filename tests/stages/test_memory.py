@@ -1,11 +1,11 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from ltjax.config import Classifier, Config, Posterior, ResNet, Sgd, Swa
 from ltjax.mistake import Mistake
-from ltjax.models import pretrained
-from ltjax.stages import backbone, memory
+from ltjax.stages import memory
 from ltjax.stages.memory import Sizes
 
 MIB = 2**20
@@ -175,8 +175,10 @@ def test_this_machine_has_memory():
 
 
 def test_a_resnet50_has_the_parameters_that_are_known_of_it():
-    model = ResNet(name="resnet50")
-    params = backbone.parameters(model, 1000, pretrained.none(), (224, 224, 3))
+    net = ResNet(name="resnet50").make(1000)
+    image = jax.ShapeDtypeStruct((1, 224, 224, 3), np.float32)
+    params = jax.eval_shape(net.init, jax.random.key(0), image)["params"]
     # As torchvision's documentation says.
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 25_557_032
-    assert backbone.inputs(model, 1000, params) == (2048,)
+    head = jax.eval_shape(net.head.linear, params["head"])
+    assert head["kernel"].shape == (2048, 1000)

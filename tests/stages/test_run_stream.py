@@ -27,7 +27,9 @@ from ltjax.data.streamed import Pictures
 from ltjax.mistake import Mistake
 from ltjax.representation import schedule
 from ltjax.run import run
-from ltjax.stages import divergence, epochs, loading
+from ltjax.stages import divergence, loader, loading, streamed
+from ltjax.stages import system as systems
+from ltjax.stages.classifier import Outcome
 from ltjax.workdir import checkpoint, events
 
 pytest.importorskip("grain")
@@ -99,7 +101,7 @@ def test_a_broken_run_goes_on_exactly(zoo, tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoint, "save_step", break_after)
     # Every step is a piece, and saved.
-    monkeypatch.setattr(epochs.Ruler, "took", lambda self, steps, seconds: None)
+    monkeypatch.setattr(loader.Ruler, "took", lambda self, steps, seconds: None)
     config = dataclasses.replace(config, checkpoint=Checkpoint(every_seconds=0))
     out = tmp_path / "broken"
     for _ in range(2):
@@ -137,26 +139,28 @@ def test_a_streamed_step_that_is_not_finite_stops_the_run(zoo, tmp_path, monkeyp
 
 def test_streamed_images_are_not_augmented_again(zoo, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(
-        story, "stages", lambda session: seen.append(session) or ([], {}, {})
-    )
+
+    def stages(config, system, loader, folder):
+        seen.append((system, loader))
+        return [Outcome([], {}, predicted={})]
+
+    monkeypatch.setattr(story, "stages", stages)
     for stream in (True, False):
         config = config_of(zoo, stream=stream, pad=2, flip=True)
         run(config, tmp_path / str(stream), quiet())
-    streamed, there = seen
-    images = there.data.train.image[:8]
+    (streamed, decoded), (there, held) = seen
+    images = np.asarray(held.train["image"])[:8]
+    augmented, plain = (systems.of_stage_two(system) for system in (there, streamed))
     key = jax.random.key(0)
-    np.testing.assert_array_equal(streamed.augment(key, images), images)
-    assert (np.asarray(there.augment(jax.random.clone(key), images)) != images).any()
-    assert streamed.data.train.image.recipe == Crop(8, None, 2, True, 0.0)
+    np.testing.assert_array_equal(plain(key, images), images)
+    assert (np.asarray(augmented(jax.random.clone(key), images)) != images).any()
+    assert decoded.train["image"].recipe == Crop(8, None, 2, True, 0.0)
     # Taken over all images of a set this small.
-    np.testing.assert_array_equal(
-        streamed.normalise(images), there.normalise(images), strict=True
-    )
+    np.testing.assert_array_equal(streamed.moments, there.moments)
 
 
 def test_a_process_has_all_columns_of_a_batch():
-    assert epochs.columns_here(6).tolist() == [0, 1, 2, 3, 4, 5]
+    assert streamed.columns_here(6).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_what_is_too_large_is_streamed_without_being_told(zoo, monkeypatch):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from tiny import untrained
 
 from ltjax import run
 from ltjax.config import CifarResNet, Config, Data, Posterior, Sgd, Swa
@@ -41,7 +42,7 @@ def loaded(config):
 def desk(tmp_path, monkeypatch):
     """A folder with a split; nothing is trained."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "stages", lambda session: ([], {}, {}))
+    monkeypatch.setattr(run, "stages", untrained())
     rng = np.random.default_rng(0)
     for split, count in (("train", 12), ("test", 5), ("val", 3)):
         for name, at in itertools.product("ab", range(count)):

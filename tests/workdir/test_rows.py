@@ -22,7 +22,8 @@ ALL = ("sgd/none", "sgd/la", "swa/none", "swa/la", "swa/srepr", "swa/srepr/b")
         (ALL, "swa/srepr/b", "swa/srepr/b"),
         (ALL[:4], None, "swa/la"),
         (("sgd/la", "swa/none", "swa/ncm", "swa/crt"), None, "swa/crt"),
-        (("sgd/la", "swa/none", "swa/ncm"), None, "swa/none"),
+        (("sgd/la", "swa/none", "swa/ncm"), None, "swa/ncm"),
+        (("sgd/la", "swa/none"), None, "swa/none"),
     ],
 )
 def test_the_row_that_leaves(names, wanted, found):

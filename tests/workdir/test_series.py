@@ -1,4 +1,3 @@
-import dataclasses
 import io
 import types
 
@@ -7,23 +6,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ltjax.config import Checkpoint, Config
+from ltjax.config import Checkpoint
 from ltjax.mistake import Mistake
-from ltjax.stages.session import Session
-from ltjax.workdir import checkpoint, series
+from ltjax.workdir import checkpoint, series, workdir
 
 
-def session_in(out, **settings):
-    """What a keeper needs of a session."""
-    names = {field.name for field in dataclasses.fields(Session)} - {"stopping"}
-    known = {
-        "config": Config(checkpoint=Checkpoint(**settings)),
-        "out": out,
-        "console": Console(file=io.StringIO(), width=500),
-        "made": {},
-        "writer": types.SimpleNamespace(write=lambda event: None),
-    }
-    return Session(**{name: known.get(name) for name in names})
+def workdir_in(out, **settings):
+    """A run's folder whose events go nowhere."""
+    console = Console(file=io.StringIO(), width=500)
+    nowhere = types.SimpleNamespace(write=lambda event: None)
+    voice = workdir.Voice(console)
+    found = workdir.Workdir(out, {}, Checkpoint(**settings), voice, nowhere)
+    found.console = console
+    return found
 
 
 def tree(number):
@@ -32,16 +27,16 @@ def tree(number):
 
 @pytest.fixture
 def saved(tmp_path):
-    """A session, and a keeper that has saved twice."""
-    session = session_in(tmp_path)
-    found = series.Series(session, "sgd", keep=2)
+    """What a folder says, and a series that has saved twice."""
+    folder = workdir_in(tmp_path)
+    found = folder.series("sgd", keep=2)
     found.save((1,), tree(1))
     found.save((1, 5), tree(2), {"seconds": 2.5})
-    return session, found
+    return folder, found
 
 
-def said(session):
-    return session.console.file.getvalue().splitlines()
+def said(folder):
+    return folder.console.file.getvalue().splitlines()
 
 
 def harm(path):
@@ -49,21 +44,21 @@ def harm(path):
 
 
 def test_the_newest_is_used(saved):
-    session, found = saved
+    folder, found = saved
     at, back, note = found.newest(tree(0))
     assert (at, note) == ((1, 5), {"seconds": 2.5})
     np.testing.assert_array_equal(back["a"], 2)
-    assert said(session) == []
+    assert said(folder) == []
 
 
 def test_a_damaged_one_is_set_aside_until_the_next_is_saved(saved):
-    session, found = saved
-    newest, older = checkpoint.steps(session.out / "checkpoints" / "sgd")
+    folder, found = saved
+    newest, older = checkpoint.steps(folder.path / "checkpoints" / "sgd")
     harm(newest)
     at, back, note = found.newest(tree(0))
     assert (at, note) == ((1, 0), {})
     np.testing.assert_array_equal(back["a"], 1)
-    assert said(session) == [
+    assert said(folder) == [
         f"{newest} cannot be used: _CHECKPOINT_METADATA is not what was written"
     ]
     names = {path.name for path in older.parent.iterdir()}
@@ -73,13 +68,13 @@ def test_a_damaged_one_is_set_aside_until_the_next_is_saved(saved):
 
 
 def test_without_a_good_one_the_training_begins_anew(saved):
-    session, found = saved
-    for path in checkpoint.steps(session.out / "checkpoints" / "sgd"):
+    folder, found = saved
+    for path in checkpoint.steps(folder.path / "checkpoints" / "sgd"):
         harm(path)
     assert found.newest(tree(0)) is None
-    assert said(session)[2:] == ["no checkpoint of sgd is left; it begins anew"]
-    assert series.Series(session, "swa", keep=2).newest(tree(0)) is None
-    assert len(said(session)) == 3
+    assert said(folder)[2:] == ["no checkpoint of sgd is left; it begins anew"]
+    assert folder.series("swa", keep=2).newest(tree(0)) is None
+    assert len(said(folder)) == 3
 
 
 def test_another_network_is_refused(saved):
@@ -106,7 +101,7 @@ class Clock:
 def test_saving_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
     clock = Clock(monkeypatch)
     clock.saving(monkeypatch, 2.0)
-    found = series.Series(session_in(tmp_path), "sgd", keep=2)
+    found = workdir_in(tmp_path).series("sgd", keep=2)
     spent = 0
     for _ in range(1000):
         clock.now += 30
@@ -121,7 +116,7 @@ def test_saving_takes_a_fiftieth_of_the_time(tmp_path, monkeypatch):
 def test_seconds_between_saves_may_be_given(tmp_path, monkeypatch):
     clock = Clock(monkeypatch)
     clock.saving(monkeypatch, 2.0)
-    found = series.Series(session_in(tmp_path, every_seconds=60), "sgd", keep=2)
+    found = workdir_in(tmp_path, every_seconds=60).series("sgd", keep=2)
     clock.now += 59
     assert not found.due(ended=True, final=False)
     clock.now += 1
@@ -134,6 +129,6 @@ def test_what_was_made_of_an_unfinished_backbone_is_deleted(tmp_path):
     names = ("features/sgd/7", "features/swa/7", "heads/sgd/2", "heads/swa/2")
     for name in names:
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
-    series.Series(session_in(tmp_path), "sgd", keep=2).forget_what_followed()
+    workdir_in(tmp_path).series("sgd", keep=2).forget_what_followed()
     left = [name for name in names if (tmp_path / "checkpoints" / name).exists()]
     assert left == ["features/swa/7", "heads/swa/2"]

@@ -6,7 +6,7 @@
 import jax.numpy as jnp
 
 from ltjax.losses import experts
-from ltjax.representation.objective import Objective
+from ltjax.representation import objective
 
 
 def ride(task, diversity, reweight_factor, reweight_epoch, repeated=True):
@@ -32,7 +32,7 @@ def ride(task, diversity, reweight_factor, reweight_epoch, repeated=True):
             )
         return value, logits.mean(1)
 
-    return Objective(loss)
+    return objective.simple(loss)
 
 
 def shike(detached=False):
@@ -42,7 +42,7 @@ def shike(detached=False):
         value = experts.shike(logits, batch["label"], detached=detached)
         return value, logits.mean(1)
 
-    return Objective(loss)
+    return objective.simple(loss)
 
 
 def mdcs(task, scales, consistency, ramp_epochs):
@@ -66,7 +66,7 @@ def mdcs(task, scales, consistency, ramp_epochs):
         )
         return value, weak.mean(1)
 
-    return Objective(loss, views=("weak", "strong"))
+    return objective.simple(loss, views=("weak", "strong"))
 
 
 def _epoch(task, step):

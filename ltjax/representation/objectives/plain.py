@@ -3,20 +3,19 @@
 import jax.numpy as jnp
 
 from ltjax.losses import cross_entropy as per_example
-from ltjax.representation import step
-from ltjax.representation.objective import Objective
+from ltjax.representation import objective
 
 
 def cross_entropy():
     """Cross entropy of the labels, its mean over images; summed over experts."""
-    alone = step.per_example(per_example)
+    alone = objective.per_example(per_example)
 
-    def loss(logits, batch, step):
+    def loss(logits, batch, memory, step):
         if logits.ndim == 2:
-            return alone(logits, batch, step)
-        return _summed(logits, batch["label"]), logits.mean(1)
+            return alone.loss(logits, batch, memory, step)
+        return _summed(logits, batch["label"]), logits.mean(1), ()
 
-    return Objective(loss)
+    return objective.Objective(loss)
 
 
 def _summed(logits, labels):

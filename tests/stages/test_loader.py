@@ -8,8 +8,12 @@ from tiny import quiet
 
 from ltjax import run as story
 from ltjax.config import Augment, CifarResNet, Config, Data, Posterior, Sgd
+from ltjax.data.augment import geometry
 from ltjax.posterior import batch_norm, members
-from ltjax.stages import epochs, passes
+from ltjax.stages import system as systems
+from ltjax.stages.classifier import Outcome
+from ltjax.stages.loader import unlabelled, words_of
+from ltjax.stages.resident import Resident
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 BATCH = 10
@@ -28,12 +32,15 @@ def zoo(tmp_path_factory):
     return place
 
 
-def session_of(zoo, out, monkeypatch, stream):
-    """What the stages of a run would get."""
+def stages_of(zoo, out, monkeypatch, stream):
+    """What the stages of a run would get: its system and its loader."""
     caught = []
-    monkeypatch.setattr(
-        story, "stages", lambda session: caught.append(session) or ([], {}, {})
-    )
+
+    def stages(config, system, loader, folder):
+        caught.extend((system, loader))
+        return [Outcome([], {}, predicted={})]
+
+    monkeypatch.setattr(story, "stages", stages)
     config = Config(
         data=Data(
             source="folder",
@@ -48,15 +55,16 @@ def session_of(zoo, out, monkeypatch, stream):
         posterior=Posterior(batch_size=BATCH),
     )
     story.run(config, out, quiet())
-    return caught[0]
+    return caught
 
 
-def augmented(session):
+def augmented(system, loader):
     """The images as stage one would see them under the key of the statistics."""
-    images, key = session.data.train.image, session.keys.statistics
-    if not session.streams:
-        return np.asarray(session.seen(jax.random.clone(key), images))
-    words = epochs.words_of(jax.random.clone(key), 0)
+    images, key = loader.train["image"], loader.keys.statistics
+    if isinstance(loader, Resident):
+        seen = systems.of_training(system)
+        return np.asarray(seen(jax.random.clone(key), np.asarray(images)))
+    words = words_of(jax.random.clone(key), 0)
     made = (
         images.augmented(np.random.default_rng((*words, at)), at)
         for at in range(len(images))
@@ -68,17 +76,17 @@ def augmented(session):
 def test_statistics_are_those_of_augmented_images(zoo, tmp_path, monkeypatch, stream):
     if stream:
         pytest.importorskip("grain")
-    session = session_of(zoo, tmp_path / "x", monkeypatch, stream)
-    shape = (1, *session.data.train.image.shape[1:])
-    params = session.net.init(jax.random.key(0), np.zeros(shape, np.float32))["params"]
-    kind = passes.streamed if stream else passes.resident
-    refresh = kind(session, members.of_point).refresh
-    one = members.members(jax.random.key(1), 0, 1.0)
-    found = refresh(params, one, session.train["image"])
+    system, loader = stages_of(zoo, tmp_path / "x", monkeypatch, stream)
+    params = system.begin(jax.random.key(0))["params"]
+    extractor = systems.extractor(system, members.of_point)
+    refresh = loader.passes(extractor).refresh
+    one = members.make(jax.random.key(1), 0, 1.0)
+    found = refresh(params, one, unlabelled(loader.train))
+    mean, std = system.moments
 
     def apply(variables, images, **settings):
-        normal = session.normalise(images)
-        return session.net.features.apply(variables, normal, **settings)
+        normal = geometry.normalise(images, mean, std)
+        return system.net.features.apply(variables, normal, **settings)
 
     def of(images):
         def draw(_):
@@ -87,8 +95,8 @@ def test_statistics_are_those_of_augmented_images(zoo, tmp_path, monkeypatch, st
         run = jax.jit(lambda x: batch_norm.refresh(draw, np.zeros(1), apply, x, BATCH))
         return run(images)
 
-    seen = augmented(session)
-    plain = session.data.train.image
+    seen = augmented(system, loader)
+    plain = loader.train["image"]
     if stream:
         plain = np.stack([plain.plain(at) for at in range(len(plain))])
     assert (seen != plain).any()

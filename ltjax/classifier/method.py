@@ -1,0 +1,45 @@
+"""What a method is: a module that makes `Head`s, the rows of the table, of a `Given`.
+
+Beside its pure functions, `init`, `logits` and `loss` where it has them, it has
+
+    TITLE     its name as it is read
+    AFFINE    whether its logits are W z + b
+    JOINT     whether experts can learn it together: a linear classifier with a loss
+    DRAWS     whether it learns from draws; it makes nothing without them
+    power     (plain, settings) -> the class prior that its probabilities assume, as a
+              power of the shares of the training images (`prior`); None: no one prior.
+              `plain` is that of stage one's classifier
+    heads     (given) -> {variant: Head}; "" is the headline's
+
+so that one is put in another's place by its name in `METHODS`, and nothing else.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+
+class Given(NamedTuple):
+    """What is known of a backbone when its classifiers begin."""
+
+    head: dict  # the linear classifier of stage one, "kernel" [D, C] and "bias" [C]
+    new: dict  # a new one
+    means: dict | None  # what `ncm.init` learned of plain features, if it is asked for
+    counts: jax.Array  # [C], training images
+    draws: bool  # whether features are those of a mean and of draws
+    settings: Any  # the `classifier` part of a config
+
+
+class Head(NamedTuple):
+    """How one row of the table is made."""
+
+    params: dict  # before training; final where nothing is trained
+    logits: Callable  # logits(params, features [B, D]) -> [B, C]
+    loss: Callable | None = None  # loss(params, features [M + 1, B, D], labels [B])
+    sampling: str = "instance"
+    draws: bool = False  # whether the loss looks beyond the mean, features[0]
+    variants: tuple = ("",)  # names of its row; "" is the headline of a classifier
+    averaged: bool = False  # whether its mean over the draws is a row, SWAG's
+    whole: bool = False  # in that row each draw has its own head, that of stage one
+    experts: tuple = ()  # the heads of the experts it is made of, if of any

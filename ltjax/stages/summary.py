@@ -1,0 +1,67 @@
+"""What a run came to: its results, put together and written."""
+
+from ltjax.config.kind import told
+from ltjax.runtime import hosts
+from ltjax.stages import system as systems
+from ltjax.workdir import claim, events, predictions
+from ltjax.workdir.files import write_arrays, write_json
+
+
+def conclude(config, data, system, tested, loader, folder):
+    """Writes what the backbones came to, `classifier.Outcome`s; returns the results."""
+    counts = loader.index.counts.tolist()
+    per_class = {"counts": counts, "accuracy": {}}
+    for each in tested:
+        per_class["accuracy"] |= each.accuracy
+    last = tested[-1]  # the one with draws
+    per_class["dispersion"] = last.dispersion
+    if last.coverage:
+        per_class["coverage"] = last.coverage
+    accepted = claim.changes(folder.path)
+    results = {
+        "dataset": _dataset(config, data, counts, system.moments),
+        "seed": config.seed,
+        "rows": [row for each in tested for row in each.rows],
+        "seconds": events.seconds_per_stage(folder.path),
+        **_cost(config, data, system),
+        **({"changes": accepted} if accepted else {}),
+    }
+
+    def write():
+        write_json(folder.path / "classes.json", per_class)
+        write_arrays(folder.path / "labels.npz", {"test": data.test.label})
+        predictions.write(folder.path, last.predicted)
+        write_json(folder.path / "results.json", results)
+
+    hosts.by_first(write)
+    return results
+
+
+def _dataset(config, data, counts, moments):
+    mean, std = moments
+    return {
+        "name": data.name,
+        "classes": data.classes,
+        "train": len(data.train.label),
+        "test": len(data.test.label),
+        "counts": counts,
+        "imbalance_factor": config.data.imbalance_factor,
+        "image": list(data.train.image.shape[1:]),
+        "mean": list(map(float, mean)),
+        "std": list(map(float, std)),
+        **({"manifest": data.manifest} if data.manifest else {}),
+        **({"shared": data.shared} if data.shared else {}),
+        **({"class_names": list(data.class_names)} if data.class_names else {}),
+    }
+
+
+def _cost(config, data, system):
+    """What an image costs a network of several experts: {"cost": ...}, or nothing.
+
+    Parts that do not move are not counted.
+    """
+    experts = told(config.model, "experts")
+    if experts is None:
+        return {}
+    found = systems.cost(system.net, *systems.shapes(system, data))
+    return {"cost": {"experts": experts, **found}}

@@ -1,0 +1,274 @@
+"""What is trained: a network with its objective, and the one way from pixels to it."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from ltjax import config as configs
+from ltjax.config.kind import told
+from ltjax.data import sampling, streamed
+from ltjax.data.augment import geometry, views
+from ltjax.evaluation import cost as costs
+from ltjax.mistake import Mistake
+from ltjax.models import pretrained
+from ltjax.models.network import Network
+from ltjax.representation import backbone as backbones_of
+from ltjax.representation import schedule
+from ltjax.representation.objective import Objective
+from ltjax.runtime import devices
+from ltjax.stages import bank, memory
+
+
+class System(NamedTuple):
+    """A network, what it minimises, and how pixels come to it."""
+
+    net: Network
+    objective: Objective
+    views: dict  # "full", "weak", "strong" -> (key, images uint8) -> images uint8
+    moments: tuple  # mean and deviation of the pixels
+    begin: Callable  # (key) -> the variables that train
+    fixed: dict  # weights that do not move: "trunk", "teacher"; {} of each mostly
+    trunk: Callable  # (fixed trunk, images float32) -> what the network's features take
+    told: Callable  # (fixed teacher, images uint8) -> what a teacher adds to a batch
+    digests: dict  # of weights that come from elsewhere
+
+
+def begun(model, channels):
+    """The weights that a model config begins with, for images of so many channels."""
+    if told(model, "pretrained") is None:
+        return pretrained.none()
+    return pretrained.read(model.pretrained, model.body(), model.frozen, channels)
+
+
+class Extractor(NamedTuple):
+    """The features of a system under weights that are drawn."""
+
+    draw: Callable  # (weights, member) -> the parameters of the features
+    net: Network
+    inputs: Callable  # (fixed, batch) -> what the features take
+    fixed: dict
+    seen: Callable  # (key, images) -> images as the training sees them
+    view: Callable  # (key, images) -> a view of them for stage two
+
+
+def of(config, data, task, taught_by):
+    """The system of a run.
+
+    `task` is its `objective.Task` and `taught_by` a `teacher.Teacher`.
+    """
+    start = begun(config.model, data.train.image.shape[-1])
+    net = config.model.make(data.classes)
+    for column in set(net.takes) - set(example(data)):
+        raise Mistake(f"the network takes {column!r}, which {data.name} has not")
+    moments = start.moments or geometry.moments(
+        streamed.sample(data.train.image) if data.train.streamed else data.train.image
+    )
+    system = System(
+        net=net,
+        objective=config.objective.make(task),
+        views=config.augment.make(data.train.streamed),
+        moments=moments,
+        begin=None,
+        fixed={"trunk": start.frozen, "teacher": taught_by.params},
+        trunk=start.trunk,
+        told=taught_by.told,
+        digests={"pretrained": start.digest, "teacher": taught_by.digest},
+    )
+
+    def begin(key):
+        # Not compiled as a whole: a generator takes a second to compile, and one by one
+        # those of equal shape, and of the other backbone, are compiled once.
+        first = _inputs(system, system.fixed, example(data), _here)
+        return pretrained.begin(net.init(key, *arguments(first)), start)
+
+    return system._replace(begin=begin)
+
+
+def inputs(system, fixed, batch):
+    """What the network takes of a batch: the one way of pixels, everywhere.
+
+    They are scaled, spread over the devices, and sent through the fixed parts. Beside
+    them are the other columns that the network takes: an array, or a tuple of arrays.
+    """
+    return _inputs(system, fixed, batch, devices.spread)
+
+
+def _here(images):
+    return images
+
+
+def pixels(images, moments):
+    """Images uint8 [..., ch] in float32, less mean and over deviation of the pixels."""
+    mean, std = (np.array(moment) for moment in moments)
+    return geometry.normalise(images, mean, std)
+
+
+def _inputs(system, fixed, batch, spread):
+    images = system.trunk(
+        fixed["trunk"], spread(pixels(batch["image"], system.moments))
+    )
+    columns = tuple({**batch, "image": images}[name] for name in system.net.takes)
+    return columns[0] if len(columns) == 1 else columns
+
+
+def arguments(found):
+    """The `inputs` of a network as arguments of its call."""
+    return found if isinstance(found, tuple) else (found,)
+
+
+def apply(net):
+    """The network's training call as `representation.step` wants it, of `inputs`."""
+
+    def call(variables, found, train, rngs, mutable):
+        return net.apply(
+            variables, *arguments(found), train=train, rngs=rngs, mutable=mutable
+        )
+
+    return call
+
+
+def prepare(system, fixed, key, state, batch):
+    """A batch as a step takes it, of one as it is stored: views, teacher, inputs."""
+    seen = {**batch, "image": of_training(system)(key, batch["image"])}
+    told = system.told(fixed["teacher"], seen["image"])
+    found = {**seen, **told, "image": inputs(system, fixed, seen)}
+    return system.objective.prepare(key, system.net, fixed, state, found)
+
+
+def of_training(system):
+    """`seen(key, images)`: the views of the objective, one after the other."""
+    return views.joined([system.views[name] for name in system.objective.views])
+
+
+def of_stage_two(system):
+    """`view(key, images)`: the first view of the objective."""
+    return system.views[system.objective.views[0]]
+
+
+def extractor(system, draw):
+    """The `Extractor` of a system whose weights `draw(weights, member)` gives."""
+    return Extractor(
+        draw=draw,
+        net=system.net,
+        inputs=partial(inputs, system),
+        fixed=system.fixed,
+        seen=of_training(system),
+        view=of_stage_two(system),
+    )
+
+
+def inputs_of_heads(system, params):
+    """The shape of what a classifier takes of an image: (D,), or (E, D) of E experts.
+
+    `params` are the network's, or their shapes.
+    """
+    found = jax.eval_shape(system.net.head.linear, params["head"])
+    return found["kernel"].shape[:-1]
+
+
+def sizes(system, config, data, steps):
+    """What the memory of a run depends on, a `memory.Sizes`; `steps` of an epoch."""
+    params = jax.eval_shape(system.begin, jax.random.key(0))["params"]
+    return memory.Sizes(
+        params=params,
+        steps=steps,
+        image=data.train.image.shape[1:],
+        train=len(data.train.label),
+        test=len(data.test.label),
+        streamed=data.train.streamed,
+        dims=inputs_of_heads(system, params),
+        classes=data.classes,
+        views=bank.views(config),
+    )
+
+
+def cost(net, *found):
+    """Parameters of a network, and multiply-accumulates of one image.
+
+    `found` are the shapes of its inputs.
+    """
+    init = jax.make_jaxpr(net.init_with_output, return_shape=True)
+    program, (_, variables) = init(jax.random.key(0), *found)
+    count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    return {"parameters": count, "macs": costs.macs(program)}
+
+
+def shapes(system, data):
+    """The shapes of the `arguments` of a network, of one image."""
+    batch = example(data)
+    found = jax.eval_shape(lambda: _inputs(system, system.fixed, batch, _here))
+    return arguments(found)
+
+
+def example(data):
+    """A batch of one black image of a data set."""
+    found = {"image": np.zeros((1, *data.train.image.shape[1:]), np.uint8)}
+    if data.train.meta is not None:
+        found["meta"] = np.zeros((1, *data.train.meta.shape[1:]), np.float32)
+    return found
+
+
+def backbones(config, task):
+    """The backbones of a run: SGD to its end, then SWA with its posterior."""
+    optim, swa, posterior = config.optim, config.swa, config.posterior
+    steps, warmup = task.steps, optim.warmup_epochs * task.steps
+    interval, start = swa.every_steps or steps, configs.swa_start(config) * steps
+    constant = schedule.to_constant(optim.lr, swa.lr, start, warmup)
+    return (
+        backbones_of.last("sgd", *optim.make(steps)),
+        backbones_of.averaged(
+            "swa",
+            *optim.make(steps, constant),
+            start,
+            interval,
+            draws=posterior.samples,
+            rank=swa.rank,
+            snapshots=-(-steps // interval),
+            dtype=swa.dtype,
+        ),
+    )
+
+
+def check_views(config, data, objective):
+    """Refuses what is done to images on the device where images are streamed."""
+    if not data.train.streamed:
+        return
+    for name in ("rotate", "policy", "cutout"):
+        value = getattr(config.augment, name)
+        if value:
+            raise Mistake(
+                f"augment.{name} is {value!r}; it changes images that are held in "
+                "memory, and these are streamed"
+            )
+    if len(objective.views) > 1:
+        raise Mistake(
+            f"objective is {type(config.objective).__name__}, whose views of an image, "
+            f"{' and '.join(objective.views)}, are made of images that are held in "
+            "memory; these are streamed"
+        )
+
+
+def check_steps(config, images):
+    """The steps of an epoch.
+
+    Refuses settings that so many images, or the devices, cannot be stepped with.
+    """
+    optim, swa = config.optim, config.swa
+    if optim.batch_size > images:
+        raise Mistake(
+            f"optim.batch_size is {optim.batch_size}; "
+            f"it must be at most the {images} training images"
+        )
+    devices.check("optim.batch_size", optim.batch_size)
+    epochs = optim.epochs - configs.swa_start(config)
+    steps = sampling.steps(images, optim.batch_size, optim.drop_last)
+    snapshots = epochs * steps // (swa.every_steps or steps)
+    if snapshots < 2:
+        raise Mistake(
+            f"snapshots after swa.start are {snapshots}, in {epochs} epochs of {steps} "
+            "steps; a posterior needs 2: lower swa.start or swa.every_steps"
+        )
+    return steps
