@@ -3,10 +3,15 @@
 Each seed is an ordinary run in a folder of its own, which goes on by itself.
 """
 
+import dataclasses
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from rich.console import Console
+
+from ltjax.config import command as commands
 from ltjax.mistake import Mistake
 from ltjax.report.aggregate import aggregate
 from ltjax.runtime import processes
@@ -32,25 +37,6 @@ class Failed(Exception):
             "command goes on from there"
         )
         self.code = code
-
-
-def parse(text):
-    """The seeds of `0,1,2`. Raises `Mistake` where they are none, doubled or others."""
-    words = text.split(",") if text else []
-    if not words:
-        raise Mistake("--seeds is empty; give some, such as 0,1,2")
-    for word in words:
-        # As `int`, but without signs, blanks and underscores.
-        if not (word.isascii() and word.isdigit()):
-            raise Mistake(
-                f"--seeds {text} has {word!r}; it must be integers from 0 on, such as "
-                "0,1,2"
-            )
-    seeds = tuple(map(int, words))
-    for seed in seeds:
-        if seeds.count(seed) > 1:
-            raise Mistake(f"--seeds {text} has {seed} twice; give every seed once")
-    return seeds
 
 
 def places(out, name, seeds):
@@ -106,3 +92,40 @@ def summarise(where, results):
     }
     write_json(where.summary, summary)
     return summary
+
+
+def run_all(config, command, args, stopping, run):
+    """Runs all seeds of a `config.command.Command` and tells what they come to.
+
+    `args` are its words, `stopping()` is that of `run.run`; `run(config, out, command,
+    stopping, show)` does one seed in this process.
+    """
+    # Late: --help and a typo need no JAX.
+    from ltjax.config import limits
+    from ltjax.report.table import table
+    from ltjax.runtime import hosts
+
+    chosen = commands.seeds_of(command.seeds)
+    where = places(command.out, config.name, chosen)
+    configs = {seed: dataclasses.replace(config, seed=seed) for seed in chosen}
+    for each in configs.values():  # in one line, not in one of each process
+        limits.check(each)
+    together = 1 if command.hosts != commands.Hosts() else command.parallel
+    shares = processes.environments(len(chosen), together)
+    if len(shares) > 1:
+        if not command.quiet:
+            print(f"{len(shares)} seeds at a time; each line begins with its seed")
+        words = [sys.executable, "-m", "ltjax.main", *commands.of_one_seed(args)]
+        results = side_by_side(where, words, shares, stopping, command.quiet)
+    else:
+        first, results = hosts.first(), {}
+        for number, (seed, place) in enumerate(where.runs.items(), 1):
+            if first and not command.quiet:
+                print(f"seed {seed}, {number} of {len(chosen)}, in {place}")
+            results[seed] = run(configs[seed], place, command, stopping, False)
+        if not first:
+            return
+    summary, console = summarise(where, results), Console()
+    console.print(table(summary, console.width))
+    if not command.quiet:
+        print(f"means and deviations are in {where.summary}")

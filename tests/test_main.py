@@ -14,6 +14,7 @@ import pytest
 
 from ltjax import main
 from ltjax.config import Augment, Classifier, Config, Data, Sgd, Srepr, Swa
+from ltjax.config.command import Hosts
 from ltjax.runtime.stopping import Stopped
 
 FILE = """
@@ -124,13 +125,13 @@ def test_out_names_the_folder(desk):
 @pytest.mark.parametrize(
     ("flags", "found"),
     [
-        ("", main.Hosts()),
+        ("", Hosts()),
         (
             "--hosts.coordinator 10.0.0.1:1234 --hosts.count 2 --hosts.index 1",
-            main.Hosts(coordinator="10.0.0.1:1234", count=2, index=1),
+            Hosts(coordinator="10.0.0.1:1234", count=2, index=1),
         ),
-        ("--hosts.detect", main.Hosts(detect=True)),
-        ("--hosts.detect --seed 1", main.Hosts(detect=True)),
+        ("--hosts.detect", Hosts(detect=True)),
+        ("--hosts.detect --seed 1", Hosts(detect=True)),
     ],
 )
 def test_hosts_are_flags_and_no_part_of_the_config(desk, flags, found):

@@ -147,7 +147,9 @@ COMMANDS = [
 
 def known(words):
     """The words, with a config that is there in place of one that is the reader's."""
-    there = {f"configs/{file.name}" for file in (ROOT / "configs").glob("*.py")}
+    there = {
+        f"configs/{file.name}" for file in (ROOT / "ltjax" / "configs").glob("*.py")
+    }
     for before, word in zip(["", *words], words):
         if before == "--config" and word not in there:
             assert "/" not in word

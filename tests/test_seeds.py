@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ltjax import main, run, seeds
+from ltjax import main, run
+from ltjax.config.command import seeds_of
 from ltjax.mistake import Mistake
 from ltjax.runtime import processes
 from ltjax.runtime.stopping import Stopped
@@ -57,11 +58,11 @@ def ended(*arguments):
 
 
 def test_the_seeds_of_a_text():
-    assert seeds.parse("0,1,2") == (0, 1, 2)
-    assert seeds.parse("17") == (17,)
+    assert seeds_of("0,1,2") == (0, 1, 2)
+    assert seeds_of("17") == (17,)
     for wrong in ("", "a", "0,,1", "0,", "-1", "1.5", "0,1,0", "01,1", "0 1", "²"):
         with pytest.raises(Mistake, match=f"--seeds {wrong}"):
-            seeds.parse(wrong)
+            seeds_of(wrong)
 
 
 def test_a_summary_of_ordinary_runs(desk, capsys):

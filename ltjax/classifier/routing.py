@@ -46,8 +46,7 @@ def run(shared, expert, ask, experts, images, batch_size):
             f"{count} images, {experts} experts, batches of {batch_size}; each must be "
             "at least 1"
         )
-    images = jnp.asarray(images)
-    batches = -(-count // batch_size)
+    images, batches = jnp.asarray(images), -(-count // batch_size)
     slots, see = jnp.arange(batch_size), _make_see(expert, ask, experts)
 
     def begin(rows):

@@ -86,11 +86,11 @@ def text(config, lines):
     kinds = sorted({"Config", *_kinds(config)})
     doc = "\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in lines)
     body = "".join(f"    {name}={_call(stage)},\n" for name, stage in stages.items())
-    imports = ", ".join(kinds)
-    return (
-        f'"""{doc}\n"""\n\nfrom ltjax.config import {imports}\n\n'
-        f"config = Config(\n{body})\n"
-    )
+    line = f"from ltjax.config import {', '.join(kinds)}"
+    if len(line) > 88:
+        inside = "".join(f"    {kind},\n" for kind in kinds)
+        line = f"from ltjax.config import (\n{inside})"
+    return f'"""{doc}\n"""\n\n{line}\n\nconfig = Config(\n{body})\n'
 
 
 def _changed(record):

@@ -34,11 +34,41 @@ TEST_PER_CLASS = 10
 def load(settings, console=None, augment=_PLAIN):
     """The data set of a run's `data` settings, its training split made long-tailed.
 
-    Streamed images come augmented as `augment` says.
-
-    Its images are arrays, or `streamed.Pictures` where they are to be streamed.
+    Its images are arrays, or `streamed.Pictures` where they are to be streamed; those
+    come augmented as `augment` says.
     """
     console = console or Console()
+    data = _whole(settings, console, augment)
+    if settings.subset == "first":
+        rank = longtail.in_order(data.train.label, data.classes)
+        data = dataclasses.replace(data, train=data.train._replace(rank=rank))
+    profile = settings.imbalance_factor, settings.largest, settings.subset_seed
+    rows = longtail.kept(data.train, data.classes, *profile)
+    # A manifest tells of the whole set, before anything is held out.
+    checked = manifest.check(settings, data.train, rows, data.test, data.classes)
+    if settings.holdout:
+        rest, chosen = longtail.hold_out(
+            data.train, data.classes, settings.holdout, settings.subset_seed
+        )
+        data = dataclasses.replace(data, train=rest, test=chosen)
+    train = longtail.tailed(data.train, data.classes, *profile)
+    counts = longtail.class_counts(train.label, data.classes)
+    if settings.imbalance_factor is not None and counts.min() < 1:
+        raise Mistake(
+            f"data.imbalance_factor is {settings.imbalance_factor:g}; it must be at "
+            f"most {counts.max()}, or class {counts.argmin()} has no training image"
+        )
+    seen = (partition.digests_of(split) for split in (train, data.test))
+    data = dataclasses.replace(
+        data, train=train, manifest=checked, shared=partition.shared(*seen)
+    )
+    for line in _told(data):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    return data
+
+
+def _whole(settings, console, augment):
+    """The set as it is at its source, and whether it can be learned from."""
     per_class = settings.test_per_class or TEST_PER_CLASS
     if settings.source == "digits":
         data = sources.digits()
@@ -66,31 +96,6 @@ def load(settings, console=None, augment=_PLAIN):
         )
     if data.classes < 2:
         raise Mistake(f"{data.name} has {data.classes} class; it takes 2 to tell apart")
-    if settings.subset == "first":
-        rank = longtail.in_order(data.train.label, data.classes)
-        data = dataclasses.replace(data, train=data.train._replace(rank=rank))
-    profile = settings.imbalance_factor, settings.largest, settings.subset_seed
-    rows = longtail.kept(data.train, data.classes, *profile)
-    # A manifest tells of the whole set, before anything is held out.
-    checked = manifest.check(settings, data.train, rows, data.test, data.classes)
-    if settings.holdout:
-        rest, chosen = longtail.hold_out(
-            data.train, data.classes, settings.holdout, settings.subset_seed
-        )
-        data = dataclasses.replace(data, train=rest, test=chosen)
-    train = longtail.tailed(data.train, data.classes, *profile)
-    counts = longtail.class_counts(train.label, data.classes)
-    if settings.imbalance_factor is not None and counts.min() < 1:
-        raise Mistake(
-            f"data.imbalance_factor is {settings.imbalance_factor:g}; it must be at "
-            f"most {counts.max()}, or class {counts.argmin()} has no training image"
-        )
-    seen = (partition.digests_of(split) for split in (train, data.test))
-    data = dataclasses.replace(
-        data, train=train, manifest=checked, shared=partition.shared(*seen)
-    )
-    for line in _told(data):
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
     return data
 
 
