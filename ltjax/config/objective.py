@@ -20,7 +20,10 @@ from ltjax.mistake import Mistake
 class Objective(Kind):
     """What stage one minimises."""
 
-    wanted = "make(task), which gives an ltjax.representation.objective.Objective"
+    wanted = (
+        "make(task), which gives an ltjax.representation.objective.Objective of the "
+        "views full, weak or strong"
+    )
     plain = False  # whether it is the cross entropy of the labels, and no more
     teacher = None  # the folder of a finished run whose SGD network is distilled
 

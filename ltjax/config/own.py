@@ -21,7 +21,7 @@ def check_made(config, classes, task):
             Model: (classes,),
             Head: (classes,),
             Objective: (task,),
-            Optim: (task.steps,),
+            Optim: (task.steps, None),
             Schedule: (config.optim, task.steps),
         }[choice]
         wanted = f"it must have {choice.wanted}"
@@ -31,11 +31,11 @@ def check_made(config, classes, task):
         except Exception as error:  # whatever its author's code raises
             what = f"{type(error).__name__}: {error}".splitlines()[0]
             raise Mistake(f"{name}, whose make raises {what}; {wanted}") from error
-        if not _right(choice, made):
+        if not _right(config, choice, made):
             raise Mistake(f"{name}, whose make gives {type(made).__name__}; {wanted}")
 
 
-def _right(choice, made):
+def _right(config, choice, made):
     """Whether what a kind of a choice has made is what it is for."""
     # Late: a typo on the command line needs no JAX.
     from ltjax.models import network
@@ -44,7 +44,9 @@ def _right(choice, made):
     if choice is Model:
         return isinstance(made, network.Network)
     if choice is Objective:
-        return isinstance(made, objective.Objective)
+        known = config.augment.make()
+        named = isinstance(made, objective.Objective) and made.views
+        return bool(named) and all(view in known for view in made.views)
     if choice is Head:
         return all(callable(getattr(made, name, None)) for name in ("linear", "inputs"))
     if choice is Schedule:

@@ -48,7 +48,7 @@ def chosen(config, words):
 
 def told(config):
     """The choices of a config in lines, for `--help`."""
-    yield "Choices, which stand before the flags that they bring, as they are here:"
+    yield "Choices, each a word that brings flags of its own, as they are here:"
     for path, choice, record in walk(config):
         if choice is not None:
             known = ", ".join(choices.KINDS[choice])

@@ -16,6 +16,7 @@ from ltjax.models.heads import Linear
 from ltjax.models.network import Network
 from ltjax.predict import __main__ as predict
 from ltjax.report import __main__ as report
+from ltjax.representation.objective import Objective as Seen
 from ltjax.representation.objective import Task
 from ltjax.run import run
 from ltjax.stages import finished
@@ -189,6 +190,11 @@ class NoHead(nn.Module):
             Config(objective=kind(Objective, made=lambda *args: 0.0)),
             "objective is Mine, whose make gives function; it must have make(task), "
             "which gives an ltjax.representation.objective.Objective",
+        ),
+        (
+            Config(objective=kind(None, made=Seen(None, views=("full", "left")))),
+            "objective is Mine, whose make gives Objective; it must have make(task), "
+            "which gives an ltjax.representation.objective.Objective of the views",
         ),
         (
             Config(model=kind(None, made=NoHead())),
