@@ -135,15 +135,6 @@ def test_events_outlive_a_line_that_is_no_text(tmp_path):
     assert events.events(tmp_path) == [{"a": 1}, {"a": 2}]
 
 
-def test_a_record_without_a_new_field_had_its_default(run):
-    record = json.loads((run / "config.json").read_text())
-    del record["run"]["config"]["data"]["holdout"]
-    (run / "config.json").write_text(json.dumps(record))
-    claim(run)
-    holding = dataclasses.replace(CONFIG, data=Data(holdout=2))
-    assert "data.holdout was 0, now 2" in refused(run, holding)
-
-
 def other_images():
     image = DATA.train.image.copy()
     image[3, 2, 1, 0] ^= 1
@@ -213,13 +204,6 @@ def test_a_name_in_another_unicode_form_is_the_same(tmp_path):
     path = tmp_path / "x"
     claim(path, data=dataclasses.replace(DATA, class_names=("caf\u00e9", "b")))
     claim(path, data=dataclasses.replace(DATA, class_names=("cafe\u0301", "b")))
-
-
-def test_a_record_of_an_earlier_version_knows_no_classes(run):
-    record = json.loads((run / "config.json").read_text())
-    assert record["run"].pop("classes") == ["0", "1"]
-    (run / "config.json").write_text(json.dumps(record))
-    claim(run, data=dataclasses.replace(DATA, class_names=NAMES))
 
 
 def test_the_fingerprint_tells_shapes_and_types_apart():
