@@ -34,7 +34,7 @@ from ltjax.evaluation import scores
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.runtime.command import exit_code
-from ltjax.workdir import feature_file
+from ltjax.workdir import feature_file, versions
 from ltjax.workdir.files import write_json
 
 DIM, SMALL, DRAWS = 2048, 64, 10
@@ -257,11 +257,11 @@ def tell(args):
     whole = memory_programs.whole_runs(SETS, LIMITS)
     print(NOTE.rstrip())
     if flags.out:
-        versions = {"jax": jax.__version__, "numpy": np.__version__}
+        packages = {"jax": jax.__version__, "numpy": np.__version__}
         settings = {"dim": DIM, "draws": DRAWS, "sizes": flags.sizes, "sets": SETS}
         made = {
             "commit": versions.commit(),
-            "versions": versions,
+            "versions": packages,
             "processor": machine.processor(),
             "limits": LIMITS,
         }
