@@ -55,7 +55,7 @@ def loss(params, features, labels, counts):
 
 def row_of(out, config, data):
     """The row's figures, as `results.json` has them: accuracies, nll, ece, brier."""
-    stored = trained.backbone(out, "swa", config, data)
+    stored = trained.held(out, "swa", config, data)
     dim, classes = stored.head["kernel"].shape
     counts = stored.index.counts
     recipe = Head(
@@ -65,7 +65,7 @@ def row_of(out, config, data):
         loss=lambda params, z, y: loss(params, z[0], y, counts),
         sampling="class",
     )
-    params = trained.fit(stored, recipe, config.classifier, trained.views(stored))
+    params = trained.refit(stored, recipe, config.classifier, trained.views(stored))
     figures, _ = scores.score(
         heads.one_pass(logits, params),
         stored.test[:1],

@@ -36,8 +36,8 @@ from ltjax.models.network import Network
 from ltjax.posterior import dispersion, swag
 from ltjax.posterior import members as extractor
 from ltjax.runtime.command import exit_code
+from ltjax.stages import kept, trained
 from ltjax.stages import keys as streams
-from ltjax.stages import trained
 from ltjax.stages.loading import load
 from ltjax.workdir import checkpoint, identity, versions
 
@@ -114,7 +114,7 @@ class Opened(NamedTuple):
 
 def opened(out, name, config, data, official):
     """The backbone `name` of the run of `config` in `out`, trained to its end."""
-    place = trained.newest(out, name)
+    place = kept.newest(out, name)
     epochs = checkpoint.position(place)[0]
     if epochs != config.optim.epochs:
         raise Mistake(f"{place} has {epochs} epochs of {config.optim.epochs}")
@@ -161,24 +161,30 @@ def _rows(seen, view, sets):
     """The rows on features [M + 1, N, D], of a view and of the images of both sets."""
     index = sampling.class_index(seen.data.train.label, seen.data.classes)
     counts, head = index.counts, seen.net.head.linear(seen.point["head"])
-    stored = trained.Backbone(
+    stored = trained.Trained(
         out=seen.out,
-        name=seen.name,
         config=seen.config,
+        results={},
+        backbone=seen.name,
+        net=seen.net,
+        frozen={},
+        prepare=seen.prepare,
+        weights=seen.weights,
+        members=None,
+        batch_stats=None,
         data=seen.data,
         index=index,
-        keys=streams.keys(seen.config.seed),
         head=head,
         plain=view[0],  # for NCM alone, which is no row here
         test=sets["test"][0],
     )
     settings = HEADS
-    made = trained.recipes(stored, settings)
+    made = trained.heads(stored, settings)
     for classifier, variant in ROWS:
         recipe = made.get((classifier, variant))
         if recipe is None:
             continue  # SGD has no draws
-        params = trained.fit(
+        params = trained.refit(
             stored, recipe, settings, lambda _, draws: view if draws else view[:1]
         )
         for name, (features, labels) in sets.items():

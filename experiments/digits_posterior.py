@@ -24,8 +24,8 @@ from ltjax.classifier import linear
 from ltjax.mistake import Mistake
 from ltjax.posterior import archive, batch_norm, predictive, swag
 from ltjax.runtime.command import exit_code
-from ltjax.stages import finished
 from ltjax.stages import keys as streams
+from ltjax.stages import trained
 from ltjax.stages.loading import load
 from ltjax.workdir.files import write_json
 
@@ -99,7 +99,7 @@ def make_look(run, images):
 
 def make(source, place, rank, mean_bits, bits):
     """Writes the posterior and what is known of it to the folder `place`."""
-    run = finished.read(source)
+    run = trained.read(source)
     data = load(run.config.data)
     # As the run takes its statistics: of images augmented as in training.
     seen = run.config.augment.make()["full"](

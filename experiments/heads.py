@@ -8,7 +8,7 @@ import numpy as np
 from ltjax.classifier import heads
 from ltjax.data import longtail
 from ltjax.evaluation import ece, nll, scores, temperature
-from ltjax.stages import trained
+from ltjax.stages import kept, trained
 from ltjax.workdir import checkpoint, files
 from ltjax.workdir.files import write_json
 from ltjax.workdir.rows import Row
@@ -20,7 +20,7 @@ SAME_START = "la", "stage_one"
 def rows(stored):
     """Every (classifier, variant) of a backbone and its recipe, `SAME_START` too."""
     settings = stored.config.classifier
-    made = trained.recipes(stored, settings)
+    made = trained.heads(stored, settings)
     la = made.get(("la", ""))
     if la and ("srepr", "b") in made and settings.srepr.head == "stage_one":
         made[SAME_START] = from_stage_one(stored, la)
@@ -44,7 +44,7 @@ def same_start(stored):
     place = _beside(stored)
     if not place.exists():
         begin = time.monotonic()
-        params = trained.fit(
+        params = trained.refit(
             stored, recipe, stored.config.classifier, trained.views(stored)
         )
         figures, _ = scores.score(
@@ -55,7 +55,9 @@ def same_start(stored):
         )
         note = {**figures, "seconds": time.monotonic() - begin}
         checkpoint.save(place, params, note)
-    names = dict(zip(("backbone", "classifier", "variant"), (stored.name, *SAME_START)))
+    names = dict(
+        zip(("backbone", "classifier", "variant"), (stored.backbone, *SAME_START))
+    )
     return {**names, **checkpoint.note(place)}
 
 
@@ -67,22 +69,22 @@ def params(stored, classifier, variant):
 
 
 def _beside(stored):
-    return stored.out / "checkpoints" / "beside" / Row(stored.name, *SAME_START).key
+    return stored.out / "checkpoints" / "beside" / Row(stored.backbone, *SAME_START).key
 
 
 def test_logits(stored):
     """The logits [N, C] of every row on the test images; logs of a mean, for SWAG."""
-    found, heads = {}, None
+    found, own = {}, None
     if len(stored.test) > 1:  # each draw's own
-        heads = jax.tree.map(lambda leaf: leaf[1:], trained.heads(stored.out))
+        own = jax.tree.map(lambda leaf: leaf[1:], kept.heads(stored.out))
     for (classifier, variant), recipe in rows(stored).items():
-        kept = params(stored, classifier, variant)
-        logits = heads.one_pass(recipe.logits, kept)(stored.test[:1])
+        learned = params(stored, classifier, variant)
+        logits = heads.one_pass(recipe.logits, learned)(stored.test[:1])
         for shown in recipe.variants:
-            found[stored.name, classifier, shown] = logits
-        if recipe.averaged and heads:
+            found[stored.backbone, classifier, shown] = logits
+        if recipe.averaged and own:
             mean = heads.every_draw(
-                recipe.logits, kept, heads if recipe.whole else None
+                recipe.logits, learned, own if recipe.whole else None
             )
             found["swag", classifier, ""] = mean(stored.test[1:])
     return found
@@ -100,12 +102,12 @@ def best_epochs(stored):
     for row, recipe in rows(stored).items():
         if recipe.loss is None:
             continue
-        kept = stored.out / "best_epochs" / f"{Row(stored.name, *row).key}.json"
-        if not kept.exists():
-            kept.parent.mkdir(exist_ok=True)
-            write_json(kept, best_epoch(stored, recipe, view))
+        place = stored.out / "best_epochs" / f"{Row(stored.backbone, *row).key}.json"
+        if not place.exists():
+            place.parent.mkdir(exist_ok=True)
+            write_json(place, best_epoch(stored, recipe, view))
         for shown in recipe.variants:
-            found[stored.name, row[0], shown] = files.read_json(kept)
+            found[stored.backbone, row[0], shown] = files.read_json(place)
     return found
 
 
@@ -118,7 +120,7 @@ def best_epoch(stored, recipe, view):
         right = np.asarray(logits).argmax(-1) == stored.data.test.label
         accuracies.append(100 * float(right.mean()))
 
-    trained.fit(stored, recipe, stored.config.classifier, view, watch)
+    trained.refit(stored, recipe, stored.config.classifier, view, watch)
     best = int(np.argmax(accuracies))
     return {"epoch": best + 1, "all": accuracies[best]}
 

@@ -238,7 +238,7 @@ def lines(options, seed):
         extra = heads.same_start(stored)
         if extra:  # after LA's own
             names = [(row["backbone"], row["classifier"]) for row in rows]
-            rows.insert(names.index((stored.name, "la")) + 1, extra)
+            rows.insert(names.index((stored.backbone, "la")) + 1, extra)
         beside |= heads.beside(stored, fitted)
     return [
         {**about, **row, **beside[row["backbone"], row["classifier"], row["variant"]]}
@@ -249,4 +249,4 @@ def lines(options, seed):
 def backbones(config, out):
     """The backbones of a finished run."""
     data = load(config.data)
-    return [trained.backbone(out, name, config, data) for name in ("sgd", "swa")]
+    return [trained.held(out, name, config, data) for name in ("sgd", "swa")]

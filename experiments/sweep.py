@@ -97,7 +97,7 @@ def sweep(options, seed):
     """The lines of the `choices` on a seed's validation run."""
     config = protocol.config_of(options, seed, options.holdout)
     out, _, about = protocol.finished(options, config)
-    stored = trained.backbone(out, "swa", config, load(config.data))
+    stored = trained.held(out, "swa", config, load(config.data))
     # Those of the fits; the backbone may be older, and of another machine.
     fits = {"commit": versions.commit(), "processor": machine.processor()}
     return lines(stored, {**about, **fits})
@@ -163,7 +163,7 @@ def lines(stored, about):
 def judged(stored, bank, classifier, variant, settings, samples):
     """The figures of one choice, and the NLL of every held-out image."""
     both = dataclasses.replace(settings, methods=("la", "srepr"))
-    made = trained.recipes(stored, both)
+    made = trained.heads(stored, both)
     made[heads.SAME_START] = heads.from_stage_one(stored, made["la", ""])
     [recipe] = (
         recipe
@@ -175,7 +175,7 @@ def judged(stored, bank, classifier, variant, settings, samples):
         # The first of the kept views and draws.
         return bank(epoch % settings.views, draws)[: samples + 1]
 
-    params = trained.fit(stored, recipe, settings, view)
+    params = trained.refit(stored, recipe, settings, view)
     labels = stored.data.test.label
     log_probs = heads.one_pass(recipe.logits, params)
     figures, _ = scores.score(

@@ -203,7 +203,7 @@ def test_a_head_of_ones_own_is_trained_on_a_finished_run(
     with contextlib.chdir(digits_folder):
         figures = own_head.compare(FEW_DIGITS)
         config, out, _ = main.read(FEW_DIGITS)
-        stored = trained.backbone(out, "swa", config, loading.load(config.data))
+        stored = trained.held(out, "swa", config, loading.load(config.data))
     shown = capsys.readouterr().out.splitlines()
     assert any("holds this run, finished" in line for line in shown)
     assert shown[-1].split()[:3] == ["ldam", "this", "file"]

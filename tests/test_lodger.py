@@ -25,7 +25,7 @@ from ltjax.models.network import Network
 from ltjax.representation.objective import Objective
 from ltjax.run import run
 from ltjax.runtime.stopping import Stopped
-from ltjax.stages import finished
+from ltjax.stages import trained
 from ltjax.workdir import checkpoint, events
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -228,7 +228,7 @@ def test_it_goes_on_where_it_was_stopped(config, whole, tmp_path, monkeypatch):
 
 def test_what_knows_images_only_says_so(whole):
     with pytest.raises(Mistake, match="of its own kind, Beside, whose code its folder"):
-        finished.read(whole[0])
+        trained.read(whole[0])
 
 
 def test_data_without_what_the_network_takes_are_refused(config, tmp_path):

@@ -55,7 +55,7 @@ def table(place, tmp_path_factory):
         data = dataclasses.replace(config.data, holdout=holdout)
         of_run = dataclasses.replace(config, data=data)
         out = folder / "runs" / f"tiny{held}-seed0"
-        return trained.backbone(out, name, of_run, load(data))
+        return trained.held(out, name, of_run, load(data))
 
     call.folder, call.stored = folder, stored
     yield call
@@ -187,7 +187,7 @@ def test_the_best_epoch_is_that_of_training_by_hand(table, table2):
     import heads
 
     stored = table.stored("swa", 0)
-    recipes = trained.recipes(stored, stored.config.classifier)
+    recipes = trained.heads(stored, stored.config.classifier)
     starts = {"": recipes["la", ""].params, "stage_one": stored.head}
     for variant, params in starts.items():
         [line] = [one for one in table2 if row(one) == ("swa", "la", variant)]
@@ -281,7 +281,7 @@ def test_a_validation_run_needs_no_manifest_of_its_own(monkeypatch, tmp_path):
 
 
 def test_table1_takes_its_rows_from_the_same_runs(table, table2, monkeypatch):
-    monkeypatch.setattr(trained, "fit", None)  # nothing is trained again
+    monkeypatch.setattr(trained, "refit", None)  # nothing is trained again
     code, lines = table("table1")
     assert code == 0
     assert [row(line) for line in lines] == [

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from ltjax.export import tensors
 from ltjax.mistake import Mistake
-from ltjax.stages import finished
+from ltjax.stages import trained
 
 # The newest that ONNX Runtime has run for years, so that old ones read the file too.
 _OPSET = 21
@@ -27,7 +27,7 @@ def check():
 def forward(run, row_logits, params):
     """Builds `apply(images uint8 [N, H, W, ch]) -> logits, probabilities`, [N, C]."""
     variables = {
-        "params": finished.point(run)["features"],
+        "params": trained.point(run)["features"],
         "batch_stats": tensors.statistics(run),
     }
 

@@ -15,9 +15,10 @@ from ltjax.export import card, graph, place, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, weights
 from ltjax.posterior import archive
-from ltjax.stages import finished, prior
+from ltjax.stages import prior, trained
 from ltjax.workdir import files, identity, rows
 from ltjax.workdir.files import write_json
+from ltjax.workdir.results import record
 
 # How far a file's logits may be from the run's, absolutely and, beyond 1, relatively:
 # no probability is then off by more than 0.2 % of itself. Sums in another order make
@@ -41,7 +42,7 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     """
     run, kinds = Path(run), tuple(dict.fromkeys(kinds))
     out = run / "export" if out is None else Path(out)
-    results, _ = finished.record(run)
+    results, _ = record(run)
     row = rows.choose(run, results, wanted)
     figures = rows.named(results)[row]
     _check(row, kinds)
@@ -49,7 +50,7 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     if wanted is None and row != rows.headline():
         say(f"{run} has no {rows.headline()}; {row} is exported")
     # What others compute with, whatever the run did.
-    opened = finished.read(run, row.backbone, dtype="float32")
+    opened = trained.read(run, row.backbone, dtype="float32")
     if {"safetensors", "npz"} & set(kinds):
         tensors.check_network(opened.config.model)
     about = _about(opened, row, figures)
@@ -144,8 +145,8 @@ def _about(run, row, figures):
 
 def digest(run, row):
     """A hash of all that decides the logits of a row."""
-    _, params = finished.head(run, row.classifier, row.variant)
-    features = finished.point(run), tensors.statistics(run), run.frozen
+    _, params = trained.logits(run, row.classifier, row.variant)
+    features = trained.point(run), tensors.statistics(run), run.frozen
     return pretrained.digest((*features, params))
 
 
@@ -157,12 +158,12 @@ _METADATA = (
 
 def _written(part, run, row, kinds, about):
     """Writes the files of all `kinds`; bytes and largest difference of each."""
-    row_logits, params = finished.head(run, row.classifier, row.variant)
+    row_logits, params = trained.logits(run, row.classifier, row.variant)
     metadata = json.dumps({name: about[name] for name in _METADATA})
     images = _images(about["image"])
     # A GPU would multiply in fewer bits.
     with jax.default_matmul_precision("highest"):
-        features = finished.features(run)(images)[0]
+        features = trained.features(run)(images)[0]
         known = np.asarray(jax.jit(partial(row_logits, params))(features))
         told = {}
         for kind in kinds:

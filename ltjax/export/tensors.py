@@ -10,8 +10,8 @@ from ltjax.classifier import METHODS
 from ltjax.config import Linear
 from ltjax.mistake import Mistake
 from ltjax.models import weights
-from ltjax.stages import finished
 from ltjax.stages import system as systems
+from ltjax.stages import trained
 
 
 def check(row):
@@ -62,7 +62,7 @@ def statistics(run):
 
 def variables(run, head):
     """The variables of the whole network under a linear `head`, frozen stages too."""
-    params = finished.point(run)["features"]
+    params = trained.point(run)["features"]
     features = {"params": params, "batch_stats": statistics(run)}
     whole = {
         kind: {"features": {**run.frozen.get(kind, {}), **tree}}
@@ -74,7 +74,7 @@ def variables(run, head):
 
 def write(path, run, row_logits, params, metadata):
     """Writes a row whose classifier is affine to a new .safetensors or .npz file."""
-    dim = finished.point(run)["head"]["kernel"].shape[0]
+    dim = trained.point(run)["head"]["kernel"].shape[0]
     head = affine(row_logits, params, dim)
     weights.write(path, weights.to_tensors(variables(run, head)), metadata)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from ltjax.classifier import heads, prior
 from ltjax.posterior import dispersion
-from ltjax.stages import finished, trained
-from ltjax.stages.finished import Finished
+from ltjax.stages import kept, trained
+from ltjax.stages.trained import Trained
 
 _BATCH = 1000  # bounds the memory of logits
 
@@ -26,7 +26,7 @@ class Seen(NamedTuple):
 class Predictor(NamedTuple):
     """A row with the draws it looks at, under the class prior that was asked for."""
 
-    run: Finished
+    run: Trained
     samples: int
     log_probs: Callable  # features [samples + 1, B, D] -> [B, C]
     of_draw: Callable  # features [1, B, D] of one draw -> [B, C]
@@ -41,13 +41,13 @@ def of_row(out, row, samples=0, priors=None):
     draws is re-adjusted, not each draw: it is what stands for p(y | x). Dispersions are
     those of the draws' features through one classifier, of whole networks the mean's.
 
-    Raises `Mistake` as `finished.read` does.
+    Raises `Mistake` as `trained.read` does.
     """
-    run = finished.read(out, "sgd" if row.backbone == "sgd" else "swa")
-    recipe, params = finished.recipe(run, row.classifier, row.variant)
+    run = trained.read(out, "sgd" if row.backbone == "sgd" else "swa")
+    recipe, params = trained.head(run, row.classifier, row.variant)
     one, own = heads.one_pass(recipe.logits, params), None
     if row.backbone == "swag" and recipe.whole:
-        own = jax.tree.map(lambda leaf: leaf[1 : samples + 1], trained.heads(run.out))
+        own = jax.tree.map(lambda leaf: leaf[1 : samples + 1], kept.heads(run.out))
     every = heads.every_draw(recipe.logits, params, own)
 
     def under(log_probs):
@@ -64,7 +64,7 @@ def on_images(predictor):
 
     Dispersions are those of the predictor's draws, None without any.
     """
-    features_of = finished.features(predictor.run, predictor.samples)
+    features_of = trained.features(predictor.run, predictor.samples)
 
     def see(images):
         features = features_of(images)
@@ -83,9 +83,9 @@ def on_images(predictor):
 
 def on_tests(predictor):
     """log_probs [N, C] of the run's own test images, and their labels [N]."""
-    features = finished.test_features(predictor.run)[: predictor.samples + 1]
+    features = trained.test_features(predictor.run)[: predictor.samples + 1]
     parts = [
         predictor.log_probs(features[:, first : first + _BATCH])
         for first in range(0, features.shape[1], _BATCH)
     ]
-    return np.concatenate(parts), finished.test_labels(predictor.run)
+    return np.concatenate(parts), trained.test_labels(predictor.run)

@@ -9,7 +9,8 @@ from ltjax.data import rendering
 from ltjax.data.shape import Shape
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake, shown
-from ltjax.stages import finished, prior
+from ltjax.stages import prior
+from ltjax.workdir.results import record
 from ltjax.workdir.rows import Row, choose, headline, named
 
 
@@ -28,7 +29,7 @@ class Request(NamedTuple):
 
 def of_command(command):
     """The `Request` of a command; raises `Mistake` for what its run does not have."""
-    results, config = finished.record(command.run)
+    results, config = record(command.run)
     data = results["dataset"]
     names = data.get("class_names") or [str(at) for at in range(data["classes"])]
     row = choose(command.run, results, command.classifier)

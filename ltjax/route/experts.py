@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from ltjax.classifier import router, routing
 from ltjax.evaluation import cost
-from ltjax.stages import finished
+from ltjax.stages import trained
 
 
 class Cascade(NamedTuple):
@@ -23,14 +23,14 @@ class Cascade(NamedTuple):
 
 
 def of_run(run, classifier, variant=""):
-    """The `Cascade` of a classifier of a `finished.Finished` run of several experts.
+    """The `Cascade` of a classifier of a `trained.Trained` run of several experts.
 
     Raises `Mistake` for a row that the run does not have.
     """
-    recipe, heads = finished.recipe(run, classifier, variant)
+    recipe, heads = trained.head(run, classifier, variant)
     net, experts = run.net, len(recipe.experts)
     variables = {
-        "params": finished.point(run)["features"],
+        "params": trained.point(run)["features"],
         "batch_stats": jax.tree.map(lambda leaf: leaf[0], run.batch_stats),
     }
 

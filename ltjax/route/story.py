@@ -18,9 +18,10 @@ from ltjax.representation import schedule
 from ltjax.route import experts as cascade
 from ltjax.route import table
 from ltjax.runtime import progress
-from ltjax.stages import classifier, finished, loading, trained
+from ltjax.stages import classifier, loading, trained
 from ltjax.workdir import files, rows, versions
 from ltjax.workdir.files import check_new, write_arrays, write_json
+from ltjax.workdir.results import record
 
 _SETTINGS = ("epochs", "batch_size", "lr", "weight", "top", "threshold")
 _MOMENTUM, _WEIGHT_DECAY = 0.9, 5e-4  # as released
@@ -38,8 +39,8 @@ def route(command, console=None):
     _check(command, arrays)
     row, config = _row(command)
     data = loading.load(config.data, console, config.augment)
-    stored = trained.backbone(command.run, row.backbone, config, data)
-    run = finished.read(command.run, row.backbone)
+    stored = trained.held(command.run, row.backbone, config, data)
+    run = trained.read(command.run, row.backbone)
     experts = cascade.of_run(run, row.classifier, row.variant)
     with progress.stage(console, "train the router", command.epochs) as advance:
         params, losses = _trained(command, stored, experts, advance)
@@ -115,7 +116,7 @@ def _check(command, arrays):
 
 def _row(command):
     """The `Row` to route, and the config of its run."""
-    results, config = finished.record(command.run)
+    results, config = record(command.run)
     row = rows.choose(command.run, results, command.classifier)
     if (config.model.experts or 1) < 2:
         raise Mistake(

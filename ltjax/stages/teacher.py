@@ -12,8 +12,9 @@ from ltjax.config.kind import told
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained
 from ltjax.runtime import devices
-from ltjax.stages import finished
+from ltjax.stages import trained
 from ltjax.workdir import files, identity
+from ltjax.workdir.results import record
 
 
 class Teacher(NamedTuple):
@@ -42,7 +43,7 @@ def of_config(config, data):
         return none()
     try:
         _check(path, data)
-        run = finished.read(path, "sgd")
+        run = trained.read(path, "sgd")
     except Mistake as mistake:
         raise Mistake(f"objective.teacher: {mistake}") from mistake
 
@@ -57,7 +58,7 @@ def of_config(config, data):
 
 
 def _check(path, data):
-    results, config = finished.record(path)
+    results, config = record(path)
     if config.model.experts is None:
         raise Mistake(f"{path} is of an ordinary network; it must be one of experts")
     shape = list(data.train.image.shape[1:])

@@ -1,190 +1,266 @@
-"""A finished run, opened again: its features and its classifiers."""
+"""A finished run, opened: what it learned, for new images, and with its own data."""
 
+import dataclasses
 import functools
 import itertools
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
+from ltjax.classifier import NONE
 from ltjax.classifier.heads import class_means, of_methods
 from ltjax.config import Config
+from ltjax.config.model import computed_in
 from ltjax.data import sampling
 from ltjax.data.dataset import Dataset
 from ltjax.data.sampling import ClassIndex
 from ltjax.mistake import Mistake
-from ltjax.stages import bank, classifier
-from ltjax.stages import keys as streams
-from ltjax.stages.keys import Keys
-from ltjax.workdir import adoption, checkpoint, feature_file, identity
+from ltjax.models import pretrained
+from ltjax.models.network import Network
+from ltjax.posterior import members as extractor
+from ltjax.posterior import swag
+from ltjax.posterior.members import Members
+from ltjax.stages import bank, classifier, kept, keys
+from ltjax.stages import system as systems
+from ltjax.workdir import adoption, checkpoint, files, identity
+from ltjax.workdir import results as results_of
 from ltjax.workdir.rows import Row
 
 
-class Backbone(NamedTuple):
+class Trained(NamedTuple):
     """What a run keeps of one backbone; member 0 is the mean, the others are draws."""
 
     out: Path
-    name: str
     config: Config
-    data: Dataset
-    index: ClassIndex
-    keys: Keys
-    head: dict  # the linear classifier of stage one
-    plain: jax.Array  # [N, D], training images under the mean weights
-    test: jax.Array  # [M + 1, N, D]
+    results: dict  # of results.json
+    backbone: str  # "sgd" or "swa"
+    net: Network
+    frozen: dict  # variables of the stages before the network's; {} if there are none
+    prepare: Callable  # images uint8 [B, H, W, ch] -> what the network takes
+    weights: Any  # parameters of "sgd", a `swag.State` of "swa"
+    members: Members
+    batch_stats: dict  # [M + 1, ...]
+    # With its data, of `held`: what classifiers are trained on, and tested.
+    data: Dataset | None = None
+    index: ClassIndex | None = None
+    head: dict | None = None  # the linear classifier of stage one
+    plain: jax.Array | None = None  # [N, D], training images under the mean weights
+    test: jax.Array | None = None  # [M + 1, N, D]
+
+    @property
+    def counts(self):
+        """Training images per class, int [C]."""
+        return np.asarray(self.results["dataset"]["counts"])
+
+    @property
+    def keys(self):
+        """The streams of the run's randomness."""
+        return keys.keys(self.config.seed)
 
 
-def backbone(out, name, config, data):
-    """Opens what the finished run of `config` in `out` keeps of the backbone `name`.
+def read(out, name="swa", dtype=None):
+    """Opens the backbone `name`, "sgd" or "swa", of the finished run in `out`.
 
-    Raises `Mistake` for what is not there, or comes from another backbone.
+    `dtype` is the compute type, "float32" or "bfloat16"; None: the run's own. Raises
+    `Mistake` for a run that is not finished, or not whole.
+    """
+    out = Path(out)
+    results, config = results_of.record(out)
+    if dtype:
+        model = computed_in(config.model, dtype)
+        config = dataclasses.replace(config, model=model)
+    data = results["dataset"]
+    net = config.model.make(data["classes"])
+    others = [column for column in net.takes if column != "image"]
+    if others:
+        raise Mistake(f"the network of {out} takes {others[0]!r} beside images")
+    # Of weights that were only begun with nothing is needed any more.
+    start = pretrained.none()
+    if config.model.frozen:
+        start = systems.begun(config.model, data["image"][-1])
+    digest = files.read_json(out / "config.json")["run"]["pretrained"]
+    if config.model.frozen and start.digest != digest:
+        raise Mistake(
+            f"model.pretrained {config.model.pretrained} is not the file that {out} "
+            "began with"
+        )
+
+    def prepare(images):
+        images = systems.pixels(images, (data["mean"], data["std"]))
+        return start.trunk(start.frozen, images)
+
+    # In NumPy arrays: the device may be too small for the deviations.
+    state, posterior = checkpoint.load_as_saved(kept.newest(out, name))
+    samples = config.posterior.samples if name == "swa" else 0
+    return Trained(
+        out=out,
+        config=config,
+        results=results,
+        backbone=name,
+        net=net,
+        frozen=start.frozen,
+        prepare=prepare,
+        weights=swag.State(**posterior) if name == "swa" else state["params"],
+        members=extractor.make(
+            keys.keys(config.seed).members, samples, config.posterior.scale
+        ),
+        batch_stats=kept.batch_stats(out, name),
+    )
+
+
+def held(out, name, config, data):
+    """The backbone `name` of the finished run in `out`, with its data.
+
+    `config` may have other classifiers than the run's. Raises `Mistake` for what is not
+    there, or comes from another backbone.
     """
     difference = adoption.backbone_difference(out, identity.of_run(config, data))
     if difference:
         raise Mistake(f"{out} holds another run: {difference}")
-    return Backbone(
-        out=out,
-        name=name,
+    run = read(out, name)
+    return run._replace(
         config=config,
         data=data,
         index=sampling.class_index(data.train.label, data.classes),
-        keys=streams.keys(config.seed),
-        head=head(out, name, Row(name, "none").key),
-        plain=features(out, name, "plain")[0],
-        test=features(out, name, "test"),
+        head=params(run, NONE),
+        plain=kept.features(out, name, "plain")[0],
+        test=test_features(run),
     )
 
 
-def recipes(stored, settings):
-    """The recipes of the backbone's rows under `settings`, a `classifier` config."""
+def features(run, samples=0):
+    """Builds `features(images uint8 [B, H, W, ch]) -> [samples + 1, B, D]`, compiled.
+
+    Under the mean weights, then `samples` draws, at most as many as the run has.
+    """
+    posterior = run.config.posterior
+    draw = extractor.of_swag if samples else extractor.of_point
+    weights = jax.device_put(run.weights if samples else point(run))
+    compute = extractor.make_features(
+        draw, run.net, run.prepare, posterior.batch_size, posterior.chunk
+    )
+    first = partial(jax.tree.map, lambda leaf: leaf[: samples + 1])
+    members, stats = first(run.members), first(run.batch_stats)
+    return partial(jax.jit(compute), weights, members, stats)
+
+
+def point(run):
+    """The parameters of a run's single network: the mean, or the last of SGD."""
+    return run.weights.mean if run.backbone == "swa" else run.weights
+
+
+def test_features(run):
+    """The features [M + 1, N, D] of the test images, as the run saw them."""
+    return kept.features(run.out, run.backbone, "test")
+
+
+def test_labels(run):
+    """The labels [N] of the test images."""
+    with np.load(run.out / "labels.npz", allow_pickle=False) as file:
+        return file["test"]
+
+
+def params(run, classifier, variant=""):
+    """The parameters of a row, as the run trained them."""
+    row = Row(run.backbone, classifier, variant).key
+    return kept.head(run.out, run.backbone, row)
+
+
+def logits(run, name, variant=""):
+    """`logits(params, features [B, D]) -> [B, C]` of a row's classifier, and `params`.
+
+    Raises `Mistake` for a row that the run does not have.
+    """
+    made, learned = head(run, name, variant)
+    return made.logits, learned
+
+
+def head(run, name, variant=""):
+    """The `heads.Head` of a row's classifier, and the parameters it was trained to.
+
+    Raises `Mistake` for a row that the run does not have.
+    """
+    rows = {
+        (row["classifier"], row["variant"])
+        for row in run.results["rows"]
+        if row["backbone"] == run.backbone
+    }
+    if (name, variant) not in rows:
+        known = ", ".join(sorted("/".join(filter(None, row)) for row in rows))
+        wanted = "/".join(filter(None, (name, variant)))
+        raise Mistake(
+            f"{run.out} has no classifier {wanted} of {run.backbone}; it has {known}"
+        )
+    made = of_methods(
+        run.config.classifier,
+        run.keys.head,
+        params(run, NONE),
+        None,  # what NCM learned is read below
+        run.counts,
+        draws=run.backbone == "swa",
+    )
+    # A headline of several variants is kept under its own name among them.
+    (own,) = (
+        other
+        for (method, other), head in made.items()
+        if method == name and variant in head.variants
+    )
+    return made[name, own], params(run, name, own)
+
+
+def heads(run, settings):
+    """The `Head`s of a backbone's rows under `settings`, a `classifier` config."""
     return of_methods(
         settings,
-        stored.keys.head,
-        stored.head,
-        class_means(
-            settings, stored.plain, stored.data.train.label, stored.data.classes
-        ),
-        stored.index.counts,
-        draws=len(stored.test) > 1,
+        run.keys.head,
+        run.head,
+        class_means(settings, run.plain, run.data.train.label, run.data.classes),
+        run.index.counts,
+        draws=len(run.test) > 1,
     )
 
 
-def params(stored, classifier, variant):
-    """The parameters of a row, as the run trained them."""
-    return head(stored.out, stored.name, Row(stored.name, classifier, variant).key)
-
-
-def fit(stored, recipe, settings, view, watch=lambda *_: None):
-    """The recipe's parameters, trained again as a run of `settings` trains them.
+def refit(run, head, settings, view, watch=lambda *_: None):
+    """The head's parameters, trained again as a run of `settings` trains them.
 
     `view` and `watch` are those of `classifier.fit`.
     """
     return classifier.fit(
-        recipe,
+        head,
         settings,
-        stored.keys.head_order,
+        run.keys.head_order,
         view,
-        stored.data.train.label,
-        jax.jit(classifier.batches_of(recipe.sampling, settings, stored.index)),
+        run.data.train.label,
+        jax.jit(classifier.batches_of(head.sampling, settings, run.index)),
         watch,
     )
 
 
-def views(stored):
+def views(run):
     """`view(epoch, draws)` of the kept views in turn, as `features.Features.view`.
 
     Features [M + 1, N, D], or [1, N, D] without draws. Raises `Mistake` where none is
     kept.
     """
     names = (f"view{number}" for number in itertools.count())
-    place = bank.folder(stored.out, stored.name)
+    place = bank.folder(run.out, run.backbone)
     # An earlier version had them in the checkpoint.
     known = {file.stem for file in place.glob("*.npy")}
-    known |= checkpoint.names(newest(stored.out, f"features/{stored.name}"))
-    kept = list(itertools.takewhile(known.__contains__, names))
-    if not kept:
+    known |= checkpoint.names(kept.newest(run.out, f"features/{run.backbone}"))
+    known_views = list(itertools.takewhile(known.__contains__, names))
+    if not known_views:
         raise Mistake(f"{place} keeps no views; classifier.views must not be None")
 
     @functools.cache
     def seen(name):
-        return features(stored.out, stored.name, name)
+        return kept.features(run.out, run.backbone, name)
 
     def view(epoch, draws):
-        found = seen(kept[epoch % len(kept)])
+        found = seen(known_views[epoch % len(known_views)])
         return found if draws else found[:1]
 
     return view
-
-
-def features(out, name, what):
-    """What the run in `out` keeps of the backbone `name`.
-
-    "plain" [1, N, D], "test" [M + 1, N, D], "view0", ...: on the device, or mapped from
-    its file where there is no room for it.
-    """
-    file = feature_file.file_of(bank.folder(out, name), what)
-    if not feature_file.there(file):
-        return _entry(newest(out, f"features/{name}"), what)
-    _refuse(file, feature_file.damage(file), out)
-    return bank.placed(file)
-
-
-def batch_stats(out, name):
-    """The batch-norm statistics [M + 1, ...] that the run keeps of the backbone."""
-    return _entry(newest(out, f"features/{name}"), "batch_stats")
-
-
-def heads(out):
-    """Every member's own stage-one head, [M + 1, ...], of the SWA backbone."""
-    place = newest(out, "features/swa")
-    if "heads" not in checkpoint.names(place):
-        raise Mistake(
-            f"{place} has no heads of the draws: an earlier version wrote it; delete "
-            f"{out / 'results.json'}, and its command with --accept-changes makes them"
-        )
-    return _entry(place, "heads")
-
-
-def head(out, name, row):
-    """The parameters of a row of the backbone `name`."""
-    return _entry(newest(out, f"heads/{name}"), row)
-
-
-def newest(out, stage):
-    """The checkpoint that the run in `out` keeps of a stage, "swa" or "heads/swa".
-
-    Raises `Mistake` where there is none, or it is damaged.
-    """
-    folder = out / "checkpoints" / stage
-    places = checkpoint.steps(folder)
-    if not places:
-        raise Mistake(f"{folder} has nothing; finish the run first")
-    _refuse(places[0], _damage(places[0], _state(places[0])), out)
-    return places[0]
-
-
-def _refuse(place, wrong, out):
-    if wrong:
-        raise Mistake(
-            f"{place} cannot be used: {wrong}; delete {out / 'results.json'}, and its "
-            "command makes it again"
-        )
-
-
-@functools.lru_cache
-def _damage(place, state):
-    """`checkpoint.damage`: files are read whole once, not for every entry of them."""
-    return checkpoint.damage(place)
-
-
-def _state(place):
-    """What changes when a file below `place` does."""
-    stats = ((str(file), file.stat()) for file in sorted(place.rglob("*")))
-    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
-
-
-def _entry(place, name):
-    if name not in checkpoint.names(place):
-        raise Mistake(f"{place} has no {name}; finish the run first")
-    return jax.tree.map(jnp.asarray, checkpoint.load_as_saved(place, [name])[name])

@@ -1,6 +1,7 @@
 """What a finished run has written, read for its page: no data, no weights."""
 
 import operator
+import os
 from pathlib import Path
 from typing import NamedTuple
 from zipfile import BadZipFile
@@ -8,7 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ltjax import config as configs
-from ltjax.config import Config
+from ltjax.config import Config, own
 from ltjax.data import longtail
 from ltjax.mistake import Mistake
 from ltjax.workdir import events, examples, files, identity, predictions
@@ -121,3 +122,25 @@ def _epochs(events):
         name: sorted(epochs, key=operator.itemgetter("epoch"))
         for name, epochs in found.items()
     }
+
+
+def record(out):
+    """What `results.json` holds of the finished run in `out`, and its config.
+
+    Raises `Mistake` where there is none that tells of its images.
+    """
+    out = Path(out)
+    kept, made = out / "results.json", out / "config.json"
+    if not os.path.isfile(made):  # `Path` raises on a name that is too long
+        raise Mistake(f"{out} holds no run; give the folder of one")
+    if not kept.is_file():
+        raise Mistake(f"{out} holds a run that is not finished; run its command again")
+    results = files.read_json(kept)
+    if "image" not in results["dataset"]:
+        raise Mistake(
+            f"{kept} does not tell the shape of images: an earlier version wrote it; "
+            "delete it and run the same command again"
+        )
+    config = identity.config_of(out)
+    own.check_whole(config, out)
+    return results, config

@@ -19,7 +19,7 @@ from ltjax.report import __main__ as report
 from ltjax.representation.objective import Objective as Seen
 from ltjax.representation.objective import Task
 from ltjax.run import run
-from ltjax.stages import finished
+from ltjax.stages import trained
 
 TASK = Task(np.array([6, 3]), 2, 4)
 
@@ -101,7 +101,7 @@ def test_they_are_trained(done):
 def test_what_needs_their_code_refuses_the_folder(done, tmp_path, capsys):
     wanted = f"{done.out} has a model of its own kind, Smallest, whose code its folder"
     with pytest.raises(Mistake, match=wanted):
-        finished.read(done.out)
+        trained.read(done.out)
     done_ = str(done.out)
     code = predict.main([done_, str(tmp_path), "--out", str(tmp_path / "p.csv")])
     assert code == 2
@@ -121,7 +121,7 @@ def test_a_folder_of_another_form_names_its_version(done, tmp_path):
     with pytest.raises(Mistake, match=told):
         run(done.config, tmp_path, tiny.quiet())
     with pytest.raises(Mistake, match=told):
-        finished.read(tmp_path)
+        trained.read(tmp_path)
 
 
 def kind(base, made=None, fails=None, **fields):

@@ -19,7 +19,7 @@ from ltjax.export import place as folder
 from ltjax.mistake import Mistake
 from ltjax.models import weights
 from ltjax.posterior import archive
-from ltjax.stages import finished
+from ltjax.stages import trained
 from ltjax.stages.loading import load
 from ltjax.workdir import rows
 
@@ -62,10 +62,10 @@ def test_a_folder_of_files_and_what_they_are(place, exported):
 
 
 def test_the_files_see_the_test_images_as_the_run_does(place, exported):
-    run = finished.read(place.out)
+    run = trained.read(place.out)
     images = load(place.config.data).test.image
-    z = finished.test_features(run)
-    log_probs = heads.one_pass(*finished.head(run, "srepr"))(z)
+    z = trained.test_features(run)
+    log_probs = heads.one_pass(*trained.logits(run, "srepr"))(z)
     found = jax.nn.log_softmax(tensors.logits(exported / "model.npz", run, images))
     np.testing.assert_allclose(found, log_probs, rtol=1e-4, atol=1e-4)
     state, stats = archive.load(exported / "posterior.npz")
@@ -76,13 +76,13 @@ def test_the_files_see_the_test_images_as_the_run_does(place, exported):
 
 def test_pytorch_sees_them_so_too(place, exported):
     torch = pytest.importorskip("torch")
-    run = finished.read(place.out)
+    run = trained.read(place.out)
     images = load(place.config.data).test.image
     with torch.no_grad():
         model = runpy.run_path(str(LOADER))["load"](exported)
         found = model(torch.from_numpy(images)).log_softmax(-1)
-    z = finished.test_features(run)
-    log_probs = heads.one_pass(*finished.head(run, "srepr"))(z)
+    z = trained.test_features(run)
+    log_probs = heads.one_pass(*trained.logits(run, "srepr"))(z)
     np.testing.assert_allclose(found, log_probs, rtol=1e-4, atol=1e-4)
 
 
@@ -104,10 +104,10 @@ def test_onnx_runtime_gives_the_probabilities_of_a_row(place, tmp_path):
     inside = json.loads(session.get_modelmeta().custom_metadata_map["ltjax"])
     assert inside["classifier"] == about["classifier"] == "swa/ncm"
 
-    run = finished.read(place.out)
+    run = trained.read(place.out)
     images = load(place.config.data).test.image
-    z = finished.test_features(run)
-    log_probs = np.asarray(heads.one_pass(*finished.head(run, "ncm"))(z))
+    z = trained.test_features(run)
+    log_probs = np.asarray(heads.one_pass(*trained.logits(run, "ncm"))(z))
     for count in (1, 7, len(images)):
         logits, probabilities = session.run(None, {"images": images[:count]})
         np.testing.assert_allclose(
@@ -275,12 +275,12 @@ def test_another_run_is_refused(copied, quickly, capsys, field, value, why):
 
 def test_the_digest_is_of_this_row_of_this_run(place, exported):
     weights = json.loads((exported / "export.json").read_text())["weights"]
-    run = finished.read(place.out)
+    run = trained.read(place.out)
     row = rows.Row("swa", "srepr")
     assert story.digest(run, row) == weights
     others = {
         story.digest(run, rows.Row("swa", "la")),
-        story.digest(finished.read(place.out, "sgd"), rows.Row("sgd", "la")),
+        story.digest(trained.read(place.out, "sgd"), rows.Row("sgd", "la")),
         story.digest(
             run._replace(batch_stats=jax.tree.map(lambda x: x + 1, run.batch_stats)),
             row,
@@ -369,6 +369,6 @@ def test_a_missing_package_is_named(monkeypatch):
 
 
 def test_the_compute_type_may_be_another(place):
-    run = finished.read(place.out, dtype="bfloat16")
+    run = trained.read(place.out, dtype="bfloat16")
     assert run.net.features.dtype == jnp.bfloat16
-    assert finished.read(place.out).net.features.dtype == jnp.float32
+    assert trained.read(place.out).net.features.dtype == jnp.float32

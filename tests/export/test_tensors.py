@@ -15,7 +15,7 @@ from ltjax.export import card, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, resnet, weights
 from ltjax.posterior import swa
-from ltjax.stages.finished import Finished
+from ltjax.stages.trained import Trained
 from ltjax.workdir.rows import Row
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +122,7 @@ def finished(model, image, classes):
         "features": trained["params"],
         "head": {"kernel": normal(dim, classes), "bias": normal(classes)},
     }
-    return Finished(
+    return Trained(
         out=None,
         config=Config(model=model),
         results={"dataset": data},

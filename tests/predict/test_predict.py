@@ -14,7 +14,7 @@ from ltjax.evaluation import conformal
 from ltjax.posterior import dispersion
 from ltjax.predict import __main__ as predict
 from ltjax.predict import predictor, story
-from ltjax.stages import finished, trained
+from ltjax.stages import trained
 from ltjax.workdir import checkpoint
 from ltjax.workdir.rows import Row
 
@@ -254,7 +254,7 @@ def test_as_functions(desk, place, labels):
     log_probs, known = predictor.on_tests(row)
     np.testing.assert_array_equal(known, labels)
     np.testing.assert_allclose(seen.log_probs, log_probs, atol=1e-4)
-    features = finished.test_features(row.run)[1:]
+    features = trained.test_features(row.run)[1:]
     np.testing.assert_allclose(
         seen.representation, dispersion.representation(features), rtol=1e-3
     )

@@ -30,7 +30,7 @@ from ltjax.route import table as routes
 from ltjax.run import run
 from ltjax.stages import (
     divergence,
-    finished,
+    kept,
     teacher,
     trained,
 )
@@ -90,7 +90,7 @@ def test_rows_are_those_of_the_ensemble(experts):
 
 
 def test_headline_rows_tell_each_expert_alone(experts):
-    z = finished.test_features(finished.read(experts.out, "swa"))
+    z = trained.test_features(trained.read(experts.out, "swa"))
     labels = load(experts.config.data).test.label
     rows = experts.results["rows"]
     told = [row for row in rows if "experts" in row]
@@ -99,7 +99,7 @@ def test_headline_rows_tell_each_expert_alone(experts):
         *(("swa", "none"), ("swa", "la")),
     ]
     assert all(row["variant"] == "" for row in told)
-    params = jax.tree.map(np.asarray, trained.head(experts.out, "swa", "swa-la"))
+    params = jax.tree.map(np.asarray, kept.head(experts.out, "swa", "swa-la"))
     z = np.asarray(z)
     (row,) = (r for r in told if (r["backbone"], r["classifier"]) == ("swa", "la"))
     for expert, figures in enumerate(row["experts"]):
@@ -113,8 +113,8 @@ def test_headline_rows_tell_each_expert_alone(experts):
 
 
 def test_the_cost_of_an_image_is_told(experts):
-    run = finished.read(experts.out, "sgd")
-    state, _ = checkpoint.load_as_saved(trained.newest(experts.out, "sgd"))
+    run = trained.read(experts.out, "sgd")
+    state, _ = checkpoint.load_as_saved(kept.newest(experts.out, "sgd"))
     sizes = [leaf.size for leaf in jax.tree.leaves(state["params"])]
     cost = experts.results["cost"]
     assert (cost["experts"], cost["parameters"]) == (2, sum(sizes))
@@ -127,20 +127,20 @@ def test_the_cost_of_an_image_is_told(experts):
 
 def test_it_sees_images_again_as_it_did(experts):
     """And the linear heads of what it sees have the logits of the cosine ones."""
-    run = finished.read(experts.out)
+    run = trained.read(experts.out)
     images = load(experts.config.data).test.image
-    seen = finished.features(run, 2)(images)
+    seen = trained.features(run, 2)(images)
     assert seen.shape == (3, len(images), 2, 16)
     np.testing.assert_allclose((seen**2).mean(-1), 1, rtol=1e-5)
     # Batches are of other sizes than in the run, on one device instead of two.
-    np.testing.assert_allclose(seen, finished.test_features(run), atol=1e-4)
+    np.testing.assert_allclose(seen, trained.test_features(run), atol=1e-4)
     stats = jax.tree.map(lambda leaf: leaf[0], run.batch_stats)
     variables = {"params": run.weights.mean, "batch_stats": {"features": stats}}
     wanted = jax.jit(run.net.apply)(variables, run.prepare(images)).mean(1)
-    found = heads.one_pass(*finished.head(run, "none"))(seen)
+    found = heads.one_pass(*trained.logits(run, "none"))(seen)
     np.testing.assert_allclose(found, jax.nn.log_softmax(wanted), atol=1e-4)
     # So has what is exported as a graph.
-    forward = graph.forward(run, *finished.head(run, "none", ""))
+    forward = graph.forward(run, *trained.logits(run, "none", ""))
     np.testing.assert_allclose(jax.jit(forward)(images)[0], wanted, atol=1e-4)
 
 
@@ -154,10 +154,8 @@ def test_it_does_not_leave_as_tensors(experts):
 
 
 def test_every_row_comes_out_of_what_is_kept(experts):
-    stored = trained.backbone(
-        experts.out, "swa", experts.config, load(experts.config.data)
-    )
-    made = trained.recipes(stored, CLASSIFIER)
+    stored = trained.held(experts.out, "swa", experts.config, load(experts.config.data))
+    made = trained.heads(stored, CLASSIFIER)
     labels, counts = stored.data.test.label, stored.index.counts
     for row in experts.results["rows"]:
         name = row["classifier"], row["variant"]
@@ -172,7 +170,7 @@ def test_every_row_comes_out_of_what_is_kept(experts):
 
 def test_the_spread_of_draws_is_told_of_all_experts(experts):
     found = experts.read("classes.json")["dispersion"]
-    z = finished.test_features(finished.read(experts.out))[1:]
+    z = trained.test_features(trained.read(experts.out))[1:]
     labels = load(experts.config.data).test.label
     flat = np.float64(z).reshape(*z.shape[:2], -1)
     spread = ((flat - flat.mean(0)) ** 2).sum(-1).mean(0)
@@ -184,7 +182,7 @@ def test_the_spread_of_draws_is_told_of_all_experts(experts):
 def test_a_refused_step_can_be_replayed(experts, student, tmp_path, capsys, taught):
     """Its loss, of both views, or with a teacher, is worked out from the file alone."""
     config, out = student[:2] if taught else (experts.config, experts.out)
-    counts, net = np.array([24, 13, 7, 4]), finished.read(out).net
+    counts, net = np.array([24, 13, 7, 4]), trained.read(out).net
     rng = np.random.default_rng(0)
     images = rng.normal(size=(4 if taught else 8, 8, 8, 1)).astype(np.float32)
     batch = {"image": images, "label": np.arange(4)}
@@ -241,10 +239,10 @@ class InNumpy:
     """Features, logits, running means and requests of the test images, in float64."""
 
     def __init__(self, experts, told):
-        z = finished.test_features(finished.read(experts.out, "sgd"))[0]
-        head = trained.head(experts.out, "sgd", "sgd-none")
+        z = trained.test_features(trained.read(experts.out, "sgd"))[0]
+        head = kept.head(experts.out, "sgd", "sgd-none")
         z, head = np.float64(z), jax.tree.map(np.float64, head)
-        self.labels = finished.test_labels(finished.read(experts.out, "sgd"))
+        self.labels = trained.test_labels(trained.read(experts.out, "sgd"))
         self.logits = np.einsum("ned,edc->nec", z, head["kernel"]) + head["bias"]
         self.means = self.logits.cumsum(1) / np.arange(1, 3)[:, None]
         params = jax.tree.map(np.float64, story.read(told.with_suffix(".router.npz")))
@@ -299,7 +297,7 @@ def test_a_router_learns(told):
 
 def test_thresholds_in_the_limits(experts, told):
     seen = InNumpy(experts, told)
-    run = finished.read(experts.out, "sgd")
+    run = trained.read(experts.out, "sgd")
     images = load(experts.config.data).test.image
     whole = cascade.of_run(run, "none")
     program = cascade.make_routed(whole, 8)
@@ -315,13 +313,13 @@ def test_thresholds_in_the_limits(experts, told):
 
 
 def test_any_row_of_a_classifier_per_expert_is_routed(experts):
-    run = finished.read(experts.out, "swa")
-    z = finished.test_features(run)[0]
+    run = trained.read(experts.out, "swa")
+    z = trained.test_features(run)[0]
     for name in ("none", "la"):
         made = cascade.of_run(run, name)
         logits = made.logits(made.weights, z)
         found = jax.nn.log_softmax(logits.mean(1))
-        wanted = heads.one_pass(*finished.head(run, name))(z[None])
+        wanted = heads.one_pass(*trained.logits(run, name))(z[None])
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -398,9 +396,9 @@ def test_a_student_learns_from_what_its_teacher_tells_of_the_batch(experts, stud
         )
         return np.float64(told(variables))
 
-    pupil, taught = finished.read(out, "sgd"), finished.read(experts.out, "sgd")
-    state, _ = checkpoint.load_as_saved(trained.newest(experts.out, "sgd"))
-    kept = {name: state[name] for name in ("params", "batch_stats")}
+    pupil, taught = trained.read(out, "sgd"), trained.read(experts.out, "sgd")
+    state, _ = checkpoint.load_as_saved(kept.newest(experts.out, "sgd"))
+    variables = {name: state[name] for name in ("params", "batch_stats")}
     z = logits(pupil, jax.jit(pupil.net.init)(keys.init, images[:1]), True)
     labels, counts = train.label[np.asarray(rows)], np.array([24, 13, 7, 4])
     loss = float(losses.ride(z, labels, counts, 1, reweight_epoch=1))
@@ -418,8 +416,10 @@ def test_a_student_learns_from_what_its_teacher_tells_of_the_batch(experts, stud
         for event in events.events(out)
         if (event.get("backbone"), event.get("epoch")) == ("sgd", 1)
     )
-    np.testing.assert_allclose(found, distilled(logits(taught, kept, True)), rtol=1e-5)
-    assert abs(found / distilled(logits(taught, kept, False)) - 1) > 1e-3
+    np.testing.assert_allclose(
+        found, distilled(logits(taught, variables, True)), rtol=1e-5
+    )
+    assert abs(found / distilled(logits(taught, variables, False)) - 1) > 1e-3
 
 
 def test_a_student_goes_on_where_it_stopped_though_its_teacher_moved(
@@ -466,6 +466,6 @@ def test_backbones_are_taken_over_under_the_same_teacher(student):
 def test_a_student_is_opened_without_its_teacher(student, monkeypatch):
     config, out, _ = student
     monkeypatch.delattr(teacher, "of_config")
-    seen = finished.test_features(finished.read(out, "sgd"))
-    stored = trained.backbone(out, "sgd", config, load(config.data))
+    seen = trained.test_features(trained.read(out, "sgd"))
+    stored = trained.held(out, "sgd", config, load(config.data))
     np.testing.assert_array_equal(stored.test, seen)

@@ -130,15 +130,15 @@ def test_a_bank_of_half_the_bits(place, tmp_path, monkeypatch):
 
 def test_kept_features_are_mapped_where_there_is_no_room(place, monkeypatch):
     data = load(place.config.data)
-    stored = trained.backbone(place.out, "swa", place.config, data)
+    stored = trained.held(place.out, "swa", place.config, data)
     full(monkeypatch)
-    again = trained.backbone(place.out, "swa", place.config, data)
+    again = trained.held(place.out, "swa", place.config, data)
     view, other = trained.views(stored)(1, True), trained.views(again)(1, True)
     assert isinstance(other, np.memmap)
     np.testing.assert_array_equal(view, other)
-    recipe = trained.recipes(stored, place.config.classifier)["srepr", "c-mean"]
+    recipe = trained.heads(stored, place.config.classifier)["srepr", "c-mean"]
     heads = [
-        trained.fit(each, recipe, place.config.classifier, trained.views(each))
+        trained.refit(each, recipe, place.config.classifier, trained.views(each))
         for each in (stored, again)
     ]
     kept = trained.params(stored, "srepr", "c-mean")

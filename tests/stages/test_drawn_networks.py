@@ -6,7 +6,7 @@ import pytest
 
 from ltjax.posterior import swag
 from ltjax.predict import predictor
-from ltjax.stages import finished, trained
+from ltjax.stages import kept, trained
 from ltjax.stages.loading import load
 from ltjax.workdir.rows import Row, named
 
@@ -18,7 +18,7 @@ def networks(place):
 
     Each is applied as the network that was trained is, head and all.
     """
-    opened = finished.read(place.out)
+    opened = trained.read(place.out)
     images = opened.prepare(load(place.config.data).test.image)
     apply, found = jax.jit(opened.net.apply), []
     of = opened.members.key, opened.members.scale, opened.batch_stats
@@ -39,9 +39,9 @@ def test_the_row_is_the_mean_of_the_drawn_networks(place):
     accuracy = 100 * (mean.argmax(1) == labels).mean()
     assert row["acc"]["all"] == pytest.approx(accuracy)
     # Through the one head of the mean weights it is another.
-    opened = finished.read(place.out)
-    logits, head = finished.head(opened, "none")
-    z = finished.test_features(opened)[1:]
+    opened = trained.read(place.out)
+    logits, head = trained.logits(opened, "none")
+    z = trained.test_features(opened)[1:]
     others = [np.exp(jax.nn.log_softmax(logits(head, one))) for one in z]
     assert abs(row["nll"] + np.log(np.mean(others, 0)[at]).mean()) > 1e-3
 
@@ -58,10 +58,10 @@ def test_a_prediction_is_that_of_the_row(place):
 
 
 def test_the_mean_has_the_head_of_the_mean(place):
-    heads = trained.heads(place.out)
+    heads = kept.heads(place.out)
     (own,) = {len(leaf) for leaf in jax.tree.leaves(heads)}
     assert own == place.config.posterior.samples + 1
-    head = finished.head(finished.read(place.out), "none")[1]
+    head = trained.logits(trained.read(place.out), "none")[1]
     for name, leaf in heads.items():
         np.testing.assert_array_equal(leaf[0], head[name])
         assert (np.asarray(leaf[1]) != leaf[2]).all()

@@ -169,7 +169,7 @@ def test_it_goes_on_where_it_stopped(done, tmp_path):
 
 def test_it_is_opened_again_without_its_file(done):
     config, out, _, _ = done
-    stored = trained.backbone(out, "sgd", config, load(config.data))
+    stored = trained.held(out, "sgd", config, load(config.data))
     assert len(stored.plain) == len(stored.data.train.label)
 
 

@@ -1,4 +1,4 @@
-"""Finished runs are opened again, and their stage one serves another run."""
+"""Trained runs are opened again, and their stage one serves another run."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from ltjax.data import longtail
 from ltjax.evaluation import scores
 from ltjax.mistake import Mistake
 from ltjax.run import run
-from ltjax.stages import classifier, trained
+from ltjax.stages import classifier, kept, trained
 from ltjax.stages.loading import load
 from ltjax.workdir import adoption, checkpoint, claim, identity, versions
 
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 
 @pytest.mark.parametrize("name", ["sgd", "swa"])
 def test_a_finished_run_gives_its_rows_again(place, name):
-    stored = trained.backbone(place.out, name, place.config, load(place.config.data))
+    stored = trained.held(place.out, name, place.config, load(place.config.data))
     rows = {
         (row["classifier"], row["variant"]): row
         for row in place.results["rows"]
         if row["backbone"] == name
     }
-    made = trained.recipes(stored, place.config.classifier)
+    made = trained.heads(stored, place.config.classifier)
     # The headline row of SRepr has its form's name besides.
     assert made.keys() == rows.keys() - {("srepr", "")}
     for row, recipe in made.items():
@@ -44,8 +44,8 @@ def test_a_finished_run_gives_its_rows_again(place, name):
 
 def test_a_head_trained_again_on_the_kept_views_is_the_same(place):
     settings = place.config.classifier
-    stored = trained.backbone(place.out, "swa", place.config, load(place.config.data))
-    recipe = trained.recipes(stored, settings)["srepr", "c-mean"]
+    stored = trained.held(place.out, "swa", place.config, load(place.config.data))
+    recipe = trained.heads(stored, settings)["srepr", "c-mean"]
     params = classifier.fit(
         recipe,
         settings,
@@ -63,23 +63,23 @@ def test_a_head_trained_again_on_the_kept_views_is_the_same(place):
 def test_what_is_not_there_is_named(place, tmp_path):
     data = load(place.config.data)
     with pytest.raises(Mistake, match="holds no run"):
-        trained.backbone(tmp_path, "sgd", place.config, data)
+        trained.held(tmp_path, "sgd", place.config, data)
     out = tmp_path / "x"
     shutil.copytree(place.out, out)
     other = dataclasses.replace(place.config, seed=1)
     with pytest.raises(Mistake, match="holds another run: seed was 0, now 1"):
-        trained.backbone(out, "sgd", other, data)
+        trained.held(out, "sgd", other, data)
     named = dataclasses.replace(data, class_names=tuple("abcd"))
     with pytest.raises(Mistake, match="holds another run: class 0 was '0', is 'a'"):
-        trained.backbone(out, "sgd", place.config, named)
+        trained.held(out, "sgd", place.config, named)
     (head,) = checkpoint.steps(out / "checkpoints" / "heads" / "sgd")
     (head / "_CHECKPOINT_METADATA").unlink()
     with pytest.raises(Mistake, match=r"sgd/8 cannot be used: _CHECK.* is missing"):
-        trained.backbone(out, "sgd", place.config, data)
+        trained.held(out, "sgd", place.config, data)
     shutil.rmtree(head)
     with pytest.raises(Mistake, match="heads/sgd has nothing; finish the run first"):
-        trained.backbone(out, "sgd", place.config, data)
-    stored = trained.backbone(out, "swa", place.config, data)
+        trained.held(out, "sgd", place.config, data)
+    stored = trained.held(out, "swa", place.config, data)
     features = out / "checkpoints" / "features" / "swa"
     (features / "view0.npy").unlink()
     with pytest.raises(Mistake, match="keeps no views"):
@@ -88,11 +88,11 @@ def test_what_is_not_there_is_named(place, tmp_path):
     with pytest.raises(
         Mistake, match=r"test\.npy cannot be used: it is not what was wr"
     ):
-        trained.backbone(out, "swa", place.config, data)
+        trained.held(out, "swa", place.config, data)
     few = {"batch_stats": np.zeros(1)}
     checkpoint.save_step(features, (9,), few, keep=1)
     with pytest.raises(Mistake, match="no heads of the draws: an earlier version"):
-        trained.heads(out)
+        kept.heads(out)
 
 
 def heads_changed(config):

@@ -14,7 +14,7 @@ from ltjax.evaluation import scores
 from ltjax.mistake import Mistake
 from ltjax.report import __main__ as door
 from ltjax.report import page
-from ltjax.stages import finished, trained
+from ltjax.stages import kept, trained
 from ltjax.stages.loading import load
 from ltjax.workdir import results
 
@@ -34,25 +34,25 @@ def place(place, tmp_path_factory):
 
 @pytest.mark.parametrize(("name", "samples"), [("sgd", 0), ("swa", 2)])
 def test_features_of_the_test_images_are_those_of_the_run(place, name, samples):
-    run = finished.read(place.out, name)
+    run = trained.read(place.out, name)
     images = load(place.config.data).test.image
-    seen = finished.features(run, samples)(images)
-    kept = finished.test_features(run)
+    seen = trained.features(run, samples)(images)
+    kept = trained.test_features(run)
     # Batches are of other sizes than in the run, on one device instead of two.
     np.testing.assert_allclose(seen, kept, rtol=1e-5, atol=1e-5)
     assert seen.shape[0] == samples + 1
 
 
 def test_every_row_comes_out_again(place):
-    runs = {name: finished.read(place.out, name) for name in ("sgd", "swa")}
-    labels = finished.test_labels(runs["swa"])
+    runs = {name: trained.read(place.out, name) for name in ("sgd", "swa")}
+    labels = trained.test_labels(runs["swa"])
     np.testing.assert_array_equal(labels, load(place.config.data).test.label)
     for row in place.results["rows"]:
         run = runs["sgd" if row["backbone"] == "sgd" else "swa"]
-        z = finished.test_features(run)
-        recipe, params = finished.recipe(run, row["classifier"], row["variant"])
+        z = trained.test_features(run)
+        recipe, params = trained.head(run, row["classifier"], row["variant"])
         if row["backbone"] == "swag":
-            own = jax.tree.map(lambda leaf: leaf[1:], trained.heads(place.out))
+            own = jax.tree.map(lambda leaf: leaf[1:], kept.heads(place.out))
             own = own if row["classifier"] == "none" else None
             z = z[1:]
             log_probs = heads.every_draw(recipe.logits, params, own)
@@ -65,30 +65,30 @@ def test_every_row_comes_out_again(place):
 
 
 def test_what_is_not_there_is_named(place, tmp_path):
-    run = finished.read(place.out)
+    run = trained.read(place.out)
     with pytest.raises(Mistake, match="no classifier lda of swa; it has crt, disalign"):
-        finished.head(run, "lda")
+        trained.logits(run, "lda")
     with pytest.raises(Mistake, match="holds no run"):
-        finished.read(tmp_path)
+        trained.read(tmp_path)
     copy = tmp_path / "run"
     shutil.copytree(place.out, copy)
     results = json.loads((copy / "results.json").read_text())
     del results["dataset"]["image"]
     (copy / "results.json").write_text(json.dumps(results))
     with pytest.raises(Mistake, match="an earlier version wrote it"):
-        finished.read(copy)
+        trained.read(copy)
     (copy / "results.json").unlink()
     with pytest.raises(Mistake, match="not finished"):
-        finished.read(copy)
+        trained.read(copy)
     shutil.copy(place.out / "results.json", copy)
     shutil.rmtree(copy / "checkpoints" / "swa")
     with pytest.raises(Mistake, match="swa has nothing; finish the run first"):
-        finished.read(copy)
+        trained.read(copy)
 
 
 def test_one_image_alone_is_seen_as_among_others(place):
-    run = finished.read(place.out)
-    see = finished.features(run)
+    run = trained.read(place.out)
+    see = trained.features(run)
     images = load(place.config.data).test.image[:3]
     # Sums of another order in products of another size.
     np.testing.assert_allclose(see(images[:1])[0], see(images)[0, :1], atol=1e-5)
@@ -96,12 +96,12 @@ def test_one_image_alone_is_seen_as_among_others(place):
 
 
 def test_predictions_are_those_of_the_classifiers(place):
-    seen, kept = finished.read(place.out), results.read(place.out)
+    seen, kept = trained.read(place.out), results.read(place.out)
     assert list(kept.predicted) == ["swa-none", "swa-la", "swa-srepr"] == kept.shown
-    np.testing.assert_array_equal(kept.labels, finished.test_labels(seen))
-    z = finished.test_features(seen)[:1]
+    np.testing.assert_array_equal(kept.labels, trained.test_labels(seen))
+    z = trained.test_features(seen)[:1]
     for name, predicted in kept.predicted.items():
-        log_probs = heads.one_pass(*finished.head(seen, name.removeprefix("swa-")))(z)
+        log_probs = heads.one_pass(*trained.logits(seen, name.removeprefix("swa-")))(z)
         np.testing.assert_array_equal(predicted.label, log_probs.argmax(-1))
         probability = np.exp(log_probs.max(-1))
         np.testing.assert_allclose(predicted.confidence, probability, rtol=1e-6)
