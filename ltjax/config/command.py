@@ -38,9 +38,11 @@ class Command:
       python -m ltjax.main --config configs/digits_lt.py --seeds 0,1,2 --out runs/x
       python -m ltjax.main --config photos.py --optim.epochs 100 --log tensorboard
 
-    Every field of the config file has a flag here, and a flag wins over the file. Where
-    there is a choice, a word takes another kind, with flags of its own:
-      python -m ltjax.main --config photos.py --model resnet50 --optim.lr 0.05
+    Every field of the config file has a flag here, and a flag wins over the file:
+      python -m ltjax.main --config photos.py --optim.lr 0.05
+
+    Where there is a choice, a word takes another kind, with flags of its own:
+      python -m ltjax.main --config photos.py --model resnet50 --model.frozen 4
 
     Exit codes; what was done is kept:
         0  done
