@@ -135,10 +135,10 @@ _one_pass = partial(_row, heads.one_pass, 1, SMALL)
 
 
 def _draws(folder, count, classes):
-    heads = jax.vmap(lambda key: linear.init(key, SMALL, classes))(
+    own = jax.vmap(lambda key: linear.init(key, SMALL, classes))(
         jax.random.split(jax.random.key(1), DRAWS)
     )
-    make = partial(heads.every_draw, heads=heads)
+    make = partial(heads.every_draw, heads=own)
     _row(make, DRAWS, SMALL, folder, count, classes)
 
 

@@ -26,6 +26,7 @@ import numpy as np
 import protocol
 
 from ltjax import machine
+from ltjax.classifier.heads import one_pass
 from ltjax.config import Srepr
 from ltjax.data import longtail
 from ltjax.evaluation import nll, scores
@@ -177,7 +178,7 @@ def judged(stored, bank, classifier, variant, settings, samples):
 
     params = trained.refit(stored, recipe, settings, view)
     labels = stored.data.test.label
-    log_probs = heads.one_pass(recipe.logits, params)
+    log_probs = one_pass(recipe.logits, params)
     figures, _ = scores.score(
         log_probs, stored.test[:1], labels, longtail.groups(stored.index.counts)
     )

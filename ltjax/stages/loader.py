@@ -93,21 +93,19 @@ class Order(NamedTuple):
     task: Task
     index: ClassIndex
     keys: keys.Keys
-    rows: Callable  # (key, epoch) -> int32 [steps, B], compiled
+    rows: Callable  # (key, epoch) -> int32 [steps, B]
 
 
 def order(config, data):
-    """The `Order` of a run."""
+    """The `Order` of a run; nothing is compiled yet, as it may have finished."""
     optim = config.optim
     index = sampling.class_index(data.train.label, data.classes)
-    rows = jax.jit(
-        sampling.batches(
-            optim.sampling, index, optim.batch_size, optim.epochs, optim.drop_last
-        )
+    steps = sampling.steps(len(index.rows), optim.batch_size, optim.drop_last)
+    rows = sampling.batches(
+        optim.sampling, index, optim.batch_size, optim.epochs, optim.drop_last
     )
-    streams = keys.keys(config.seed)
-    steps = len(jax.eval_shape(rows, streams.order, 0))
-    return Order(Task(index.counts, steps, optim.epochs), index, streams, rows)
+    task = Task(index.counts, steps, optim.epochs)
+    return Order(task, index, keys.keys(config.seed), rows)
 
 
 def columns(split):

@@ -25,7 +25,8 @@ class Resident:
 
     def __init__(self, config, data, order):
         """Images and labels lie on the devices from now on."""
-        self.task, self.index, self.keys, self._rows = order
+        self.task, self.index, self.keys, rows = order
+        self._rows = jax.jit(rows)
         self.labels, self.tested = data.train.label, data.test.label
         self._settings = config.posterior
         self.train = jax.device_put(columns(data.train))

@@ -27,7 +27,8 @@ class Streamed:
 
     def __init__(self, config, data, order):
         """Nothing is decoded yet; labels lie on the devices."""
-        self.task, self.index, self.keys, self._rows = order
+        self.task, self.index, self.keys, rows = order
+        self._rows = jax.jit(rows)
         self.labels, self.tested = data.train.label, data.test.label
         self._settings, self._workers = config.posterior, config.data.workers
         self._here = columns(data.train)  # of which a batch is cut on the host

@@ -14,7 +14,7 @@ from ltjax.evaluation import conformal
 from ltjax.posterior import dispersion
 from ltjax.predict import __main__ as predict
 from ltjax.predict import predictor, story
-from ltjax.stages import trained
+from ltjax.stages import kept, trained
 from ltjax.workdir import checkpoint
 from ltjax.workdir.rows import Row
 
@@ -102,7 +102,7 @@ def test_every_file_of_a_checkpoint_is_hashed_once(desk, monkeypatch):
         return digest(file, *args)
 
     monkeypatch.setattr(checkpoint, "_digest", counted)
-    trained._damage.cache_clear()
+    kept._damage.cache_clear()
     predicted("run test.npz --coverage 0.5 --samples 2")
     assert files
     assert len(files) == len(set(files))

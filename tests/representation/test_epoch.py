@@ -50,7 +50,7 @@ def test_an_epoch_equals_a_loop_over_its_steps():
     for rows in ROWS[:2].reshape(-1, 5):
         key = jax.random.fold_in(KEYS[0], len(history))
         batch = {name: array[rows] for name, array in DATA.items()}
-        state, metrics = jitted(KEYS[1], state, prepare(key, batch))
+        state, metrics = jitted(KEYS[1], state, prepare(key, state, batch))
         history.append(metrics)
         if int(state.step) == 5:
             snapshots.append(state.params)
