@@ -148,7 +148,7 @@ def config(tmp_path_factory):
     rng = np.random.default_rng(0)
     for name, counts in (("train", (24, 13, 7, 4)), ("test", (5, 5, 5, 5))):
         tiny.save(place / f"{name}.npz", counts, len(name))
-        with np.load(place / f"{name}.npz") as file:
+        with np.load(place / f"{name}.npz", allow_pickle=False) as file:
             arrays = dict(file)
         # The class is known from these alone.
         meta = np.eye(CLASSES)[arrays["label"]][:, :KNOWN]

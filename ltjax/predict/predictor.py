@@ -44,11 +44,11 @@ def of_row(out, row, samples=0, priors=None):
     Raises `Mistake` as `trained.read` does.
     """
     run = trained.read(out, "sgd" if row.backbone == "sgd" else "swa")
-    recipe, params = trained.head(run, row.classifier, row.variant)
-    one, own = heads.one_pass(recipe.logits, params), None
-    if row.backbone == "swag" and recipe.whole:
+    head, params = trained.head(run, row.classifier, row.variant)
+    one, own = heads.one_pass(head.logits, params), None
+    if row.backbone == "swag" and head.whole:
         own = jax.tree.map(lambda leaf: leaf[1 : samples + 1], kept.heads(run.out))
-    every = heads.every_draw(recipe.logits, params, own)
+    every = heads.every_draw(head.logits, params, own)
 
     def under(log_probs):
         return log_probs if priors is None else prior.adjusted(log_probs, *priors)

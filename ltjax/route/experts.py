@@ -27,8 +27,8 @@ def of_run(run, classifier, variant=""):
 
     Raises `Mistake` for a row that the run does not have.
     """
-    recipe, heads = trained.head(run, classifier, variant)
-    net, experts = run.net, len(recipe.experts)
+    head, params = trained.head(run, classifier, variant)
+    net, experts = run.net, len(head.experts)
     variables = {
         "params": trained.point(run)["features"],
         "batch_stats": jax.tree.map(lambda leaf: leaf[0], run.batch_stats),
@@ -45,13 +45,13 @@ def of_run(run, classifier, variant=""):
 
     def classify(weights, index, features):
         own = jax.tree.map(lambda leaf: leaf[index], weights["heads"])
-        return recipe.experts[index].logits(own, features)
+        return head.experts[index].logits(own, features)
 
     def logits(weights, features):
         each = [classify(weights, i, features[:, i]) for i in range(experts)]
         return jnp.stack(each, axis=1)
 
-    weights = jax.device_put({"features": variables, "heads": heads})
+    weights = jax.device_put({"features": variables, "heads": params})
     return Cascade(experts, weights, shared, expert, logits)
 
 

@@ -188,8 +188,8 @@ def batches_of(rule, settings, index):
     return sampling.batches(rule, index, batch_size, settings.epochs, drop_last=False)
 
 
-def fit(recipe, settings, key, view, labels, batches, watch):
-    """The recipe's parameters after training; as they are where it has no loss.
+def fit(head, settings, key, view, labels, batches, watch):
+    """The head's parameters after training; as they are where it has no loss.
 
     `view(epoch, draws)` gives the features [M + 1, N, D] of that epoch, or [1, N, D]
     without draws; `batches(key, epoch)` the rows [steps, B]. `watch(epoch, losses,
@@ -197,8 +197,8 @@ def fit(recipe, settings, key, view, labels, batches, watch):
 
     Raises `Mistake` if the loss is not finite.
     """
-    if recipe.loss is None:
-        return recipe.params
+    if head.loss is None:
+        return head.params
     steps = len(jax.eval_shape(batches, key, 0))
     rate = optax.cosine_decay_schedule(settings.lr, settings.epochs * steps)
     tx = schedule.sgd(rate, settings.momentum, settings.weight_decay)
@@ -220,10 +220,10 @@ def fit(recipe, settings, key, view, labels, batches, watch):
         watch(epoch, losses, params)
 
     return training.fit(
-        recipe.params,
-        recipe.loss,
+        head.params,
+        head.loss,
         tx,
-        lambda epoch: view(epoch, recipe.draws),
+        lambda epoch: view(epoch, head.draws),
         labels,
         lambda epoch: batches(jax.random.fold_in(key, epoch), epoch),
         settings.epochs,

@@ -177,3 +177,31 @@ def test_an_objective_sees_step_and_batch_and_says_which_logits_are_judged():
     for number in range(3):
         state, metrics = advance(KEY, state, {**BATCHES[0], "more": 10.0})
         assert (metrics["loss"], metrics["accuracy"]) == (10 + number, 1)
+
+
+def test_memory_goes_from_step_to_step_but_not_from_one_that_is_not_finite():
+    """The mean of what was seen, which the loss reads."""
+
+    def loss(logits, batch, memory, step):
+        value = batch["more"] + memory["mean"] + 0 * logits.sum()
+        return value, logits, batch["more"]
+
+    def remember(memory, params, note):
+        steps = memory["steps"] + 1
+        mean = memory["mean"] + (note - memory["mean"]) / steps
+        return {"mean": mean, "steps": steps}
+
+    tx = optax.sgd(0.1)
+    made = objective.Objective(loss, remember=remember)
+    advance = jax.jit(step.of_objective(perceptron, made, tx))
+    begin = {"mean": jnp.float32(0), "steps": jnp.int32(0)}
+    state = step.init({"params": PARAMS}, tx, begin)
+    seen = []
+    for more in (1.0, 4.0, 10.0):
+        state, metrics = advance(KEY, state, {**BATCHES[0], "more": more})
+        assert metrics["loss"] == more + (np.mean(seen) if seen else 0)
+        seen.append(more)
+        assert state.memory["mean"] == np.mean(seen)
+    after, metrics = advance(KEY, state, {**BATCHES[0], "more": np.nan})
+    assert not metrics["finite"]
+    chex.assert_trees_all_equal(after, state)
