@@ -104,7 +104,7 @@ def _check(row, kinds):
 def _about(run, row, figures):
     data, model = run.results["dataset"], run.config.model
     _, assumed = prior.assumed(run.config, row, run.counts)
-    names = data.get("class_names") or list(map(str, range(data["classes"])))
+    classes = identity.names(data["classes"], data.get("class_names"))
     body = getattr(model, "of", model)
     shape, architecture = {"name": body.name}, body.name
     if body.frozen:
@@ -113,8 +113,8 @@ def _about(run, row, figures):
         shape |= {"depth": body.depth, "width": body.width}
         architecture = f"CIFAR ResNet-{body.depth}"
     if isinstance(model, Experts):
-        names = "count", "branch", "width", "fused"
-        shape["experts"] = {name: getattr(model, name) for name in names}
+        fields = "count", "branch", "width", "fused"
+        shape["experts"] = {name: getattr(model, name) for name in fields}
         architecture += f" of {model.count} experts"
     sessions = files.read_json(run.out / "versions.json")
     return {
@@ -125,7 +125,7 @@ def _about(run, row, figures):
         "trained_in": dtype_of(identity.config_of(run.out).model),
         "backbone": row.backbone,
         "classifier": str(row),
-        "classes": names,
+        "classes": classes,
         "counts": data["counts"],
         "image": data["image"],
         "mean": data["mean"],

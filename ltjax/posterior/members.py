@@ -126,11 +126,6 @@ def whole_of_parts(posterior, part):
     return swag.assemble(key, posterior, scale, part.low_ranks)
 
 
-def of_parts(posterior, part):
-    """The feature extractor of that draw."""
-    return whole_of_parts(posterior, part)["features"]
-
-
 def make_heads(draw_whole, net):
     """Builds `heads(weights, members)`: linear classifiers, leading axis M + 1.
 

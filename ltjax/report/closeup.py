@@ -11,7 +11,7 @@ _MOST_PAIRS = 12  # mistakes that are listed
 
 
 def names(run):
-    """The rows of an `results.Results` looked at, as they are read, by their names."""
+    """The rows of a `results.Results` looked at, as they are read, by their names."""
     rows = {Row.of(row).key: row for row in run.results["rows"]}
     return {name: table.label(rows[name]) for name in run.shown}
 

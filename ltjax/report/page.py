@@ -32,7 +32,7 @@ def made(out, images):
 
 
 def of_run(run):
-    """The page of an `results.Results` as HTML; what a run lacks is left out."""
+    """The page of a `results.Results` as HTML; what a run lacks is left out."""
     name = run.config.name or run.out.name
     return markup.paged(
         name,

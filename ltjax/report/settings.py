@@ -7,7 +7,7 @@ from ltjax.report import markup
 
 
 def of_run(run):
-    """All of it, of an `results.Results`."""
+    """All of it, of a `results.Results`."""
     seconds = run.results["seconds"]
     if seconds:
         rows = [(stage, span(value)) for stage, value in seconds.items()]

@@ -16,7 +16,7 @@ _CLOSE = 0.01
 
 
 def summary(run):
-    """A paragraph about an `results.Results`: what it gets right, and if it knows."""
+    """A paragraph about a `results.Results`: what it gets right, and if it knows."""
     rows = {Row.of(row).key: row for row in run.results["rows"] if not row["variant"]}
     shown = [rows[name] for name in run.shown]
     if not shown:

@@ -7,7 +7,7 @@ import jax
 
 
 class Task(NamedTuple):
-    """What an objective, an optimizer or a schedule may know of a training."""
+    """What an objective may know of a training."""
 
     counts: jax.Array  # training images of each class, [C]
     steps: int  # of an epoch

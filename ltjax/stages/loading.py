@@ -23,6 +23,7 @@ from ltjax.data import (
 )
 from ltjax.mistake import Mistake, shown
 from ltjax.runtime import hosts, progress
+from ltjax.stages import memory as sizes
 
 _PLAIN = Augment()
 
@@ -225,5 +226,5 @@ def _share(count):
 
 def memory():
     """Bytes of this process's memory or, if that is less, of a device's."""
-    device = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    return min(filter(None, (machine.memory() or resident.UNKNOWN, device)))
+    host = machine.memory() or resident.UNKNOWN
+    return min(filter(None, (host, sizes.device_memory())))

@@ -65,11 +65,15 @@ def replayed(out):
         f"{found.steps}), learning rate {found.rate:g}"
     )
     yield f"images {' '.join(map(str, found.rows.tolist()))}"
-    largest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(state.params))
-    yield f"before: weights up to {largest:g}, inputs up to {np.abs(inputs).max():g}"
+    largest = (_largest(tree) for tree in (state.params, inputs))
+    yield "before: weights up to {:g}, inputs up to {:g}".format(*largest)
     yield f"loss {float(metrics['loss']):g}, was {found.loss:g}"
     for what, tree in after.items():
         lines = divergence.not_finite(tree)
         count = len(jax.tree.leaves(tree))
         yield f"{what}: {len(lines)} of {count} tensors are not finite"
         yield from (f"  {line}" for line in lines)
+
+
+def _largest(tree):
+    return max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(tree))

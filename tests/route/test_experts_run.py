@@ -18,6 +18,7 @@ from ltjax.config import CifarResNet, Classifier, Cosine, Experts, Mdcs, Ride, S
 from ltjax.data import longtail, sampling
 from ltjax.evaluation import scores
 from ltjax.export import graph, tensors
+from ltjax.export import story as export
 from ltjax.losses import experts as losses
 from ltjax.mistake import Mistake
 from ltjax.report.table import table
@@ -38,6 +39,7 @@ from ltjax.stages import keys as streams
 from ltjax.stages import system as systems
 from ltjax.stages.loading import load
 from ltjax.workdir import adoption, checkpoint, events, identity
+from ltjax.workdir.rows import Row
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -142,6 +144,9 @@ def test_it_sees_images_again_as_it_did(experts):
     # So has what is exported as a graph.
     forward = graph.forward(run, *trained.logits(run, "none", ""))
     np.testing.assert_allclose(jax.jit(forward)(images)[0], wanted, atol=1e-4)
+    about = export._about(run, Row("swa", "none"), {"acc": {}})
+    assert about["classes"] == ["0", "1", "2", "3"]
+    assert about["model"]["experts"]["count"] == 2
 
 
 def test_it_does_not_leave_as_tensors(experts):

@@ -74,8 +74,9 @@ def test_what_a_run_is_has_one_name_in_every_help(capsys, door):
 def test_every_field_of_a_config_has_a_help():
     def missing(kind, path=""):
         for field in dataclasses.fields(kind):
-            if dataclasses.is_dataclass(field.type):
-                yield from missing(field.type, f"{path}{field.name}.")
+            inner = getattr(field.type, "__origin__", field.type)  # of an Annotated
+            if dataclasses.is_dataclass(inner):
+                yield from missing(inner, f"{path}{field.name}.")
             elif not field.metadata.get("help"):
                 yield path + field.name
 
