@@ -56,12 +56,14 @@ def run(
         claim.check_place(out)  # not after hours of looking at images
         data = loading.load(config.data, console, config.augment)
         settled = loading.settled(config, data)
-        steps = systems.check_steps(settled, len(data.train.label))
+        systems.check_steps(settled, len(data.train.label))
         order = loaders.order(settled, data)
         own.check_made(settled, data.classes, order.task)
         system = systems.of(settled, data, order.task, teacher.of_config(settled, data))
         systems.check_views(settled, data, system.objective)
-        needed = memory.check(settled, systems.sizes(system, settled, data, steps))
+        needed = memory.check(
+            settled, systems.sizes(system, settled, data, order.task.steps)
+        )
         return settled, data, order, system, needed
 
     config, data, order, system, needed = hosts.together(read)

@@ -40,8 +40,7 @@ def route(command, console=None):
     row, config = _row(command)
     data = loading.load(config.data, console, config.augment)
     stored = trained.held(command.run, row.backbone, config, data)
-    run = trained.read(command.run, row.backbone)
-    experts = cascade.of_run(run, row.classifier, row.variant)
+    experts = cascade.of_run(stored, row.classifier, row.variant)
     with progress.stage(console, "train the router", command.epochs) as advance:
         params, losses = _trained(command, stored, experts, advance)
     with progress.stage(console, "route", len(data.test.label)) as advance:

@@ -252,10 +252,7 @@ def check_views(config, data, objective):
 
 
 def check_steps(config, images):
-    """The steps of an epoch.
-
-    Refuses settings that so many images, or the devices, cannot be stepped with.
-    """
+    """Refuses settings that so many images, or the devices, cannot be stepped with."""
     optim, swa = config.optim, config.swa
     if optim.batch_size > images:
         raise Mistake(
@@ -271,4 +268,3 @@ def check_steps(config, images):
             f"snapshots after swa.start are {snapshots}, in {epochs} epochs of {steps} "
             "steps; a posterior needs 2: lower swa.start or swa.every_steps"
         )
-    return steps
