@@ -81,10 +81,10 @@ def run(
             hosts.by_first(lambda: adoption.adopt(out, other, config, names))
         hosts.by_first(lambda: claim.record_skipped(out, data, folder.say))
         folder.say(needed)
-        loader = loaders.of(config, data, order)
+        loader = loaders.of(config, data, order, system.net.takes)
         tested = stages(config, system, loader, folder)
         results = summary.conclude(config, data, system, tested, loader, folder)
-    shown(results, out, data, voice)
+        shown(results, out, data, voice)
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
 
@@ -93,6 +93,7 @@ def stages(config, system, loader, folder):
     """What each backbone came to, a list of `classifier.Outcome`: SGD's, then SWA's."""
     tested = []
     for backbone in systems.backbones(config, loader.task):
+        seen = None  # the features of one backbone at a time
         place = config.swa.place
         weights = representation.train(backbone, system, loader, folder, place)
         seen = features.take(backbone, weights, system, loader, folder, config)

@@ -142,7 +142,7 @@ def test_the_folder_holds_what_is_promised(place):
     assert len(place.read("versions.json")) == 1
 
 
-# Trained runs
+# Finished runs
 
 
 def test_a_finished_run_answers_at_once_and_writes_nothing(place, monkeypatch):

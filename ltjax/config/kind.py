@@ -34,8 +34,12 @@ PLACE = Place()
 
 
 def told(record, name):
-    """What a kind tells of itself; None of a user's own, which need not."""
-    return getattr(record, name, None)
+    """What a kind tells of itself; None of a user's own, whose names mean others.
+
+    One that derives from a choice of ltjax means the same by them.
+    """
+    derived = Kind in type(record).__mro__
+    return getattr(record, name, None) if derived else None
 
 
 def is_choice(kind):

@@ -141,8 +141,12 @@ def _joined(path, name):
 def _plain(value):
     if isinstance(value, tuple):
         return all(map(_plain, value))
-    record = dataclasses.is_dataclass(value) and not isinstance(value, type)
-    return record or isinstance(value, str | int | float | None)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = (getattr(value, field.name) for field in dataclasses.fields(value))
+        return all(map(_plain, fields))
+    return isinstance(value, str | int | None)
 
 
 def _fits(value, kind):
@@ -156,6 +160,8 @@ def _fits(value, kind):
             return False
         kinds = parts[:1] * len(value) if parts[-1] is ... else parts
         return len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if not isinstance(kind, type):  # of a user's own kind, whose types may be any
+        return _plain(value)
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, int | float if kind is float else kind)
@@ -172,5 +178,5 @@ def _words(kind):
             return f"a tuple ({', '.join(map(_words, parts))})"
         return f"a tuple of {_words(parts[0])}"
     return {types.NoneType: "None", int: "an integer", float: "a number"}.get(
-        kind, kind.__name__
+        kind, getattr(kind, "__name__", str(kind))
     )

@@ -135,10 +135,12 @@ def checked_meta(path, meta, label):
             f"{path}: 'meta' is {meta.dtype} of shape {meta.shape}, wanted numbers "
             f"[{len(label)}, K]"
         )
+    with np.errstate(over="ignore"):
+        meta = meta.astype(np.float32)
     if not np.isfinite(meta).all():
         row = int((~np.isfinite(meta)).any(1).argmax())
-        raise Mistake(f"{path}: 'meta' is not finite in row {row}")
-    return meta.astype(np.float32)
+        raise Mistake(f"{path}: 'meta' is not finite in row {row}, in float32")
+    return meta
 
 
 def paired(name, train_path, train, test_path, test, classes=None):

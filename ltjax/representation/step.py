@@ -46,8 +46,9 @@ def make_gradient(apply, objective, axis_name=None):
     the weights as they are: `loss` and `accuracy` (fraction).
 
     Under `pmap` or `shard_map`, `axis_name` averages gradients, statistics and metrics
-    over that axis; for the same result as one large batch the model's batch norm has to
-    be built with the same axis name. Under `jit` with a sharded batch leave it None.
+    over that axis; notes are not, each device has its own. For the same result as one
+    large batch the model's batch norm has to be built with the same axis name. Under
+    `jit` with a sharded batch leave it None.
     """
 
     def average(tree):
@@ -105,7 +106,7 @@ def of_objective(apply, objective, tx, axis_name=None):
         memory = objective.remember(state.memory, params, note)
         after = State(state.step + 1, params, batch_stats, opt_state, memory)
         # No optimizer makes a finite weight of a gradient that is not.
-        finite = all_finite((metrics["loss"], params, batch_stats))
+        finite = all_finite((metrics["loss"], params, batch_stats, memory))
         after = jax.tree.map(partial(jnp.where, finite), after, state)
         return after, {**metrics, "finite": finite}
 
@@ -113,6 +114,10 @@ def of_objective(apply, objective, tx, axis_name=None):
 
 
 def all_finite(tree):
-    """Whether every number of the tree is finite."""
-    leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
-    return jnp.stack(leaves).all()
+    """Whether every number of the tree is finite; keys and integers are."""
+    numbers = (
+        leaf
+        for leaf in jax.tree.leaves(tree)
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+    )
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in numbers]).all()

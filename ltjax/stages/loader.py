@@ -79,12 +79,15 @@ class Loader(Protocol):
         """
 
 
-def of(config, data, order):
-    """The loader of a run, of the `Order` of its batches."""
+def of(config, data, order, takes=("image",)):
+    """The loader of a run, of the `Order` of its batches.
+
+    `takes` are the columns that its network takes.
+    """
     from ltjax.stages import resident, streamed
 
     kind = streamed.Streamed if data.train.streamed else resident.Resident
-    return kind(config, data, order)
+    return kind(config, data, order, takes)
 
 
 class Order(NamedTuple):
@@ -108,10 +111,11 @@ def order(config, data):
     return Order(task, index, keys.keys(config.seed), rows)
 
 
-def columns(split):
-    """What a batch carries of a split: "image", "label", and "meta" if it is there."""
-    found = {"image": split.image, "label": split.label}
-    return found if split.meta is None else {**found, "meta": split.meta}
+def columns(split, takes):
+    """What a batch carries of a split: "image", "label", and what else is taken."""
+    return {
+        name: getattr(split, name) for name in dict.fromkeys(("image", "label", *takes))
+    }
 
 
 def unlabelled(batch):

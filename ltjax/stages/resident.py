@@ -23,14 +23,14 @@ from ltjax.stages.loader import (
 class Resident:
     """The `loader.Loader` of a data set in memory."""
 
-    def __init__(self, config, data, order):
+    def __init__(self, config, data, order, takes):
         """Images and labels lie on the devices from now on."""
         self.task, self.index, self.keys, rows = order
         self._rows = jax.jit(rows)
         self.labels, self.tested = data.train.label, data.test.label
         self._settings = config.posterior
-        self.train = jax.device_put(columns(data.train))
-        self.test = jax.device_put(columns(data.test))
+        self.train = jax.device_put(columns(data.train, takes))
+        self.test = jax.device_put(columns(data.test, takes))
 
     def epochs(self, program, fixed, shardings):
         """Epochs of one compiled loop; they have no pace."""
@@ -99,7 +99,7 @@ class Resident:
         def seen(batch):
             # Of both backbones they are of the same images.
             key = jax.random.clone(self.keys.statistics)
-            return {**batch, "image": extractor.seen(key, batch["image"])}
+            return extractor.seen(key, batch)
 
         def refresh(weights, members, batch):
             return refresh_all(fixed, weights, members, seen(batch))

@@ -25,15 +25,15 @@ from ltjax.stages.resident import of_members, one_late, shape_of
 class Streamed:
     """The `loader.Loader` of a data set that is read in training."""
 
-    def __init__(self, config, data, order):
+    def __init__(self, config, data, order, takes):
         """Nothing is decoded yet; labels lie on the devices."""
         self.task, self.index, self.keys, rows = order
         self._rows = jax.jit(rows)
         self.labels, self.tested = data.train.label, data.test.label
         self._settings, self._workers = config.posterior, config.data.workers
-        self._here = columns(data.train)  # of which a batch is cut on the host
+        self._here = columns(data.train, takes)  # of which a batch is cut on the host
         self.train, self.test = (
-            {**columns(split), "label": jax.device_put(split.label)}
+            {**columns(split, takes), "label": jax.device_put(split.label)}
             for split in (data.train, data.test)
         )
 

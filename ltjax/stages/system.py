@@ -5,6 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ltjax import config as configs
@@ -50,7 +51,7 @@ class Extractor(NamedTuple):
     net: Network
     inputs: Callable  # (fixed, batch) -> what the features take
     fixed: dict
-    seen: Callable  # (key, images) -> images as the training sees them
+    seen: Callable  # (key, batch) -> the batch as the training sees it
     view: Callable  # (key, images) -> a view of them for stage two
 
 
@@ -132,15 +133,25 @@ def apply(net):
 
 def prepare(system, fixed, key, state, batch):
     """A batch as a step takes it, of one as it is stored: views, teacher, inputs."""
-    seen = {**batch, "image": of_training(system)(key, batch["image"])}
+    seen = viewed(system, key, batch)
     told = system.told(fixed["teacher"], seen["image"])
     found = {**seen, **told, "image": inputs(system, fixed, seen)}
     return system.objective.prepare(key, system.net, fixed, state, found)
 
 
-def of_training(system):
-    """`seen(key, images)`: the views of the objective, one after the other."""
-    return views.joined([system.views[name] for name in system.objective.views])
+def viewed(system, key, batch):
+    """A batch with the views of the objective, one after the other.
+
+    What the network takes beside images is there as often.
+    """
+    names = system.objective.views
+    seen = views.joined([system.views[name] for name in names])(key, batch["image"])
+    others = {
+        column: jnp.concatenate([batch[column]] * len(names))
+        for column in system.net.takes
+        if column != "image" and len(names) > 1
+    }
+    return {**batch, **others, "image": seen}
 
 
 def of_stage_two(system):
@@ -155,7 +166,7 @@ def extractor(system, draw):
         net=system.net,
         inputs=partial(inputs, system),
         fixed=system.fixed,
-        seen=of_training(system),
+        seen=partial(viewed, system),
         view=of_stage_two(system),
     )
 

@@ -14,7 +14,7 @@ from ltjax.workdir.versions import now, packages, versions
 # What decides the shapes of what is saved.
 _SHAPES = (
     *("model.", "swa.rank", "swa.dtype", "posterior.samples"),
-    *("data.classes", "classes were"),
+    *("data.classes", "classes were", "optim.kind", "objective.kind"),
 )
 
 

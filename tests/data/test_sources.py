@@ -286,5 +286,5 @@ def test_what_is_known_beside_images_comes_with_them(tmp_path):
     ):
         sources.npz(train, test)
     np.savez(test, image=image, label=label, meta=np.full((6, 2), np.nan))
-    with pytest.raises(Mistake, match="'meta' is not finite in row 0"):
+    with pytest.raises(Mistake, match="'meta' is not finite in row 0, in float32"):
         sources.npz(train, test)

@@ -9,10 +9,13 @@ from tiny import quiet
 from ltjax import run as story
 from ltjax.config import Augment, CifarResNet, Config, Data, Posterior, Sgd
 from ltjax.data.augment import geometry
+from ltjax.data.dataset import Split
+from ltjax.models.network import Network
 from ltjax.posterior import batch_norm, members
+from ltjax.representation import objective
 from ltjax.stages import system as systems
 from ltjax.stages.classifier import Outcome
-from ltjax.stages.loader import unlabelled, words_of
+from ltjax.stages.loader import columns, unlabelled, words_of
 from ltjax.stages.resident import Resident
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -62,8 +65,10 @@ def augmented(system, loader):
     """The images as stage one would see them under the key of the statistics."""
     images, key = loader.train["image"], loader.keys.statistics
     if isinstance(loader, Resident):
-        seen = systems.of_training(system)
-        return np.asarray(seen(jax.random.clone(key), np.asarray(images)))
+        seen = systems.viewed(
+            system, jax.random.clone(key), {"image": np.asarray(images)}
+        )
+        return np.asarray(seen["image"])
     words = words_of(jax.random.clone(key), 0)
     made = (
         images.augmented(np.random.default_rng((*words, at)), at)
@@ -105,3 +110,35 @@ def test_statistics_are_those_of_augmented_images(zoo, tmp_path, monkeypatch, st
     ):
         np.testing.assert_allclose(ours, wanted, rtol=1e-4, atol=1e-5)
         assert np.abs(ours - other).max() > 1e-3
+
+
+def test_what_is_known_beside_an_image_is_there_for_each_of_its_views():
+    net = Network(features=None, head=None, takes=("image", "meta"))
+    plain = {
+        "weak": lambda key, images: images,
+        "strong": lambda key, images: 9 * images,
+    }
+    system = systems.System(
+        net=net,
+        objective=objective.simple(None, ("weak", "strong")),
+        views=plain,
+        **dict.fromkeys(("moments", "begin", "fixed", "trunk", "told", "digests")),
+    )
+    batch = {
+        "image": np.ones((2, 3, 3, 1), np.uint8),
+        "label": np.arange(2),
+        "meta": np.arange(4.0).reshape(2, 2),
+        "other": np.zeros(2),
+    }
+    found = systems.viewed(system, jax.random.key(0), batch)
+    assert found["image"].shape == (4, 3, 3, 1)
+    np.testing.assert_array_equal(found["meta"], np.concatenate([batch["meta"]] * 2))
+    for untouched in ("label", "other"):
+        np.testing.assert_array_equal(found[untouched], batch[untouched])
+
+
+def test_a_batch_has_what_the_network_takes_and_no_more():
+    image, label = np.zeros((2, 3, 3, 1), np.uint8), np.arange(2)
+    split = Split(image, label, meta=np.ones((2, 1), np.float32))
+    assert columns(split, ("image",)).keys() == {"image", "label"}
+    assert columns(split, ("image", "meta")).keys() == {"image", "label", "meta"}

@@ -10,7 +10,7 @@ import pytest
 
 import ltjax
 from ltjax import machine
-from ltjax.config import Checkpoint, Config, Data, Posterior, Sgd, Swa
+from ltjax.config import Checkpoint, Config, Data, Optim, Posterior, Ride, Sgd, Swa
 from ltjax.data.dataset import Dataset, Split
 from ltjax.mistake import Mistake
 from ltjax.workdir import claim as folder
@@ -411,3 +411,22 @@ def test_events_that_are_none_are_left_out(tmp_path):
         '{"stage": "features", "seconds": 2}\n'
     )
     assert events.seconds_per_stage(tmp_path) == {"features": 2}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adam(Optim):
+    def make(self, steps, rate=None):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [({"optim": Adam()}, "optim.kind"), ({"objective": Ride()}, "objective.kind")],
+)
+def test_what_another_optimizer_or_objective_saved_does_not_fit(run, change, what):
+    """Not even where changes are accepted, and nothing is touched."""
+    other = dataclasses.replace(CONFIG, **change)
+    before = tree(run.parent)
+    with pytest.raises(Mistake, match=rf"{what} was .* does not fit"):
+        claim(run, other, accept=True)
+    assert tree(run.parent) == before
