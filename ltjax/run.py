@@ -3,6 +3,7 @@
 images -> network and posterior -> features of mean and draws -> classifiers -> table
 """
 
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -51,22 +52,9 @@ def run(
     out, console = Path(out), console or Console(quiet=not hosts.first())
     voice = workdir.Voice(console, stopping, track)
 
-    def read():
-        limits.check(config)
-        claim.check_place(out)  # not after hours of looking at images
-        data = loading.load(config.data, console, config.augment)
-        settled = loading.settled(config, data)
-        systems.check_steps(settled, len(data.train.label))
-        order = loaders.order(settled, data)
-        own.check_made(settled, data.classes, order.task)
-        system = systems.of(settled, data, order.task, teacher.of_config(settled, data))
-        systems.check_views(settled, data, system.objective)
-        needed = memory.check(
-            settled, systems.sizes(system, settled, data, order.task.steps)
-        )
-        return settled, data, order, system, needed
-
-    config, data, order, system, needed = hosts.together(read)
+    # Not compiled, nor on the devices: it may be refused, or have finished.
+    told = partial(planned, config, out, console)
+    config, data, order, system, needed = hosts.together(told)
     made_of = identity.of_run(config, data, system.digests)
     found = workdir.finished(out, made_of, accept_changes, voice.say)
     if found:
@@ -87,6 +75,23 @@ def run(
         shown(results, out, data, voice)
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
+
+
+def planned(config, out, console):
+    """What a run is made of, checked: its config, data, batches, system and memory."""
+    limits.check(config)
+    claim.check_place(out)  # not after hours of looking at images
+    data = loading.load(config.data, console, config.augment)
+    settled = loading.settled(config, data)
+    systems.check_steps(settled, len(data.train.label))
+    order = loaders.order(settled, data)
+    own.check_made(settled, data.classes, order.task)
+    system = systems.of(settled, data, order.task, teacher.of_config(settled, data))
+    systems.check_views(settled, data, system.objective)
+    needed = memory.check(
+        settled, systems.sizes(system, settled, data, order.task.steps)
+    )
+    return settled, data, order, system, needed
 
 
 def stages(config, system, loader, folder):
