@@ -26,6 +26,7 @@ import jax
 import numpy as np
 
 from ltjax import machine
+from ltjax.config import file as config_file
 from ltjax.mistake import Mistake
 from ltjax.runtime.command import exit_code
 from ltjax.workdir import checkpoint, events, files, versions
@@ -44,7 +45,7 @@ def read(args):
     first, *_ = __doc__.splitlines()
     parser = argparse.ArgumentParser(description=first.lstrip('r"'), allow_abbrev=False)
     add = parser.add_argument
-    add("--config", type=Path, required=True, help="config file of the runs")
+    add("--config", required=True, help="config file of the runs")
     add("--kills", type=int, default=5, help="how many runs are killed")
     add("--seed", type=int, default=0, help="of the instants and the damages")
     add("--out", type=Path, help="JSON file for the report")
@@ -54,8 +55,7 @@ def read(args):
         raise Mistake(f"--kills is {flags.kills}; it must be at least 1")
     if flags.out and not flags.out.absolute().parent.is_dir():
         raise Mistake(f"--out {flags.out} lies in no folder; make it first")
-    if not flags.config.is_file():
-        raise Mistake(f"--config {flags.config} is not a file")
+    config_file.read(flags.config)
     return flags, rest
 
 
@@ -288,7 +288,7 @@ def inject(flags, rest, work):
         "commit": versions.commit(),
         "versions": {"jax": jax.__version__},
         "processor": machine.processor(),
-        "config": flags.config.name,
+        "config": Path(flags.config).name,
         "flags": rest,
         "seed": flags.seed,
         "seconds_of_a_run": seconds,

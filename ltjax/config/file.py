@@ -6,8 +6,6 @@ import runpy
 import traceback
 from pathlib import Path
 
-import tyro
-
 from ltjax.config import limits
 from ltjax.config.config import Config
 from ltjax.config.kind import walk
@@ -79,6 +77,8 @@ def read(place):
 
 def configured(place, words=()):
     """The config that FILE:NAME means, changed by the flags of a command line."""
+    import tyro  # late: a file can be read without
+
     config, words = chosen(read(place), words)
     config = tyro.cli(
         described(config),

@@ -13,8 +13,6 @@ import textwrap
 import types
 from pathlib import Path
 
-import tyro
-
 from ltjax.mistake import Mistake
 from ltjax.runtime import shortage
 
@@ -25,6 +23,8 @@ _ASIDES = ("For full helptext", "Argument helptext")
 def parsed(kind, door, args):
     """The `kind` of command that the words after `python -m ltjax.DOOR` are."""
     prog = f"python -m ltjax.{door}"
+    import tyro  # late: scripts that only need `exit_code` run without
+
     switches = (tyro.conf.FlagCreatePairsOff,)
     with in_one_line(prog):
         return tyro.cli(documented(kind), prog=prog, args=args, config=switches)

@@ -10,7 +10,6 @@ import jax
 
 import ltjax
 from ltjax import machine
-from ltjax.workdir import checkpoint
 from ltjax.workdir.files import read_json, writable, write_json
 
 
@@ -37,6 +36,8 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 def versions():
     """What a run that goes on has to share with the one that began, to be the same."""
+    from ltjax.workdir import checkpoint  # late: it needs orbax
+
     return {
         "checkpoint format": checkpoint.FORMAT,
         "ltjax": _minor(ltjax.__version__),
