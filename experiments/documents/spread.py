@@ -5,9 +5,9 @@ import itertools
 import json
 
 import numpy as np
-import row_tables
 from matplotlib import pyplot
 from scipy import stats
+from tabular import markdown
 
 from ltjax.data import longtail
 
@@ -48,7 +48,7 @@ def table(by_seed):
             ]
         )
     head = ["dispersion", *groups, "with class count, each seed", "between seeds"]
-    return row_tables.markdown(head, body)
+    return markdown(head, body)
 
 
 def counts_of(by_seed):

@@ -10,44 +10,28 @@ import argparse
 import dataclasses
 import hashlib
 import json
-import sys
 from pathlib import Path
 
 import heads
 
 from ltjax import config as configs
-from ltjax import main
+from ltjax.config import command
 from ltjax.mistake import Mistake
 from ltjax.run import run
-from ltjax.runtime.command import exit_code
 from ltjax.stages import trained
 from ltjax.stages.loading import load
 from ltjax.workdir import files, identity, versions
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """The command line of a table."""
-
-    config: str
-    seeds: list
-    out: Path
-    runs: Path
-    stage_one: Path | None
-    holdout: int
-    holdout_largest: int | None
-    rest: list  # flags of the run, as of `ltjax.main`
-
-
-def read(description, args, holdout=50):
-    """The options of a command line; what is not named here is the run's."""
-    parser = argparse.ArgumentParser(
+def parser(description, holdout=50):
+    """The flags of all tables; `holdout` is the default of its flag."""
+    made = argparse.ArgumentParser(
         description=description,
         epilog="Every other flag is the run's: python -m ltjax.main --help.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    add = parser.add_argument
+    add = made.add_argument
     add("--config", required=True, help="config of the runs, FILE or FILE:NAME")
     add("--seeds", type=int, nargs="+", default=[0], help="seeds of the runs")
     add("--out", type=Path, required=True, help="file of JSON lines, appended to")
@@ -71,41 +55,39 @@ def read(description, args, holdout=50):
         help="data.largest of the validation runs; by default that of the test runs, "
         "less the images held out",
     )
-    own, rest = parser.parse_known_args(args)
+    return made
+
+
+def read(parser, args):
+    """The options of a command line; `rest` are the flags of the run."""
+    options, rest = parser.parse_known_args(args)
     for flag in ("--seed", "--data.holdout"):
         if any(word.split("=")[0] == flag for word in rest):
             raise Mistake(f"{flag} is the table's own to set; see --help")
-    return Options(**vars(own), rest=rest)
+    options.rest = rest
+    return options
 
 
-def command(make, description, validation=False, holdout=50):
-    """Runs `make(options, seed)` for each seed not in the file yet; the exit code.
+def append(make, options, validation=False):
+    """Appends the lines `make(options, seed)` of each seed not in the file yet.
 
-    `make` returns the lines of the seed, which are appended together. They tell of test
-    runs or, for `validation`, of validation runs. `holdout` is the default of its flag.
+    They tell of test runs or, for `validation`, of validation runs.
     """
-
-    def work():
-        options = read(description, sys.argv[1:], holdout)
-        if not options.out.absolute().parent.is_dir() or options.out.is_dir():
-            raise Mistake(f"--out {options.out} is not a file in an existing folder")
-        if validation and not options.holdout:
-            raise Mistake("--holdout is 0; choose on held-out images, --holdout 50")
-        config = config_of(options, 0, options.holdout if validation else 0)
-        # Data that are not what they should be are told before hours of training.
-        ours = facts(config, identity.fingerprint(load(config.data)))
-        for seed in options.seeds:
-            if seed in seeds_done(options, ours):
-                print(f"{options.out} has seed {seed}")
-                continue
-            text = "".join(json.dumps(line) + "\n" for line in make(options, seed))
-            before = options.out.read_text() if options.out.exists() else ""
-            # Whole or not at all: a seed that is there has all its lines.
-            part = options.out.with_name(options.out.name + ".part")
-            part.write_text(before + text, encoding="utf-8")
-            part.replace(options.out)
-
-    return exit_code(work)
+    if not options.out.absolute().parent.is_dir() or options.out.is_dir():
+        raise Mistake(f"--out {options.out} is not a file in an existing folder")
+    if validation and not options.holdout:
+        raise Mistake("--holdout is 0; choose on held-out images, --holdout 50")
+    config = config_of(options, 0, options.holdout if validation else 0)
+    # Data that are not what they should be are told before hours of training.
+    ours = facts(config, identity.fingerprint(load(config.data)))
+    for seed in options.seeds:
+        if seed in seeds_done(options, ours):
+            print(f"{options.out} has seed {seed}")
+            continue
+        lines = "".join(json.dumps(line) + "\n" for line in make(options, seed))
+        before = options.out.read_text() if options.out.exists() else ""
+        # Whole or not at all: a seed that is there has all its lines.
+        files.write_text(options.out, before + lines)
 
 
 def seeds_done(options, ours):
@@ -143,7 +125,7 @@ def seeds_done(options, ours):
 def config_of(options, seed, holdout=0):
     """The config of one of a seed's runs."""
     args = ["--config", options.config, "--seed", str(seed), *options.rest]
-    config, *_ = main.read(args)
+    config, *_ = command.read(args)
     for name, value in (
         ("model.pretrained", config.model.pretrained),
         ("objective.teacher", config.objective.teacher),

@@ -1,14 +1,15 @@
-"""The scripts that make the tables of results: experiments/table1.py and its kin."""
+"""The scripts that make the tables of results: `experiments/tables`."""
 
 import dataclasses
 import json
-import runpy
-import sys
-from pathlib import Path
 
+import heads
 import jax
+import lines as script
 import numpy as np
+import protocol
 import pytest
+import sweep as sweeping
 from scipy import optimize, special, stats
 from tiny import save
 
@@ -17,37 +18,30 @@ from ltjax.config import Config, Experts, Srepr
 from ltjax.stages import classifier, trained
 from ltjax.stages.loading import load
 
-EXPERIMENTS = Path(__file__).parents[1]
-
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
 @pytest.fixture(scope="module")
 def table(place, tmp_path_factory):
-    """Runs a script on the tiny config as a command; the exit code and its lines.
+    """Makes a table of the tiny config by its command; the exit code and its lines.
 
     SRepr starts from the head of stage one there.
     """
     folder = tmp_path_factory.mktemp("tables")
     file = folder / "tiny.py"
-    heads = dataclasses.replace(place.config.classifier, srepr=Srepr(head="stage_one"))
-    config = dataclasses.replace(place.config, classifier=heads)
+    own = dataclasses.replace(place.config.classifier, srepr=Srepr(head="stage_one"))
+    config = dataclasses.replace(place.config, classifier=own)
     file.write_text(f"from ltjax.config import *\nconfig = {config!r}\n")
-    sys.path.insert(0, str(EXPERIMENTS))
 
-    def call(script, *more, lines=None):
-        out = folder / f"{script}.jsonl"
-        args = ["--config", str(file), "--out", str(out), "--holdout", "4"]
-        runs = ["--runs", str(folder / "runs")]
-        before, sys.argv = sys.argv, [script, *args, *runs, *map(str, more)]
-        try:
-            with pytest.raises(SystemExit) as left:
-                runpy.run_path(str(EXPERIMENTS / f"{script}.py"), run_name="__main__")
-        finally:
-            sys.argv = before
-        out = lines or out
+    def call(name, *more, main=script.main, out=None):
+        out = out or folder / f"{name}.jsonl"
+        args = ["--config", file, "--out", out, "--holdout", 4]
+        args += ["--runs", folder / "runs", *more]
+        if main is script.main:
+            args.insert(0, name)
+        code = main(list(map(str, args)))
         found = out.read_text().splitlines() if out.exists() else []
-        return left.value.code, [json.loads(line) for line in found]
+        return code, [json.loads(line) for line in found]
 
     def stored(name, holdout):
         """A backbone of the table's run of seed 0."""
@@ -58,8 +52,7 @@ def table(place, tmp_path_factory):
         return trained.held(out, name, of_run, load(data))
 
     call.folder, call.stored = folder, stored
-    yield call
-    sys.path.remove(str(EXPERIMENTS))
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +92,6 @@ def test_a_line_is_a_row_of_the_run_and_what_made_it(table, table2):
 
 def linear(stored, classifier, variant):
     """Test logits of a linear head as kept, in NumPy float64."""
-    import heads
-
     params = heads.params(stored, classifier, variant)
     features = np.asarray(stored.test[0], np.float64)
     return features @ np.asarray(params["kernel"], float) + np.asarray(params["bias"])
@@ -184,8 +175,6 @@ def adjusted_by_hand(stored, params):
 
 
 def test_the_best_epoch_is_that_of_training_by_hand(table, table2):
-    import heads
-
     stored = table.stored("swa", 0)
     recipes = trained.heads(stored, stored.config.classifier)
     starts = {"": recipes["la", ""].params, "stage_one": stored.head}
@@ -246,18 +235,15 @@ def test_a_finished_seed_is_not_made_again_and_settings_do_not_mix(
     assert "holds lines of other data (" in capsys.readouterr().err
 
 
-def test_seeds_without_a_validation_run_may_stand_beside_others(
-    table, table2, tmp_path, monkeypatch
-):
-    monkeypatch.syspath_prepend(str(EXPERIMENTS))
-    import protocol
-
+def test_seeds_without_a_validation_run_may_stand_beside_others(tmp_path):
     def done(holdout, seeds, held):
         """The seeds of a file whose seed 0 has `held` images held out."""
         file = tmp_path / "x.jsonl"
         file.write_text(json.dumps({"data": "d", "seed": 0, "holdout": held}) + "\n")
         args = ["--config", "c.py", "--out", str(file), "--holdout", str(holdout)]
-        options = protocol.read("", [*args, "--seeds", *map(str, seeds)])
+        options = protocol.read(
+            protocol.parser(""), [*args, "--seeds", *map(str, seeds)]
+        )
         return protocol.seeds_done(options, {"data": "d"})
 
     assert done(4, [0, 1], held=4) == {0}
@@ -267,13 +253,10 @@ def test_seeds_without_a_validation_run_may_stand_beside_others(
             done(now, [seed], held=held)
 
 
-def test_a_validation_run_needs_no_manifest_of_its_own(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(str(EXPERIMENTS))
-    import protocol
-
+def test_a_validation_run_needs_no_manifest_of_its_own(tmp_path):
     config = "cifar100_lt:cpu"
     args = ["--config", config, "--out", str(tmp_path / "x")]
-    options = protocol.read("", [*args, "--data.largest", "500"])
+    options = protocol.read(protocol.parser(""), [*args, "--data.largest", "500"])
     test = protocol.config_of(options, 3).data
     held = protocol.config_of(options, 3, 50).data
     assert (test.manifest, test.largest, test.holdout) == ("cifar100_lt", 500, 0)
@@ -310,29 +293,17 @@ def test_figure3_correlates_counts_and_dispersion(place, table, table2):
 def sweep(table, table2, monkeypatch, tmp_path):
     """Sweeps few choices on the table's validation run: the exit code and the lines."""
     del table2  # made the run
-    import sweep
-
-    monkeypatch.setattr(sweep, "FORMS", (("mean", 2.0),))
-    monkeypatch.setattr(sweep, "WEIGHTS", (0.5, 0.8))
-
-    def call(*more):
-        out = tmp_path / "sweep.jsonl"
-        args = ["--config", table.folder / "tiny.py", "--out", out, "--holdout", 4]
-        args += ["--runs", table.folder / "runs", *more]
-        monkeypatch.setattr(sys, "argv", ["sweep", *map(str, args)])
-        code = sweep.protocol.command(sweep.sweep, "", validation=True)
-        lines = out.read_text().splitlines() if out.exists() else []
-        return code, [json.loads(line) for line in lines]
-
-    call.module = sweep
-    return call
+    monkeypatch.setattr(sweeping, "FORMS", (("mean", 2.0),))
+    monkeypatch.setattr(sweeping, "WEIGHTS", (0.5, 0.8))
+    out = tmp_path / "sweep.jsonl"
+    return lambda *more: table("sweep", *more, main=sweeping.main, out=out)
 
 
 def test_a_sweep_tries_every_choice_once(table, sweep, monkeypatch, capsys):
     code, lines = sweep()
     assert code == 0
     stored = table.stored("swa", 4)
-    assert len(lines) == len(sweep.module.choices(stored.config)) == 11
+    assert len(lines) == len(sweeping.choices(stored.config)) == 11
     by_choice = {
         (line["classifier"], line["variant"], line["views"]): line for line in lines
     }
@@ -353,30 +324,27 @@ def test_a_sweep_tries_every_choice_once(table, sweep, monkeypatch, capsys):
         assert (line["gap_se"] > 0) == (line["gap"] != 0)
         assert line["swa"] == record["config"]["swa"]
         assert (line["holdout"], line["data"]) == (4, record["data"])
-    monkeypatch.setattr(sweep.module, "judged", None)  # nothing is fitted again
+    monkeypatch.setattr(sweeping, "judged", None)  # nothing is fitted again
     assert sweep() == (0, lines)
     assert "has seed 0" in capsys.readouterr().out
     assert sweep("--swa.lr", 0.05) == (2, lines)
     assert "holds lines of other settings" in capsys.readouterr().err
 
 
-def test_a_sweep_of_experts_varies_how_they_learn_too(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXPERIMENTS))
-    import sweep
-
+def test_a_sweep_of_experts_varies_how_they_learn_too():
     config = Config(model=Experts(count=3))
-    [first, *others] = sweep.choices(config)
+    [first, *others] = sweeping.choices(config)
     assert first[:2] == ("none", "")
     learned = [(one.experts, one.lr, one.weight_decay) for *_, one, _ in others]
-    assert set(learned) == set(sweep.LEARNED)
+    assert set(learned) == set(sweeping.LEARNED)
     distilled = [one.srepr for *row, one, _ in others if row == ["srepr", ""]]
-    assert len(distilled) == len(sweep.LEARNED) * len(sweep.FORMS) * 3
+    assert len(distilled) == len(sweeping.LEARNED) * len(sweeping.FORMS) * 3
     assert {one.head for one in distilled} == {"stage_one"}
     assert len(set(map(repr, others))) == len(others)
 
 
 def test_a_sweep_that_was_stopped_goes_on(sweep, monkeypatch):
-    judged, done = sweep.module.judged, []
+    judged, done = sweeping.judged, []
 
     def until_stopped(*args):
         if len(done) == 2:
@@ -384,13 +352,13 @@ def test_a_sweep_that_was_stopped_goes_on(sweep, monkeypatch):
         done.append(args)
         return judged(*args)
 
-    monkeypatch.setattr(sweep.module, "WEIGHTS", (0.1, 0.7))  # not fitted before
-    monkeypatch.setattr(sweep.module, "judged", until_stopped)
+    monkeypatch.setattr(sweeping, "WEIGHTS", (0.1, 0.7))  # not fitted before
+    monkeypatch.setattr(sweeping, "judged", until_stopped)
     code, _ = sweep()
     assert code == 130
     before = list(done)
     done.clear()
-    monkeypatch.setattr(sweep.module, "judged", lambda *a: done.append(a) or judged(*a))
+    monkeypatch.setattr(sweeping, "judged", lambda *a: done.append(a) or judged(*a))
     code, lines = sweep()
     assert code == 0
     assert len(lines) == 11
@@ -405,9 +373,9 @@ def test_a_sweep_on_the_test_set_is_refused(sweep, capsys):
 
 def test_heads_of_other_settings_take_over_the_stage_one(table, table2, tmp_path):
     code, [line] = table(
-        *("figure3", "--out", tmp_path / "other.jsonl", "--runs", tmp_path / "runs"),
-        *("--stage-one", table.folder / "runs", "--classifier.epochs", 1),
-        lines=tmp_path / "other.jsonl",
+        *("figure3", "--runs", tmp_path / "runs", "--stage-one", table.folder / "runs"),
+        *("--classifier.epochs", 1),
+        out=tmp_path / "other.jsonl",
     )
     assert code == 0
     results = json.loads((tmp_path / "runs" / "tiny-seed0/results.json").read_text())

@@ -10,7 +10,6 @@ from ltjax.data import longtail
 from ltjax.evaluation import ece, nll, scores, temperature
 from ltjax.stages import kept, trained
 from ltjax.workdir import checkpoint, files
-from ltjax.workdir.files import write_json
 from ltjax.workdir.rows import Row
 
 # LA from the head of stage one, where SRepr may start: a row that no run has.
@@ -55,9 +54,7 @@ def same_start(stored):
         )
         note = {**figures, "seconds": time.monotonic() - begin}
         checkpoint.save(place, params, note)
-    names = dict(
-        zip(("backbone", "classifier", "variant"), (stored.backbone, *SAME_START))
-    )
+    names = Row(stored.backbone, *SAME_START)._asdict()
     return {**names, **checkpoint.note(place)}
 
 
@@ -105,7 +102,7 @@ def best_epochs(stored):
         place = stored.out / "best_epochs" / f"{Row(stored.backbone, *row).key}.json"
         if not place.exists():
             place.parent.mkdir(exist_ok=True)
-            write_json(place, best_epoch(stored, recipe, view))
+            files.write_json(place, best_epoch(stored, recipe, view))
         for shown in recipe.variants:
             found[stored.backbone, row[0], shown] = files.read_json(place)
     return found

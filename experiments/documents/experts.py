@@ -1,10 +1,10 @@
-"""The part of docs/results.md about several experts, of the lines of `experts.py`."""
+"""The part of docs/results.md about several experts, of `lines.py experts`."""
 
 import json
 from functools import partial
 
-import result_lines
-import row_tables
+import results
+import tabular
 
 from ltjax.mistake import Mistake
 
@@ -44,8 +44,8 @@ OWN = {
     "mdcs": ("experts_mdcs_own_cpu.jsonl",),
 }
 ROUTE = "route_ride_cpu.json"
-_COMPARED = ("all", "NLL", "ECE")
-_EVERY = tuple(heading for heading, *_ in row_tables.MAIN)
+_COMPARED = tabular.columns("all", "NLL", "ECE")
+_EVERY = [column.heading for column in tabular.MAIN]
 
 
 def read(files):
@@ -60,10 +60,10 @@ def read(files):
 
 
 def _rows(file, *needed):
-    rows = result_lines.of_rows(result_lines.lines_of(file, SEEDS))
+    rows = results.of_rows(results.by_seed(file, SEEDS))
     for row in needed:
         if row not in rows:
-            raise Mistake(f"{file} has no row {row_tables.title(row)}")
+            raise Mistake(f"{file} has no row {tabular.title(row)}")
     return rows
 
 
@@ -107,14 +107,14 @@ def section():
         "stage trains each expert's classifier by its own loss. In all other "
         "re-trained rows linear classifiers learn together, from the loss of their "
         "mean logits. Every row is scored on the mean of the experts' logits. "
-        "`experiments/experts.py` makes the figures.",
+        "`experiments/tables/lines.py experts` makes the figures.",
         "The settings of re-training were chosen on held-out images, with SHIKE only, "
         "from a list that grew after first figures of this test set had been seen "
         "([Decisions](decisions.md)).",
         f"One protocol: the same images, {lines[0]['epochs']} epochs a backbone, and "
         f"the same views ({_views(lines[0]['views'])}; MDCS has two of them). What is "
         "a system's own is its network, its loss, its batch and its rate. RIDE has "
-        f"these views in its own recipe, too. {result_lines.provenance({0: lines})}",
+        f"these views in its own recipe, too. {results.provenance({0: lines})}",
         "What SWA + SRepr on the experts changes against a row without it:",
         gains(systems, COMBINED),
         "And SWA + SRepr (b), which is not distilled:",
@@ -135,7 +135,7 @@ def section():
         "### What an image costs",
         cost(systems),
         "### RIDE's router",
-        routed(result_lines.RESULTS / ROUTE),
+        routed(results.figures(ROUTE)),
     ]
     return "\n\n".join(parts)
 
@@ -143,7 +143,7 @@ def section():
 def _every_row(systems, what):
     for system, rows in systems.items():
         yield f"### {SYSTEMS[system]}, {what}"
-        yield row_tables.table(rows, row_tables.MAIN, name=partial(title, system))
+        yield tabular.table(rows, tabular.MAIN, name=partial(title, system))
 
 
 def _with_own_views(systems):
@@ -155,7 +155,7 @@ def _with_own_views(systems):
     yield (
         "The same images and epochs, each system with the views of its release; "
         f"RIDE's are those above. {' '.join(views)} "
-        f"{result_lines.provenance({0: _lines(systems)})}"
+        f"{results.provenance({0: _lines(systems)})}"
     )
     yield gains(systems, COMBINED)
     yield gains(systems, _UNDISTILLED)
@@ -184,28 +184,26 @@ def gains(systems, combined):
         for row in AGAINST:
             if row not in rows:
                 continue
-            all_, nll, ece = (
-                _mean(rows[combined], figure) - _mean(rows[row], figure)
-                for _, _, figure, _ in _columns(_COMPARED)
-            )
+            less = [
+                tabular.mean(rows[combined], *column.path)
+                - tabular.mean(rows[row], *column.path)
+                for column in _COMPARED
+            ]
+            all_, nll, ece = less
             better = nll < 0 and ece < 0 and all_ >= 0
-            body.append(
-                [
-                    f"{SYSTEMS[system]}: {title(system, row)}",
-                    f"{all_:+.2f}",
-                    f"{nll:+.3f}",
-                    f"{ece:+.3f}",
-                    "yes" if better else "no",
-                ]
-            )
+            cells = [
+                f"{gap:+.{column.decimals}f}" for gap, column in zip(less, _COMPARED)
+            ]
+            name = f"{SYSTEMS[system]}: {title(system, row)}"
+            body.append([name, *cells, "yes" if better else "no"])
     heads = [
-        f"{row_tables.title(combined)} less",
+        f"{tabular.title(combined)} less",
         "all",
         "NLL",
         "ECE",
         "better NLL, ECE, no loss of all",
     ]
-    return row_tables.markdown(heads, body)
+    return tabular.markdown(heads, body)
 
 
 def settings_compared(before, alone, together):
@@ -216,28 +214,30 @@ def settings_compared(before, alone, together):
         for row in (("swa", "crt", ""), ("swa", "la", ""), _UNDISTILLED, COMBINED):
             if row not in rows:
                 continue
-            of_ways = [_figures(way[system][row], _COMPARED) for way in ways.values()]
-            name = f"{SYSTEMS[system]}: {row_tables.title(row)}"
+            of_ways = [
+                tabular.means(way[system][row], _COMPARED) for way in ways.values()
+            ]
+            name = f"{SYSTEMS[system]}: {tabular.title(row)}"
             body.append([name, *(cell for cells in zip(*of_ways) for cell in cells)])
-    heads = [f"{name}, {way}" for name in _COMPARED for way in ways]
-    return row_tables.markdown(["row", *heads], body)
+    heads = [f"{one.heading}, {way}" for one in _COMPARED for way in ways]
+    return tabular.markdown(["row", *heads], body)
 
 
 def short():
     """A table of the published systems, and of the SWA backbone re-trained."""
-    heads = ("few", "all", "NLL", "ECE")
+    shown = tabular.columns("few", "all", "NLL", "ECE")
     body = [
-        [f"{SYSTEMS[system]}: {title(system, row)}", *_figures(rows[row], heads)]
+        [f"{SYSTEMS[system]}: {title(system, row)}", *tabular.means(rows[row], shown)]
         for system, rows in read(CHOSEN).items()
         for row in (PUBLISHED[system], ("swa", "la", ""), _UNDISTILLED, COMBINED)
     ]
-    return row_tables.markdown(["row", *heads], body)
+    return tabular.markdown(["row", *(one.heading for one in shown)], body)
 
 
 def title(system, row):
     """A row's name, and whether it is the published system."""
     published = row == PUBLISHED[system] == _FIRST_STAGE  # SHIKE's says so itself
-    return row_tables.title(row) + (" (published)" if published else "")
+    return tabular.title(row) + (" (published)" if published else "")
 
 
 def each_expert(before, alone, together):
@@ -254,9 +254,16 @@ def each_expert(before, alone, together):
             count = len(lines[0]["experts"])
             for number in range(count):
                 single = [line["experts"][number] for line in lines]
-                body.append([f"{name}: expert {number + 1}", *_figures(single)])
-            body.append([f"{name}: mean of {count}", *_figures(lines)])
-    return row_tables.markdown(["row", *_EVERY], body)
+                body.append(
+                    [
+                        f"{name}: expert {number + 1}",
+                        *tabular.means(single, tabular.MAIN),
+                    ]
+                )
+            body.append(
+                [f"{name}: mean of {count}", *tabular.means(lines, tabular.MAIN)]
+            )
+    return tabular.markdown(["row", *_EVERY], body)
 
 
 def cost(systems):
@@ -267,12 +274,11 @@ def cost(systems):
         figures = f"{cost['parameters']:,}", f"{cost['macs'] / 1e6:.1f}"
         body.append([SYSTEMS[system], *figures])
     heads = ["system", "parameters", "million multiplications an image"]
-    return row_tables.markdown(heads, body)
+    return tabular.markdown(heads, body)
 
 
-def routed(path):
+def routed(found):
     """What `python -m ltjax.route` wrote of a run, as a text."""
-    found = json.loads(path.read_text())
     shares = ", ".join(f"{100 * share:.1f} %" for share in found["stopped"])
     text = (
         f"`python -m ltjax.route` on the row {found['row']} of RIDE's run under the "
@@ -280,33 +286,10 @@ def routed(path):
         "the test images. The multiplications of what is routed have the router's in "
         "them."
     )
-    columns = (*row_tables.MAIN[:6], ("million multiplications", 1, _mega, None))
+    shown = tabular.MAIN[:6]
     body = [
-        [
-            row["name"],
-            *(f"{figure(row):.{places}f}" for _, places, figure, _ in columns),
-        ]
+        [row["name"], *tabular.means([row], shown), f"{row['macs'] / 1e6:.1f}"]
         for row in found["rows"]
     ]
-    heads = [heading for heading, *_ in columns]
-    return f"{text}\n\n{row_tables.markdown(['experts', *heads], body)}"
-
-
-def _mega(row):
-    return row["macs"] / 1e6
-
-
-def _figures(lines, headings=_EVERY):
-    """The cells of columns of `row_tables.MAIN`, means over seeds."""
-    return [
-        f"{_mean(lines, figure):.{decimals}f}"
-        for _, decimals, figure, _ in _columns(headings)
-    ]
-
-
-def _columns(headings):
-    return [column for column in row_tables.MAIN if column[0] in headings]
-
-
-def _mean(lines, figure):
-    return sum(map(figure, lines)) / len(lines)
+    heads = ["experts", *(one.heading for one in shown), "million multiplications"]
+    return f"{text}\n\n{tabular.markdown(heads, body)}"

@@ -1,10 +1,6 @@
 """What was chosen how, before the tables were made: counted, and said."""
 
-import json
-
-import result_lines
-
-from ltjax.mistake import Mistake
+import results
 
 CHOSEN = """\
 ## What was chosen, and on what
@@ -34,18 +30,15 @@ So the settings come from held-out images, but who made the lists had seen test 
 no figure here is of images that nobody had looked at before."""
 
 
-def counted(file, classifier):
+def counted(name, classifier):
     """The candidates that a sweep's file has for the row of a classifier."""
-    path = result_lines.RESULTS / file
-    if not path.exists():
-        raise Mistake(f"{path.name} does not exist; make it first")
-    lines = map(json.loads, path.read_text().splitlines())
+    lines = results.lines(f"sweep_{name}.jsonl")
     return sum((of["classifier"], of["variant"]) == (classifier, "") for of in lines)
 
 
 def beside(name):
     """Beside SRepr against LA: how many candidates either had, of a section's name."""
-    srepr, la = (counted(f"sweep_{name}.jsonl", row) for row in ("srepr", "la"))
+    srepr, la = (counted(name, row) for row in ("srepr", "la"))
     return (
         f"SRepr's settings are the choice among {srepr} candidates on held-out images; "
         f"LA had {la}, the usual defaults."
@@ -54,7 +47,5 @@ def beside(name):
 
 def section(cifar, fashion, experts):
     """The text about all choices; the arguments are names of sweeps."""
-    fashion, experts = (
-        counted(f"sweep_{name}.jsonl", "srepr") for name in (fashion, experts)
-    )
+    fashion, experts = (counted(name, "srepr") for name in (fashion, experts))
     return CHOSEN.format(candidates=beside(cifar), fashion=fashion, experts=experts)

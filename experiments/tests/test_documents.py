@@ -1,30 +1,29 @@
 """docs/results.md says what the result files say."""
 
 import json
-from pathlib import Path
 
+import choices
+import experts as expert_tables
 import numpy as np
+import page
+import pattern
 import pytest
+import results
+import spread
+import tabular
+import trials
 from PIL import Image
 from scipy import stats
 
-EXPERIMENTS = Path(__file__).parents[1]
+from ltjax.mistake import Mistake
 
 
-@pytest.fixture
-def page(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXPERIMENTS))
-    import results_page
-
-    return results_page
-
-
-def test_the_page_agrees_with_the_result_files(page):
+def test_the_page_agrees_with_the_result_files():
     assert page.PAGE.read_text(encoding="utf-8") == page.page()
     for about in page.SECTIONS:
         *_, figure3 = page.files(about)
         with Image.open(page.FIGURES / page.figure_name(about)) as drawn:
-            assert drawn.text["Source"] == page.spread.digest(figure3)
+            assert drawn.text["Source"] == spread.digest(figure3)
 
 
 ROWS = [
@@ -64,22 +63,20 @@ def line(seed, row, **changes):
     }
 
 
-def write(page, monkeypatch, tmp_path, lines, kind="table2"):
-    monkeypatch.setattr(page.result_lines, "RESULTS", tmp_path)
+def write(monkeypatch, tmp_path, lines, kind="table2"):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / f"{kind}_x.jsonl").write_text(text)
 
 
-def test_means_deviations_and_the_best_of_one_pass(page, monkeypatch, tmp_path):
+def test_means_deviations_and_the_best_of_one_pass(monkeypatch, tmp_path):
     lines = [line(seed, row) for seed in (0, 1, 2) for row in ROWS]
     for one in lines:
         if one["backbone"] == "swag":
             one["nll"] = 0.0  # the best, but of many passes
-    write(page, monkeypatch, tmp_path, lines)
-    rows = page.result_lines.of_rows(
-        page.result_lines.lines_of("table2_x.jsonl", (0, 1, 2))
-    )
-    text = page.row_tables.table(rows, page.row_tables.MAIN)
+    write(monkeypatch, tmp_path, lines)
+    rows = results.of_rows(results.by_seed("table2_x.jsonl", (0, 1, 2)))
+    text = tabular.table(rows, tabular.MAIN)
     cells = [
         [cell.strip() for cell in row.split("|")[1:-1]] for row in text.splitlines()[2:]
     ]
@@ -95,9 +92,9 @@ def test_means_deviations_and_the_best_of_one_pass(page, monkeypatch, tmp_path):
     bold = [row[5].startswith("**") for row in cells]
     best = np.argmin([np.mean(values) for values in nll[:-1]])
     assert bold == [i == best for i in range(len(ROWS))]
-    groups = page.row_tables.table(rows, page.row_tables.GROUPS)
+    groups = tabular.table(rows, tabular.GROUPS)
     assert all("| – |" in row for row in groups.splitlines()[2:])  # no class is many
-    best = page.row_tables.table(rows, page.row_tables.BEST_EPOCH)
+    best = tabular.table(rows, tabular.BEST_EPOCH)
     claims = [row.split("|")[3].strip() for row in best.splitlines()[2:]]
     assert claims == ["99.00 ± 0.00" if row[1] == "la" else "–" for row in ROWS]
 
@@ -111,20 +108,18 @@ def test_means_deviations_and_the_best_of_one_pass(page, monkeypatch, tmp_path):
         (("B", None), "device cpu; processor B or not told; commit"),
     ],
 )
-def test_a_page_tells_the_processors_that_made_it(page, processors, told):
+def test_a_page_tells_the_processors_that_made_it(processors, told):
     lines = {
         seed: [line(seed, ROWS[0]) | ({"processor": name} if name else {})]
         for seed, name in enumerate(processors)
     }
-    assert told in page.result_lines.provenance(lines)
+    assert told in results.provenance(lines)
 
 
-def test_srepr_is_compared_by_a_paired_test(page, monkeypatch, tmp_path):
+def test_srepr_is_compared_by_a_paired_test(monkeypatch, tmp_path):
     lines = [line(seed, row) for seed in (0, 1, 2) for row in ROWS]
-    write(page, monkeypatch, tmp_path, lines)
-    rows = page.result_lines.of_rows(
-        page.result_lines.lines_of("table2_x.jsonl", (0, 1, 2))
-    )
+    write(monkeypatch, tmp_path, lines)
+    rows = results.of_rows(results.by_seed("table2_x.jsonl", (0, 1, 2)))
     ours, la = (
         [one["nll"] for one in rows[row]] for row in (("swa", "srepr", ""), ROWS[3])
     )
@@ -138,7 +133,7 @@ def test_srepr_is_compared_by_a_paired_test(page, monkeypatch, tmp_path):
     assert float(cells[5]) == pytest.approx(expected.pvalue, abs=6e-4)
 
 
-def test_the_pattern_is_judged_by_the_figures(page):
+def test_the_pattern_is_judged_by_the_figures():
     def rows(nll, ece):
         made = {row: [line(0, row)] for row in ROWS}
         for row, acc in zip(ROWS, (30, 35, 30.4, 36, 36.5, 36, 99)):
@@ -148,7 +143,7 @@ def test_the_pattern_is_judged_by_the_figures(page):
         return made
 
     def verdicts(nll, ece, probability):
-        text = page.claims.pattern(rows(nll, ece), {"probability": probability})
+        text = pattern.table(rows(nll, ece), {"probability": probability})
         return [row.split("|")[-2].strip() for row in text.splitlines()[2:]]
 
     # SRepr's accuracy is 0.5 above LA's; NLL and ECE of LA are 0.5 and 0.2.
@@ -160,17 +155,17 @@ def test_the_pattern_is_judged_by_the_figures(page):
     assert verdicts(0.49, 0.11, -0.4)[-1] == "no"
 
 
-def test_a_pattern_of_classes_that_are_not_there_is_left_open(page):
+def test_a_pattern_of_classes_that_are_not_there_is_left_open():
     made = {row: [line(0, row)] for row in ROWS}
     for lines in made.values():
         lines[0]["acc"]["few"] = None
-    text = page.claims.pattern(made, {"probability": -0.7})
+    text = pattern.table(made, {"probability": -0.7})
     few = [row for row in text.splitlines() if row.startswith("| few")]
     assert len(few) == 2
     assert all(row.endswith("| no such class | – |") for row in few)
 
 
-def test_temperatures_of_some_seeds_are_told_as_theirs(page):
+def test_temperatures_of_some_seeds_are_told_as_theirs():
     by_seed = {seed: [line(seed, row) for row in ROWS] for seed in (0, 1)}
     everyone = "\n".join(page.scaled(by_seed))
     assert "only" not in everyone
@@ -186,16 +181,34 @@ def test_temperatures_of_some_seeds_are_told_as_theirs(page):
     assert page.scaled(by_seed) == ()
 
 
-def test_candidates_are_counted_in_the_sweep(page, monkeypatch, tmp_path):
-    monkeypatch.setattr(page.result_lines, "RESULTS", tmp_path)
-    with pytest.raises(page.Mistake, match=r"sweep_x.jsonl does not exist; make it"):
-        page.choices.beside("x")
+def test_candidates_are_counted_in_the_sweep(monkeypatch, tmp_path):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    with pytest.raises(Mistake, match=r"sweep_x.jsonl does not exist in"):
+        choices.beside("x")
     rows = [("srepr", "")] * 3 + [("srepr", "b"), ("la", ""), ("la", "stage_one")]
     lines = [{"classifier": row[0], "variant": row[1]} for row in rows]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "sweep_x.jsonl").write_text(text)
-    assert "among 3 candidates" in page.choices.beside("x")
-    assert "LA had 1," in page.choices.beside("x")
+    assert "among 3 candidates" in choices.beside("x")
+    assert "LA had 1," in choices.beside("x")
+
+
+def test_statistics_have_a_row_for_each_rule(monkeypatch, tmp_path):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    acc = {"many": 60.0, "medium": 40.0, "few": 9.96, "all": 41.25}
+    lines = [
+        {"of": "sgd", "statistics": rule, "set": images, "backbone": "sgd"}
+        | {"classifier": row, "acc": acc, "nll": 2.5, "ece": 0.125}
+        for rule in ("a", "b")
+        for images in ("held out", "test")
+        for row in ("none", "la_posthoc", "la")
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "lines.jsonl").write_text(text)
+    found = trials.statistics("lines.jsonl", "sgd", "test").splitlines()
+    assert len(found) == 4
+    cells = "41.2 / 2.500 / 0.125 | 41.2 / 10.0 / 2.500 / 0.125 | 41.2 / 10.0 / 2.500"
+    assert found[2] == f"| a | {cells} |"
 
 
 def expert_line(row, **changes):
@@ -212,18 +225,18 @@ def expert_line(row, **changes):
 
 
 @pytest.fixture
-def experts(page, monkeypatch, tmp_path):
+def experts(monkeypatch, tmp_path):
     """Lines by file, and what writes them and tells the section and its gains."""
-    table = page.expert_tables
+    table = expert_tables
     found = {
         file: [expert_line(row) for row in ROWS if row[0] != "swag"]
         for systems in (table.BEFORE, table.ALONE, table.CHOSEN, table.OWN)
         for files in systems.values()
         for file in files
     }
-    route = (page.result_lines.RESULTS / table.ROUTE).read_text()
+    route = (results.RESULTS / table.ROUTE).read_text()
     (tmp_path / table.ROUTE).write_text(route)
-    monkeypatch.setattr(page.result_lines, "RESULTS", tmp_path)
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
 
     def told():
         for file, lines in found.items():
@@ -240,7 +253,7 @@ def experts(page, monkeypatch, tmp_path):
     return found, told
 
 
-def test_what_re_training_adds_to_experts_is_judged_by_the_figures(page, experts):
+def test_what_re_training_adds_to_experts_is_judged_by_the_figures(experts):
     found, told = experts
     lines = found["experts_ride_together_cpu.jsonl"]
     for one in lines:
@@ -268,7 +281,7 @@ def test_what_re_training_adds_to_experts_is_judged_by_the_figures(page, experts
     assert "and autoaugment" in told()[0]
     for one in own:
         one["epochs"] = 8
-    with pytest.raises(page.Mistake, match="were not trained alike"):
+    with pytest.raises(Mistake, match="were not trained alike"):
         told()
 
 
@@ -282,14 +295,14 @@ def test_what_re_training_adds_to_experts_is_judged_by_the_figures(page, experts
         (lambda ls: ls.append(ls[0]), "row sgd-none stands twice in seed 0"),
     ],
 )
-def test_runs_of_experts_that_differ_are_refused(page, experts, change, words):
+def test_runs_of_experts_that_differ_are_refused(experts, change, words):
     found, told = experts
     change(found["experts_ride_together_cpu.jsonl"])
-    with pytest.raises(page.Mistake, match=words):
+    with pytest.raises(Mistake, match=words):
         told()
 
 
-def test_the_second_stage_of_shike_is_that_of_its_own_config(page, experts):
+def test_the_second_stage_of_shike_is_that_of_its_own_config(experts):
     found, told = experts
     rows = [
         (one["backbone"], one["classifier"]) for one in found["shike_own_cpu.jsonl"]
@@ -305,7 +318,7 @@ def test_the_second_stage_of_shike_is_that_of_its_own_config(page, experts):
     ]
     first = found["shike_common_cpu.jsonl"][rows.index(("sgd", "none"))]
     first["nll"] += 1
-    with pytest.raises(page.Mistake, match=r"shike_common_.* is of other backbones"):
+    with pytest.raises(Mistake, match=r"shike_common_.* is of other backbones"):
         told()
 
 
@@ -319,22 +332,22 @@ def spread_line(seed, counts, per_class):
     }
 
 
-def test_the_spread_is_told_per_group_and_drawn(page, tmp_path):
+def test_the_spread_is_told_per_group_and_drawn(tmp_path):
     counts = [200, 150, 60, 40]  # none is few
     by_seed = {
         0: [spread_line(0, counts, [1.0, 2.0, 3.0, 5.0])],
         1: [spread_line(1, counts, [1.0, 2.0, 5.0, 3.0])],
     }
-    row = page.spread.table(by_seed).splitlines()[-1]
+    row = spread.table(by_seed).splitlines()[-1]
     cells = [cell.strip() for cell in row.split("|")[2:-1]]
     # Ranks that differ by a swap of two of four: 1 - 6 * 2 / (4 * 15).
     assert cells == ["1.50", "4.00", "–", "-0.25, -0.25", "+0.80"]
     file = tmp_path / "figures" / "x.png"
-    page.spread.draw(by_seed, file)
+    spread.draw(by_seed, file)
     with Image.open(file) as drawn:
-        assert drawn.text["Source"] == page.spread.digest(by_seed)
+        assert drawn.text["Source"] == spread.digest(by_seed)
     by_seed[1][0]["counts"] = [200, 150, 60, 41]
-    assert drawn.text["Source"] != page.spread.digest(by_seed)
+    assert drawn.text["Source"] != spread.digest(by_seed)
 
 
 @pytest.mark.parametrize(
@@ -364,33 +377,31 @@ def test_the_spread_is_told_per_group_and_drawn(page, tmp_path):
         ),
     ],
 )
-def test_what_would_mix_or_miss_is_refused(
-    page, monkeypatch, tmp_path, lines, seeds, words
-):
-    monkeypatch.setattr(page.result_lines, "RESULTS", tmp_path)
+def test_what_would_mix_or_miss_is_refused(monkeypatch, tmp_path, lines, seeds, words):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
     if lines:
-        write(page, monkeypatch, tmp_path, lines)
-    with pytest.raises(page.Mistake) as caught:
-        page.result_lines.lines_of("table2_x.jsonl", seeds)
+        write(monkeypatch, tmp_path, lines)
+    with pytest.raises(Mistake) as caught:
+        results.by_seed("table2_x.jsonl", seeds)
     assert words in str(caught.value)
 
 
-def test_rows_that_are_not_once_in_every_seed_are_refused(page):
+def test_rows_that_are_not_once_in_every_seed_are_refused():
     la, none = ROWS[3], ROWS[0]
-    with pytest.raises(page.Mistake, match="row swa-la lacks seed 1"):
-        page.result_lines.of_rows({0: [line(0, la), line(0, none)], 1: [line(1, none)]})
+    with pytest.raises(Mistake, match="row swa-la lacks seed 1"):
+        results.of_rows({0: [line(0, la), line(0, none)], 1: [line(1, none)]})
     # As many lines as seeds, yet not one of each.
-    with pytest.raises(page.Mistake, match="row swa-la stands twice in seed 0"):
-        page.result_lines.of_rows({0: [line(0, la), line(0, la)], 1: []})
+    with pytest.raises(Mistake, match="row swa-la stands twice in seed 0"):
+        results.of_rows({0: [line(0, la), line(0, la)], 1: []})
 
 
-def test_a_section_without_its_files_is_refused(page, monkeypatch, tmp_path):
+def test_a_section_without_its_files_is_refused(monkeypatch, tmp_path):
     about = page.Section("Title", "x", (0,), "How.")
     for kind in ("table1", "table2", "figure3"):
-        monkeypatch.setattr(page.result_lines, "RESULTS", tmp_path)
-        with pytest.raises(page.Mistake, match=f"{kind}_x.jsonl does not exist in"):
+        monkeypatch.setattr(results, "RESULTS", tmp_path)
+        with pytest.raises(Mistake, match=f"{kind}_x.jsonl does not exist in"):
             page.section(about)
-        write(page, monkeypatch, tmp_path, [line(0, ROWS[0])], kind)
-    write(page, monkeypatch, tmp_path, [line(0, ROWS[0], data="d1")], "figure3")
-    with pytest.raises(page.Mistake, match="the files of x are of several runs"):
+        write(monkeypatch, tmp_path, [line(0, ROWS[0])], kind)
+    write(monkeypatch, tmp_path, [line(0, ROWS[0], data="d1")], "figure3")
+    with pytest.raises(Mistake, match="the files of x are of several runs"):
         page.section(about)

@@ -2,8 +2,7 @@
 
 import operator
 
-import numpy as np
-import row_tables
+from tabular import markdown, mean, title
 
 NONE, LA, SREPR = ("swa", "none", ""), ("swa", "la", ""), ("swa", "srepr", "")
 SGD, SGD_LA = ("sgd", "none", ""), ("sgd", "la", "")
@@ -11,7 +10,7 @@ SGD, SGD_LA = ("sgd", "none", ""), ("sgd", "la", "")
 OTHERS = ("tau_norm", "ncm", "la_posthoc")
 
 
-def pattern(rows, spearman):
+def table(rows, spearman):
     """A table of what is claimed, what the paper has, what came out, if it holds.
 
     `rows` are the lines of each row over seeds; `spearman` the rank correlation of
@@ -82,7 +81,7 @@ def pattern(rows, spearman):
                     f"{name.upper()}: the lowest of {words}",
                     "SWA + SRepr",
                     "SWA + SRepr" if among is paper else "–",
-                    row_tables.title(best),
+                    title(best),
                     "yes" if holds else "no",
                 ]
             )
@@ -93,14 +92,4 @@ def pattern(rows, spearman):
         "+.2f",
         ("at most -0.5", at_most, -0.5),
     )
-    return row_tables.markdown(["claim", "wanted", "paper", "found", "holds"], body)
-
-
-def mean(lines, *path):
-    """The mean over seeds of a figure of a row's lines; None where there is none."""
-    values = []
-    for line in lines:
-        for name in path:
-            line = line[name]
-        values.append(line)
-    return None if None in values else float(np.mean(values))
+    return markdown(["claim", "wanted", "paper", "found", "holds"], body)

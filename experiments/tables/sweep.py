@@ -1,13 +1,13 @@
 r"""Stage-two choices, compared on the held-out images of a seed's validation run.
 
-    python experiments/sweep.py --config configs/cifar100_lt.py:cpu --seeds 0 \
+    python experiments/tables/sweep.py --config cifar100_lt:cpu --seeds 0 \
         --out experiments/results/sweep_cifar100_lt100_cpu.jsonl \
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 
 appends one JSON line for each choice, fitted on the features that the validation run of
-table2.py keeps; nothing is chosen on the test set. LA and no re-training are those to
-compare with. Of a network of experts it varies how their classifiers learn (`LEARNED`),
-too. The same command goes on where it stopped.
+`lines.py table2` keeps; nothing is chosen on the test set. LA and no re-training are
+those to compare with. Of a network of experts it varies how their classifiers learn
+(`LEARNED`), too. The same command goes on where it stopped.
 
 What the features depend on is a run of its own, in another folder and file: more draws
 (M) or another scale of the covariance with `--runs OTHER --stage-one runs
@@ -30,9 +30,10 @@ from ltjax.classifier.heads import one_pass
 from ltjax.config import Srepr
 from ltjax.data import longtail
 from ltjax.evaluation import nll, scores
+from ltjax.runtime.command import exit_code
 from ltjax.stages import trained
 from ltjax.stages.loading import load
-from ltjax.workdir import identity, versions
+from ltjax.workdir import files, identity, versions
 
 FORMS = (("mean", 1.0), ("mean", 2.0), ("mean", 4.0), ("dirichlet", 1.0))
 HEADS = ("new", "stage_one")
@@ -133,21 +134,14 @@ def lines(stored, about):
                 stored, bank, classifier, variant, settings, samples
             )
             kept.parent.mkdir(exist_ok=True)
-            part = kept.with_suffix(".part")
-            with part.open("wb") as file:
-                np.savez(file, figures=json.dumps(figures), nll=losses)
-            part.rename(kept)
+            files.write_arrays(kept, {"figures": json.dumps(figures), "nll": losses})
         with np.load(kept, allow_pickle=False) as saved:
             figures = json.loads(str(saved["figures"]))
             per_image.append(saved["nll"])
         found.append({**choice, **figures})
-        print(
-            f"{number}/{len(wanted)} {settings.experts} {settings.lr} "
-            f"{settings.weight_decay} {classifier} {variant} {settings.srepr} "
-            f"nll {figures['nll']:.4f} ece {figures['ece']:.4f} "
-            f"all {figures['acc']['all']:.2f}",
-            flush=True,
-        )
+        told = " ".join(f"{name} {value}" for name, value in choice.items())
+        judgement = f"nll {figures['nll']:.4f}, ece {figures['ece']:.4f}"
+        print(f"{number}/{len(wanted)} {told}: {judgement}", flush=True)
     gaps = np.stack(per_image) - per_image[np.argmin(np.mean(per_image, axis=1))]
     errors = gaps.std(axis=1, ddof=1) / np.sqrt(gaps.shape[1])
     shared = {
@@ -185,5 +179,15 @@ def judged(stored, bank, classifier, variant, settings, samples):
     return figures, np.asarray(nll(log_probs(stored.test[:1]), labels), np.float64)
 
 
+def main(args):
+    """Runs one command line; returns the exit code."""
+
+    def work():
+        options = protocol.read(protocol.parser(__doc__), args)
+        protocol.append(sweep, options, validation=True)
+
+    return exit_code(work)
+
+
 if __name__ == "__main__":
-    sys.exit(protocol.command(sweep, __doc__, validation=True))
+    sys.exit(main(sys.argv[1:]))

@@ -1,24 +1,18 @@
-"""Writes docs/results.md and its figures from the files of results.
+"""docs/results.md and its figures, from the files of results."""
 
-python experiments/results_page.py
-"""
-
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import choices
-import claims
-import expert_tables
-import matplotlib
-import result_lines
-import row_tables
+import experts
+import pattern
+import results
 import spread
+import tabular
 
 from ltjax.mistake import Mistake
-from ltjax.runtime.command import exit_code
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "results.md"
 FIGURES = ROOT / "docs" / "figures"
 
@@ -65,7 +59,7 @@ EXPERTS = "experts_shike_cpu"  # the sweep of theirs
 INTRODUCTION = """\
 # Results
 
-`python experiments/results_page.py` writes this page from `experiments/results/`.
+`python experiments/documents/documents.py` writes this page, of `experiments/results/`.
 
 **These figures will be made anew.** Every table on this page was made with batch-norm
 statistics of un-augmented training images in class order, which cost accuracy
@@ -99,7 +93,7 @@ cost ten passes. tau-norm, NCM, LA post-hoc and SWAG are no rows of the paper's 
 def files(about):
     """The lines by seed of a section's three files, which must be of the same runs."""
     found = [
-        result_lines.lines_of(f"{kind}_{about.name}.jsonl", about.seeds)
+        results.by_seed(f"{kind}_{about.name}.jsonl", about.seeds)
         for kind in ("table1", "table2", "figure3")
     ]
     kinds = {
@@ -116,22 +110,20 @@ def files(about):
 def section(about):
     """The text of one data set."""
     table1, table2, figure3 = files(about)
-    rows, steps = result_lines.of_rows(table2), result_lines.of_rows(table1)
+    rows, steps = results.of_rows(table2), results.of_rows(table1)
     parts = [
         f"## {about.title}",
-        f"{about.recipe} {result_lines.provenance(table2)}",
+        f"{about.recipe} {results.provenance(table2)}",
         "### Does the paper's pattern show?",
         "The paper's figures are those of ImageNet-LT. *Wanted* is the bound that ours "
         "are held against, *further* a stricter one.",
-        claims.pattern(rows, spread.mean_spearman(figure3)),
+        pattern.table(rows, spread.mean_spearman(figure3)),
         choices.beside(about.name),
         about.remarks,
         "### All rows (the paper's Table 2)",
-        row_tables.table(rows, row_tables.MAIN),
+        tabular.table(rows, tabular.MAIN),
         "### What each part of SRepr adds (the paper's Table 1)",
-        row_tables.table(
-            steps, row_tables.MAIN, "step", lambda row: steps[row][0]["step"]
-        ),
+        tabular.table(steps, tabular.MAIN, "step", lambda row: steps[row][0]["step"]),
         start(rows),
         paired(rows, about.seeds),
         "### Spread of the draws (the paper's Figure 3)",
@@ -141,11 +133,11 @@ def section(about):
         "tell chance from the classes themselves, that of two seeds with each other.",
         spread.table(figure3),
         "### Calibration of each group",
-        row_tables.table(rows, row_tables.GROUPS),
+        tabular.table(rows, tabular.GROUPS),
         *scaled(table2),
         "### What the best epoch on the test set would have claimed",
         "For comparison with work that reports it; – where no epochs are trained.",
-        row_tables.table(rows, row_tables.BEST_EPOCH),
+        tabular.table(rows, tabular.BEST_EPOCH),
     ]
     return "\n\n".join(filter(None, parts))
 
@@ -172,7 +164,7 @@ def paired(rows, seeds):
         f"t-test over {len(seeds)} seeds. Read the p-values as hints: the seeds are "
         f"few, and of {count} comparisons, uncorrected, about {count / 20:.0f} would "
         "fall below 0.05 if there were no difference at all; a Bonferroni bound is "
-        f"{0.05 / count:.1g}.\n\n{row_tables.against(rows)}"
+        f"{0.05 / count:.1g}.\n\n{tabular.against(rows)}"
     )
 
 
@@ -188,21 +180,21 @@ def scaled(by_seed):
     some = ""
     if len(fitted) < len(by_seed):
         some = (
-            f" Of {result_lines.seeds_in_words(fitted)} only: the others have no "
+            f" Of {results.seeds_in_words(fitted)} only: the others have no "
             "validation run. NLL and ECE as they are, are those of the same seeds here."
         )
     return (
         "### After temperature scaling",
         "NLL and ECE of the logits over a temperature T that was fitted on the "
         f"validation run of the same seed.{some}",
-        row_tables.table(result_lines.of_rows(fitted), row_tables.SCALED),
+        tabular.table(results.of_rows(fitted), tabular.SCALED),
     )
 
 
 def page():
     """The whole text of docs/results.md."""
     chosen = choices.section(*(about.name for about in SECTIONS), EXPERTS)
-    sections = (chosen, *map(section, SECTIONS), expert_tables.section())
+    sections = (chosen, *map(section, SECTIONS), experts.section())
     return "\n".join([INTRODUCTION, *(text + "\n" for text in sections)])
 
 
@@ -217,8 +209,3 @@ def write():
     for about in SECTIONS:
         *_, figure3 = files(about)
         spread.draw(figure3, FIGURES / figure_name(about))
-
-
-if __name__ == "__main__":
-    matplotlib.use("Agg")
-    sys.exit(exit_code(write, "results_page"))

@@ -1,6 +1,6 @@
 """The picture of a run's page that README.md shows.
 
-    python experiments/page_picture.py runs/digits_lt-seed0
+    python experiments/documents/picture.py runs/digits_lt-seed0
 
 Takes two parts of `report.html` as Chromium shows them, and writes
 docs/figures/page.png. Needs a `chromium` in the PATH.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageOps
 
-PICTURE = Path(__file__).parent.parent / "docs" / "figures" / "page.png"
+PICTURE = Path(__file__).parents[2] / "docs" / "figures" / "page.png"
 WIDTH, TALL = 900, 3000  # of the window; what is white around it is cut off
 _MARGIN = 24
 # Left out: all but accuracy by class and reliability of all and of the last group.
