@@ -1,18 +1,16 @@
 """Wrong commands of the workshop: exit code 2, one line, nothing changed."""
 
-import bench
 import lines
 import numpy as np
 import pytest
-import scaling
 import speedrun
 import sweep
+from bench import command
 
 DOORS = {
     "lines": lines.main,
     "sweep": sweep.main,
-    "bench": bench.main,
-    "scaling": scaling.main,
+    "bench": command.main,
     "speedrun": speedrun.main,
 }
 CONFIG = """
@@ -26,6 +24,7 @@ config = Config(
 """
 OTHERS = '{"config": "mine", "settings": "x", "data": "y", "holdout": 50, "seed": 0}\n'
 TABLE2 = "lines table2 --config mine.py --out new.jsonl"
+BENCH = "bench --out x.json"
 SWEEP = "sweep --config mine.py --out new.jsonl"
 
 
@@ -72,15 +71,20 @@ def code_of(command):
         ),
         (f"{SWEEP} --holdout 0", "--holdout is 0; choose on held-out images"),
         (f"{SWEEP} --data.holdout 3", "--data.holdout is the table's own to set"),
-        ("bench --repeats 0", "--repeats is 0; it must be at"),
-        ("bench --quick --only growth", "--quick leaves out growth; drop one of the"),
-        ("bench --out no/x.json", "--out no/x.json is not a"),
+        (f"{BENCH} --repeats 0", "--repeats is 0; it must be at least 1"),
+        (f"{BENCH} --quick --only growth", "--quick leaves out growth; drop one of"),
+        ("bench --out no/x.json", "--out no/x.json is not a file in an existing"),
         (
-            "scaling --batch-size 8 --devices 1 3",
+            f"{BENCH} --part scaling --batch-size 8 --devices 1 3",
             "--devices 3 does not divide --batch-size 8; give a divisor of it",
         ),
-        ("scaling --devices 0", "--devices 0 does not divide"),
-        ("scaling --out no/x.json", "lies in no folder"),
+        (f"{BENCH} --part scaling --devices 0", "--devices 0 does not divide"),
+        (f"{BENCH} --part checks --repeats 1", "--repeats is 1; it must be at least 2"),
+        (f"{BENCH} --part memory --sizes 1000", "--sizes are [1000]; give two or more"),
+        (
+            f"{BENCH} --part pipeline --folder . --batch-size 0",
+            "--batch-size is 0; it must be at least 1",
+        ),
     ],
 )
 def test_a_mistake_is_told_in_one_line(desk, capsys, command, says):
@@ -101,8 +105,10 @@ def test_a_mistake_is_told_in_one_line(desk, capsys, command, says):
         (f"{TABLE2} --seeds a", "invalid int value: 'a'"),
         (f"{TABLE2} --optim.epoch 3", "--optim.epochs"),
         (f"{SWEEP} --optim.epoch 3", "--optim.epochs"),
-        ("bench --quik", "--quick"),
-        ("scaling --devices two", "invalid int value: 'two'"),
+        ("bench", "--out"),
+        (f"{BENCH} --quik", "--quick"),
+        (f"{BENCH} --part speed", "invalid choice: 'speed'"),
+        (f"{BENCH} --part scaling --devices two", "invalid int value: 'two'"),
         ("speedrun --train train.npz", "--test, --out"),
     ],
 )

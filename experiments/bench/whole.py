@@ -5,8 +5,6 @@ what the parent of a process held when it started it. They include the interpret
 its libraries.
 """
 
-import concurrent.futures
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,8 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import pairs
-
+from bench import harness, pairs
 from ltjax.workdir import events
 
 CONFIG = "digits_lt"
@@ -33,12 +30,10 @@ def high_water(process="self"):
 
 def peaks(build, scale):
     """Peak memory of a process that only builds the pair, and of one per side."""
-    found = {}
-    for side in (None, "ltjax", "torch"):
-        spawn = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool:
-            found[side or "neither"] = pool.submit(_peak, build, scale, side).result()
-    return found
+    return {
+        side or "neither": harness.apart(_peak, build, scale, side)
+        for side in (None, "ltjax", "torch")
+    }
 
 
 def _peak(build, scale, side):
@@ -58,7 +53,7 @@ def digits():
 def _run(place, name):
     cache = {"JAX_COMPILATION_CACHE_DIR": str(place / "cache")}
     out, begin, first, peak = place / name, time.monotonic(), None, None
-    command = ("-m", "ltjax.main", "--config", str(CONFIG), "--out", str(out))
+    command = ("-m", "ltjax.main", "--config", CONFIG, "--out", str(out))
     process = subprocess.Popen(
         (sys.executable, *command),
         env=os.environ | cache,

@@ -1,31 +1,34 @@
-"""Training, inference and scores in ltjax and in PyTorch, for `bench.py` to time.
-
-A ResNet-32 for 100 classes, in batches of 128 images of 32 × 32 × 3, uint8, that are
-scaled on the way; the images are noise, which takes as long as any others.
-"""
+"""Training, inference and scores in ltjax and in PyTorch, for `beside.py` to time."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import peer
 import torch
 
-from ltjax import config, losses, machine
+from bench import peer
+from bench.harness import ready
+from bench.shared import (
+    BATCH,
+    CLASSES,
+    COUNT,
+    MEAN,
+    SGD,
+    STD,
+    normalise,
+    shared,
+    started,
+)
+from ltjax import losses, machine
 from ltjax.classifier import heads, linear, logit_adjustment, train
 from ltjax.data import longtail
-from ltjax.data.augment import geometry
 from ltjax.evaluation import scores
 from ltjax.posterior import members, predictive, swag
-from ltjax.representation import epoch, schedule, step
+from ltjax.representation import epoch, schedule
 
-COUNT = 10_847  # training images of CIFAR-100-LT at factor 100
-CLASSES, BATCH, DIM, RANK = 100, 128, 64, 20
-MEAN, STD = (0.5, 0.49, 0.44), (0.27, 0.26, 0.28)
-SGD = (0.01, 0.9, 5e-4)  # rate, momentum, weight decay
+DIM, RANK = 64, 20
 MAY_FAIL = "torch.compile"
 
 
@@ -51,29 +54,6 @@ class Pair(NamedTuple):
     sides: dict[str, Callable]  # "ltjax" first
 
 
-class Shared(NamedTuple):
-    """What all pairs start from."""
-
-    net: object
-    variables: dict
-    images: np.ndarray  # [COUNT, 32, 32, 3]
-    labels: np.ndarray
-    counts: np.ndarray  # [CLASSES]
-    rng: np.random.Generator
-
-
-@cache
-def shared():
-    """Images, labels of a long tail, and the network with its first weights."""
-    rng = np.random.default_rng(0)
-    counts = longtail.exponential_counts(CLASSES, 500, 100)
-    labels = rng.permutation(np.repeat(np.arange(CLASSES), counts)).astype(np.int32)
-    images = rng.integers(0, 256, (len(labels), 32, 32, 3), np.uint8)
-    net = config.CifarResNet(depth=32).make(CLASSES)
-    variables = net.init(jax.random.key(0), normalise(images[:1]))
-    return Shared(net, variables, images, labels, counts, rng)
-
-
 def use_cpu():
     """Keeps both libraries on the CPU, with as many threads; returns their number."""
     jax.config.update("jax_platforms", "cpu")
@@ -84,21 +64,11 @@ def use_cpu():
     return threads
 
 
-def normalise(images):
-    """As in a run: uint8 to scaled float32."""
-    return geometry.normalise(images, MEAN, STD)
-
-
 def twin(channels_last=True):
     """The same network in PyTorch."""
     network = peer.load(peer.Network(32, 16, CLASSES, MEAN, STD), shared().variables)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return network.to(memory_format=layout)
-
-
-def ready(function):
-    """`function` that waits for its results, as PyTorch does on a CPU."""
-    return lambda: jax.block_until_ready(function())
 
 
 def train_step(scale):
@@ -124,19 +94,7 @@ def train_step(scale):
 
 def stage_one(net, variables, rows, collect, posterior=()):
     """A call that trains on the batches `rows` [steps, B] with ltjax."""
-    at, tx = shared(), schedule.sgd(*SGD)
-    run = jax.jit(
-        epoch.make_epoch(
-            step.make_step(net.apply, losses.cross_entropy, tx),
-            epoch.of_images(lambda _, images: normalise(images)),
-            collect,
-        ),
-        donate_argnums=1,
-    )
-    # Copied, as the carry is donated.
-    carry = jax.tree.map(jnp.copy, (step.init(variables, tx), posterior))
-    data = {"image": at.images, "label": at.labels}
-    carry, data = jax.device_put((carry, data))
+    run, carry, data = started(net, variables, collect, posterior)
     keys, rows = tuple(jax.random.split(jax.random.key(1))), jnp.asarray(rows, int)
 
     def call():

@@ -1,13 +1,14 @@
-"""SWA, SWAG and batch norm in ltjax and in PyTorch, for `bench.py` to time."""
+"""SWA, SWAG and batch norm in ltjax and in PyTorch, for `beside.py` to time."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
-import pairs
-import peer
 import torch
 
+from bench import pairs, peer
+from bench.harness import ready
+from bench.shared import normalise, shared
 from ltjax.posterior import members as extractor
 from ltjax.posterior import swa, swag
 
@@ -17,7 +18,7 @@ SETS = 1 + DRAWS
 
 def snapshots():
     """Weights that differ a little, as those of successive epochs do."""
-    params = pairs.shared().variables["params"]
+    params = shared().variables["params"]
     return [
         jax.tree.map(lambda leaf, by=1 + 0.001 * i: leaf * by, params)
         for i in range(pairs.RANK + 2)
@@ -27,7 +28,7 @@ def snapshots():
 @functools.cache
 def posteriors():
     """The SWAG posterior of the same snapshots in ltjax and in PyTorch, and its net."""
-    at, update, network = pairs.shared(), jax.jit(swag.update), pairs.twin()
+    at, update, network = shared(), jax.jit(swag.update), pairs.twin()
     ours = swag.init(at.variables["params"], pairs.RANK)
     theirs = peer.Swag(network.parameters(), pairs.RANK)
     for params in snapshots():
@@ -49,14 +50,14 @@ def swa_update(scale):
     averaged = torch.optim.swa_utils.AveragedModel(network)
     return _update(
         swa.update,
-        swa.init(pairs.shared().variables["params"]),
+        swa.init(shared().variables["params"]),
         lambda: averaged.update_parameters(network),
     )
 
 
 def _update(function, state, torch_update, times=20):
     update = jax.jit(function, donate_argnums=0)
-    state, params = jax.tree.map(jnp.copy, (state, pairs.shared().variables["params"]))
+    state, params = jax.tree.map(jnp.copy, (state, shared().variables["params"]))
 
     def call():
         nonlocal state
@@ -68,9 +69,7 @@ def _update(function, state, torch_update, times=20):
         for _ in range(times):
             torch_update()
 
-    return pairs.Pair(
-        times, "updates", {"ltjax": pairs.ready(call), "torch": torch_side}
-    )
+    return pairs.Pair(times, "updates", {"ltjax": ready(call), "torch": torch_side})
 
 
 def draws(scale):
@@ -85,18 +84,16 @@ def draws(scale):
         for _ in range(DRAWS):
             theirs.sample()
 
-    sides = {"ltjax": pairs.ready(lambda: sample(keys, ours)), "torch": torch_side}
+    sides = {"ltjax": ready(lambda: sample(keys, ours)), "torch": torch_side}
     return pairs.Pair(DRAWS, "draws", sides)
 
 
 def refresh(scale):
     """Batch-norm statistics of 1 + 10 sets of weights, draws included."""
-    at, (ours, theirs, network) = pairs.shared(), posteriors()
+    at, (ours, theirs, network) = shared(), posteriors()
     images, size = at.images[: scale.refresh_images], scale.refresh_batch
     members = extractor.make(jax.random.key(3), DRAWS, 1.0)
-    run = jax.jit(
-        extractor.make_refresh(extractor.of_swag, at.net, pairs.normalise, size, 1)
-    )
+    run = jax.jit(extractor.make_refresh(extractor.of_swag, at.net, normalise, size, 1))
     on_device = jnp.asarray(images)
     batches = torch.from_numpy(images).split(size)
 
@@ -109,14 +106,14 @@ def refresh(scale):
 
     @jax.jit
     def forward(variables, images):
-        x = pairs.normalise(images)
+        x = normalise(images)
         return at.net.features.apply(variables, x, train=True, mutable=["batch_stats"])
 
     pieces = [jnp.asarray(batch) for batch in batches]
     sides = {
-        "ltjax": pairs.ready(lambda: run(ours, members, on_device)),
+        "ltjax": ready(lambda: run(ours, members, on_device)),
         "torch": torch_side,
-        f"{SETS} forward passes": pairs.ready(
+        f"{SETS} forward passes": ready(
             lambda: [forward(features, x) for _ in range(SETS) for x in pieces]
         ),
     }

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bench import harness
 from ltjax import config, losses
 from ltjax.classifier import heads, linear
 from ltjax.data import longtail
@@ -67,13 +68,8 @@ def _compiled(function, *args, donate=()):
 
 
 def _seconds(call):
-    jax.block_until_ready(call())
-    found = []
-    for _ in range(REPEATS):
-        begin = time.perf_counter()
-        jax.block_until_ready(call())
-        found.append(time.perf_counter() - begin)
-    return float(np.median(found))
+    _, times, _ = harness.by_turns({"ltjax": harness.ready(call)}, REPEATS)
+    return float(np.median(times["ltjax"]))
 
 
 def _point(function, *args):

@@ -1,20 +1,14 @@
 """Memory of every stage at a few numbers of images, and at that of two large sets.
 
-    python experiments/memory.py --out memory.json
-
 Features have 2,048 dimensions, of a mean and ten draws; classes are those of the sets.
-A device's figure is what XLA's compiler says of a stage's program: arguments, outputs
-and scratch. A host's is by how much a fresh process grows that does the stage, on
-features that take no memory themselves: zeros that nobody wrote to. On a CPU that
-growth has the arrays of the device in it, too. A line through four sizes gives bytes
-per image, and the figure of a whole set.
+A device's figure is what XLA's compiler says of a stage's program (`programs.py`):
+arguments, outputs and scratch. A host's is by how much a fresh process grows that does
+the stage, on features that take no memory themselves: zeros that nobody wrote to. On a
+CPU that growth has the arrays of the device in it, too. A line through four sizes gives
+bytes per image, and the figure of a whole set.
 """
 
-import argparse
 import functools
-import multiprocessing
-import os
-import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
@@ -23,35 +17,44 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import memory_programs
 import numpy as np
 import optax
 
-from ltjax import machine
+from bench import harness, programs
 from ltjax.classifier import heads, linear, ncm, train
 from ltjax.data import longtail
 from ltjax.evaluation import scores
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
-from ltjax.runtime.command import exit_code
-from ltjax.workdir import feature_file, versions
-from ltjax.workdir.files import write_json
+from ltjax.workdir import feature_file
 
-DIM, SMALL, DRAWS = 2048, 64, 10
+DIM, SMALL, DRAWS = programs.DIM, 64, programs.DRAWS
 SETS = {
     "ImageNet-LT": {"train": 115_846, "test": 50_000, "classes": 1000},
     "iNaturalist 2018": {"train": 437_513, "test": 24_426, "classes": 8142},
 }
 LIMITS = {"device": 40e9, "host": 64e9}
-SIZES = (512, 1024, 1536, 2048)
-NOTE = """
-Images have 224 pixels a side; the network of the stages on images is small, as its
-activations do not grow with their number: they, and a real one's weights, come on top.
-What is done to test images was measured with 64 dimensions, since what it forms has one
-number for each class. What the host gathers for heads was
-measured with parts of 2 steps and a loss that does nothing; 4 parts of 2^28 bytes, as a
-run has them, are added.
-"""
+SIZES = [512, 1024, 1536, 2048]
+NOTE = (
+    "Images have 224 pixels a side; the network of the stages on images is small, as "
+    "its activations do not grow with their number: they, and a real one's weights, "
+    "come on top. What is done to test images was measured with 64 dimensions, since "
+    "what it forms has one number for each class. What the host gathers for heads was "
+    "measured with parts of 2 steps and a loss that does nothing; 4 parts of 2^28 "
+    "bytes, as a run has them, are added."
+)
+
+
+def flags(parser):
+    """Adds the part's flags."""
+    text = "numbers of images"
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help=text)
+
+
+def check(flags):
+    """Raises `Mistake` for sizes that give no line."""
+    if len(set(flags.sizes)) < 2 or min(flags.sizes) < 512:
+        raise Mistake(f"--sizes are {flags.sizes}; give two or more, from 512 on")
 
 
 class Stage(NamedTuple):
@@ -156,41 +159,29 @@ def resident(name="VmRSS"):
     return 1024 * int(line.split()[1])
 
 
-class Peak:
-    """A context that knows by how many `bytes` the process has grown at most."""
-
-    def __enter__(self):
-        # Forgets the most that there were.
-        Path("/proc/self/clear_refs").write_text("5")
-        self._begin = resident()
-        return self
-
-    def __exit__(self, *error):
-        self.bytes = resident("VmHWM") - self._begin
+def growth(call):
+    """By how many bytes the process grows at most while it calls."""
+    # Forgets the most that there were.
+    Path("/proc/self/clear_refs").write_text("5")
+    begin = resident()
+    kept = call()
+    found = resident("VmHWM") - begin
+    del kept
+    return found
 
 
-def work(send, name, count, classes):
-    """What one of the processes does: sends the bytes by which it grew."""
+def work(name, count, classes):
+    """The bytes by which this process, a fresh one, grows by a stage."""
+    jax.config.update("jax_platforms", "cpu")
+    jnp.zeros(1).block_until_ready()
     with tempfile.TemporaryDirectory() as folder:
-        jnp.zeros(1).block_until_ready()
-        with Peak() as peak:
-            kept = stages()[name].do(folder, count, classes)
-            del kept
-    send.send(peak.bytes)
+        return growth(lambda: stages()[name].do(folder, count, classes))
 
 
 @functools.cache
 def grown(name, count, classes):
-    """The bytes by which a fresh process grows."""
-    take, send = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(
-        target=work, args=(send, name, count, classes)
-    )
-    process.start()
-    process.join()
-    if process.exitcode:
-        raise Mistake(f"{name} of {count} images ended with {process.exitcode}")
-    return take.recv()
+    """The bytes by which a process of its own grows."""
+    return harness.apart(work, name, count, classes)
 
 
 def line(name, side, images, classes, found, known):
@@ -209,73 +200,37 @@ def line(name, side, images, classes, found, known):
     }
 
 
+def rows(sizes, name, known):
+    """The rows of the set `name`: what processes do, and programs."""
+    classes = known["classes"]
+    for stage, (side, images, _, by_class, more, factor) in stages().items():
+        of = classes if by_class else None
+        found = [(n * factor, more + grown(stage, n * factor, of)) for n in sizes]
+        yield {"set": name, **line(stage, side, images, classes, found, known)}
+    for stage, (images, program) in programs.programs(classes).items():
+        found = [(size, program(size)) for size in sizes]
+        yield {"set": name, **line(stage, "device", images, classes, found, known)}
+
+
 def measure(flags):
-    """All rows of both sets."""
-    rows = []
-
-    def add(name, stage, side, images, size_of, factor=1):
-        known = SETS[name]
-        found = [(factor * size, size_of(factor * size)) for size in flags.sizes]
-        row = line(stage, side, images, known["classes"], found, known)
-        rows.append({"set": name, **row})
-        print(f"{name}, {stage}: {row['bytes'] / 1e9:.2f} GB of the {side}", flush=True)
-
-    # Processes first: they are forked, which this one may not be when JAX has begun.
+    """The figures of all rows of both sets."""
+    jax.config.update("jax_platforms", "cpu")
+    found = []
     for name, known in SETS.items():
-        for stage, (side, images, _, by_class, more, factor) in stages().items():
-            classes = known["classes"] if by_class else None
-
-            def of_size(size, stage=stage, classes=classes, more=more):
-                return more + grown(stage, size, classes)
-
-            add(name, stage, side, images, of_size, factor)
-    for name, known in SETS.items():
-        for stage, (images, program) in memory_programs.programs(
-            known["classes"]
-        ).items():
-            add(name, stage, "device", images, program)
-    return rows
+        for row in rows(flags.sizes, name, known):
+            size = f"{row['bytes'] / 1e9:.2f} GB of the {row['side']}"
+            print(f"{name}, {row['stage']}: {size}", flush=True)
+            found.append(row)
+    return {
+        "limits": LIMITS,
+        "settings": {"dim": DIM, "draws": DRAWS, "sizes": flags.sizes, "sets": SETS},
+        "rows": found,
+        "whole_runs": programs.whole_runs(SETS, LIMITS),
+        "note": NOTE,
+    }
 
 
-def read(args):
-    """The flags of a command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add("--sizes", type=int, nargs="+", default=list(SIZES), help="numbers of images")
-    add("--out", type=Path, help="JSON file to write")
-    return parser.parse_args(args)
-
-
-def tell(args):
-    """Measures what a command line asks for, and writes it."""
-    flags = read(args)
-    if len(set(flags.sizes)) < 2 or min(flags.sizes) < 512:
-        raise Mistake(f"--sizes are {flags.sizes}; give two or more, from 512 on")
-    if flags.out and not flags.out.parent.is_dir():
-        raise Mistake(f"--out {flags.out} lies in no folder; make it first")
-    rows = measure(flags)
-    whole = memory_programs.whole_runs(SETS, LIMITS)
-    print(NOTE.rstrip())
-    if flags.out:
-        packages = {"jax": jax.__version__, "numpy": np.__version__}
-        settings = {"dim": DIM, "draws": DRAWS, "sizes": flags.sizes, "sets": SETS}
-        made = {
-            "commit": versions.commit(),
-            "versions": packages,
-            "processor": machine.processor(),
-            "limits": LIMITS,
-        }
-        note = {"note": " ".join(NOTE.split())}
-        write_json(
-            flags.out, {**made, "settings": settings, "rows": rows, **whole, **note}
-        )
-
-
-def main(args):
-    """Runs one command line; returns the exit code."""
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    return exit_code(lambda: tell(args), "memory")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def told(tables, figures):
+    """What was measured, as tables."""
+    yield tables.memory(figures)
+    yield tables.whole_runs(figures)

@@ -98,7 +98,7 @@ def whole_runs(sets, limits):
             found.append(
                 {"set": name, "bank": bank, "bank_dtype": dtype, **used, "fits": fits}
             )
-    return {"whole_runs": found}
+    return found
 
 
 def _bytes(function, *args, donate=()):
