@@ -90,13 +90,13 @@ def measure(flags):
         name: found[name]["ratios"]["torch"]["median"] if name in found else None
         for name in REQUIRED
     }
-    options = ("quick", "repeats", "only")
+    options = {"quick": flags.quick, "out": flags.out.name, "repeats": flags.repeats}
     return {
         **medians,
         "swag_update_share_of_epoch": share_of_epoch(found, pairs.COUNT),
         "detail": {
             **detail,
-            "options": {name: getattr(flags, name) for name in options},
+            "options": {**options, "only": flags.only or []},
             "seconds": time.monotonic() - started,
         },
     }
