@@ -49,7 +49,8 @@ def take(backbone, weights, system, loader, folder, settings):
     epoch, and about where deviations lie.
     """
     name, views = backbone.name, bank.views(settings)
-    head = devices.local(system.net.head.linear(weights.mean["head"]))
+    net = systems.network(system, system.fixed)
+    head = devices.local(net.head.linear(weights.mean["head"]))
     room = _room(backbone, head, loader, settings)
     taking = _taking(backbone, weights, system, loader, settings, room)
     images, tested = (unlabelled(split) for split in (loader.train, loader.test))
@@ -146,8 +147,9 @@ def _taking(backbone, weights, system, loader, settings, room):
     members = extractors.make(key, backbone.draws, posterior.scale)
     on_host = backbone.rank > 0 and settings.swa.place == "host"
     whole = extractors.whole_of_parts if on_host else extractors.whole(backbone.sample)
+    net = systems.network(system, system.fixed)
     heads = jax.jit(
-        extractors.make_heads(whole, system.net), out_shardings=devices.everywhere()
+        extractors.make_heads(whole, net), out_shardings=devices.everywhere()
     )
     extractor = systems.extractor(system, extractors.features_of(whole))
     passes = loader.passes(extractor, alone=on_host, whole=room)
