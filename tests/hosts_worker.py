@@ -8,14 +8,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import tiny
-from flax import linen as nn
 from PIL import Image
 
-from ltjax.config import CifarResNet, Classifier, Config, Data, Posterior, Sgd, Swa
+from ltjax.config import Classifier, Config, Data, Posterior, Sgd, Swa
 from ltjax.data import decoding, sampling
 from ltjax.mistake import Mistake
-from ltjax.models.batch_norm import BatchNorm
-from ltjax.models.convolution import Convolution
 from ltjax.run import run
 from ltjax.runtime import devices, hosts
 from ltjax.stages import loading
@@ -24,20 +21,11 @@ from ltjax.stages import system as systems
 RULES = ("instance", "class", "square_root", "progressive")
 
 
-class Thin(nn.Module):
-    """Features that compile sooner than any of the package."""
-
-    @nn.compact
-    def __call__(self, images, train=False):
-        x = Convolution(4, name="conv")(images)
-        return nn.relu(BatchNorm(name="norm")(x, train)).mean((1, 2))
-
-
 def lighten(patch):
     """Runs train one backbone, the one with a posterior, and that one thin."""
     every = systems.backbones
     patch(systems, "backbones", lambda *args: tiny.with_draws(every(*args)))
-    patch(CifarResNet, "body", lambda model: Thin())
+    tiny.thinned(patch)
 
 
 def small(place):

@@ -57,6 +57,16 @@ def compiled_once(hastily):
         yield
 
 
+@pytest.fixture(scope="module")
+def thin(compiled_once):
+    """Where stages are tested and no network is: two layers in place of a ResNet."""
+    from tiny import thinned
+
+    with pytest.MonkeyPatch.context() as patch:
+        thinned(patch.setattr)
+        yield
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory, hastily):
     """One run for all modules, without a page."""

@@ -27,7 +27,7 @@ from ltjax.stages import features, representation
 from ltjax.stages import system as systems
 from ltjax.workdir.events import Writer
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("thin")
 
 
 def on(patch, count):

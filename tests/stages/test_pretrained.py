@@ -1,6 +1,7 @@
 """Pretrained weights, and runs that leave a part of them alone."""
 
 import dataclasses
+import functools
 import io
 import json
 import shutil
@@ -23,7 +24,8 @@ from ltjax.workdir import checkpoint
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 RNG = np.random.default_rng(0)
-WHOLE = resnet.resnet10()
+NARROW = functools.partial(resnet.resnet10, width=8)
+WHOLE = NARROW()
 IMAGES = RNG.normal(size=(2, 16, 16, 3)).astype(np.float32)
 
 
@@ -43,10 +45,18 @@ def random_tensors():
 TENSORS = random_tensors()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def narrow():
+    """ResNet-10 has an eighth of its channels everywhere but in the stem."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resnet, "resnet10", NARROW)
+        yield
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "resnet10.npz"
-    weights.write(path, {**TENSORS, "fc.weight": np.zeros((7, 512), np.float32)})
+    weights.write(path, {**TENSORS, "fc.weight": np.zeros((7, 64), np.float32)})
     return path
 
 
