@@ -69,15 +69,16 @@ def thin(compiled_once):
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory, hastily):
-    """One run for all modules, without a page."""
-    from tiny import Place
+    """One run for all modules, of a thin network and without a page."""
+    from tiny import Place, thinned
 
-    with hastily(), _pageless():
+    with hastily(), _pageless(), pytest.MonkeyPatch.context() as patch:
+        thinned(patch.setattr)
         return Place(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")
-def place(finished_run, compiled_once):
+def place(finished_run, thin):
     """A finished run, its config and its data; not to be changed."""
     return finished_run
 

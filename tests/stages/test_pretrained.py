@@ -24,8 +24,7 @@ from ltjax.workdir import checkpoint
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 RNG = np.random.default_rng(0)
-NARROW = functools.partial(resnet.resnet10, width=8)
-WHOLE = NARROW()
+WHOLE = resnet.resnet10(width=8)
 IMAGES = RNG.normal(size=(2, 16, 16, 3)).astype(np.float32)
 
 
@@ -47,9 +46,11 @@ TENSORS = random_tensors()
 
 @pytest.fixture(scope="module", autouse=True)
 def narrow():
-    """ResNet-10 has an eighth of its channels everywhere but in the stem."""
+    """Networks have an eighth of their channels everywhere but in the stem."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resnet, "resnet10", NARROW)
+        for name in ("resnet10", "resnet50"):
+            whole = getattr(resnet, name)
+            patch.setattr(resnet, name, functools.partial(whole, width=8))
         yield
 
 
