@@ -15,7 +15,7 @@ from ltjax.export import card, graph, place, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, weights
 from ltjax.posterior import archive
-from ltjax.stages import prior, trained
+from ltjax.stages import backbones, prior, trained
 from ltjax.workdir import files, identity, rows
 from ltjax.workdir.files import write_json
 from ltjax.workdir.results import record
@@ -42,10 +42,10 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     """
     run, kinds = Path(run), tuple(dict.fromkeys(kinds))
     out = run / "export" if out is None else Path(out)
-    results, _ = record(run)
+    results, config = record(run)
     row = rows.choose(run, results, wanted)
     figures = rows.named(results)[row]
-    _check(row, kinds)
+    _check(row, backbones.of_row(config, row.backbone), kinds)
     earlier = place.earlier(out, row, overwrite)
     if wanted is None and row != rows.headline():
         say(f"{run} has no {rows.headline()}; {row} is exported")
@@ -84,17 +84,17 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     return about
 
 
-def _check(row, kinds):
-    if row.backbone == "swag":
+def _check(row, backbone, kinds):
+    if row.backbone == backbone.drawn:
         raise Mistake(
             f"--classifier {row} is the mean of many passes, not one network; give "
-            f"{row._replace(backbone='swa')}"
+            f"{row._replace(backbone=backbone.name)}"
         )
     for kind in kinds:
         if kind == "onnx":
             graph.check()
         elif kind == "posterior":
-            if row.backbone != "swa":
+            if not backbone.draws:
                 raise Mistake(f"--to posterior needs a row of swa; {row} is a point")
         else:
             tensors.check(row)

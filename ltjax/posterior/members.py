@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
 from ltjax.posterior import batch_norm, predictive, swag, trees
@@ -68,21 +67,6 @@ def at(members, number):
     return jax.tree.map(lambda leaf: leaf[number : number + 1], trees.clone(members))
 
 
-def of_point(params, member):
-    """The feature extractor of a backbone without a posterior."""
-    return params["features"]
-
-
-def whole_of_swag(posterior, member):
-    """The whole network of one draw of a `swag.State`; its mean at scale 0."""
-    return swag.sample(member.key, posterior, member.scale)
-
-
-def of_swag(posterior, member):
-    """The feature extractor of that draw."""
-    return whole_of_swag(posterior, member)["features"]
-
-
 def whole(sample):
     """Builds `draw(posterior, member)`: the whole network of a member.
 
@@ -108,22 +92,25 @@ class Parts:
     low_ranks: Any  # [M + 1, ...], the tree of the weights; no arrays of rank 0
 
 
-def parts(posterior, members):
-    """The `Parts` of a `swag.State`, from one pass over its deviations."""
+def parts(posterior, members, low_ranks):
+    """The `Parts` of a posterior, from one pass over its deviations.
 
-    def low_ranks(deviations):
-        keys = jax.random.clone(members.key)
-        only = posterior.replace(deviations=deviations)
-        return jax.tree.map(np.asarray, swag.low_ranks(keys, only))
-
-    # Not the whole tree at once: the device holds one tensor's deviations.
-    return Parts(members, jax.tree.map(low_ranks, posterior.deviations))
+    `low_ranks(keys, posterior)` is `swag.low_ranks_on_host`.
+    """
+    return Parts(members, low_ranks(jax.random.clone(members.key), posterior))
 
 
-def whole_of_parts(posterior, part):
-    """The whole network of one draw; the posterior's deviations are not read."""
-    key, scale = part.members.key, part.members.scale
-    return swag.assemble(key, posterior, scale, part.low_ranks)
+def whole_of_parts(assemble):
+    """Builds `draw(posterior, part)`, which does not read the posterior's deviations.
+
+    `assemble(key, posterior, scale, low_rank)` is `swag.assemble`.
+    """
+
+    def draw(posterior, part):
+        key, scale = part.members.key, part.members.scale
+        return assemble(key, posterior, scale, part.low_ranks)
+
+    return draw
 
 
 def make_heads(draw_whole, net):

@@ -144,15 +144,19 @@ def _taking(backbone, weights, system, loader, settings, room):
     posterior = settings.posterior
     key = jax.random.clone(loader.keys.members)
     members = extractors.make(key, backbone.draws, posterior.scale)
-    on_host = backbone.rank > 0 and settings.swa.place == "host"
-    whole = extractors.whole_of_parts if on_host else extractors.whole(backbone.sample)
+    large = backbone.deviations if settings.swa.place == "host" else None
+    on_host = large is not None
+    if on_host:
+        whole = extractors.whole_of_parts(large.assemble)
+    else:
+        whole = extractors.whole(backbone.sample)
     heads = jax.jit(
         extractors.make_heads(whole, system.net), out_shardings=devices.everywhere()
     )
     extractor = systems.extractor(system, extractors.features_of(whole))
     passes = loader.passes(extractor, alone=on_host, whole=room)
     if on_host:
-        members = extractors.parts(weights, members)
+        members = extractors.parts(weights, members, large.low_ranks)
         weights = weights.replace(deviations=())
         passes = passes._replace(refresh=one_by_one(passes.refresh, 1))
         heads = one_by_one(heads, 1)

@@ -8,6 +8,7 @@ import numpy as np
 from ltjax.classifier import METHODS
 from ltjax.classifier import prior as priors
 from ltjax.mistake import Mistake, shown
+from ltjax.stages import backbones
 
 _SLACK = 1e-3  # by which shares that were rounded may miss 1
 
@@ -25,7 +26,8 @@ def assumed(config, row, counts):
         plain = config.objective.plain and model.head.intercepts
         power = priors.power(row.classifier, settings, config.optim.sampling, plain)
     found = priors.shares(power, counts)
-    drawn = row.backbone == "swag" or (method and method.DRAWS)
+    of_draws = row.backbone == backbones.of_row(config, row.backbone).drawn
+    drawn = of_draws or (method and method.DRAWS)
     return found, priors.in_words(found, counts, bool(drawn))
 
 

@@ -8,7 +8,7 @@ from ltjax.config import own
 from ltjax.mistake import Mistake
 from ltjax.representation import step
 from ltjax.representation.objective import Task
-from ltjax.stages import divergence
+from ltjax.stages import backbones, divergence
 from ltjax.stages import system as systems
 from ltjax.stages.keys import keys
 from ltjax.workdir import identity
@@ -28,11 +28,8 @@ def replayed(out):
     net = config.model.make(len(found.counts))
     task = Task(found.counts, found.steps, config.optim.epochs)
     minimised = config.objective.make(task)
-    tx = next(
-        each.tx
-        for each in systems.backbones(config, task)
-        if each.name == found.backbone
-    )
+    every = backbones.of(config, task)
+    tx = next(each.tx for each in every if each.name == found.backbone)
     batch = divergence.batch(arrays)
     inputs = batch["image"]
     few = jax.tree.map(lambda leaf: leaf[:1], systems.arguments(inputs))

@@ -16,8 +16,6 @@ from ltjax.evaluation import cost as costs
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained
 from ltjax.models.network import Network
-from ltjax.representation import backbone as backbones_of
-from ltjax.representation import schedule
 from ltjax.representation.objective import Objective
 from ltjax.runtime import devices
 from ltjax.stages import bank, memory
@@ -180,17 +178,18 @@ def inputs_of_heads(system, params):
     return found["kernel"].shape[:-1]
 
 
-def sizes(system, config, data, steps):
-    """What the memory of a run depends on, a `memory.Sizes`; `steps` of an epoch."""
-    params = jax.eval_shape(system.begin, jax.random.key(0))["params"]
+def sizes(system, config, data, task):
+    """What the memory of a run depends on, a `memory.Sizes`."""
+    variables = jax.eval_shape(system.begin, jax.random.key(0))
     return memory.Sizes(
-        params=params,
-        steps=steps,
+        variables=variables,
+        objective=system.objective,
+        task=task,
         image=data.train.image.shape[1:],
         train=len(data.train.label),
         test=len(data.test.label),
         streamed=data.train.streamed,
-        dims=inputs_of_heads(system, params),
+        dims=inputs_of_heads(system, variables["params"]),
         classes=data.classes,
         views=bank.views(config),
     )
@@ -220,27 +219,6 @@ def example(data):
     if data.train.meta is not None:
         found["meta"] = np.zeros((1, *data.train.meta.shape[1:]), np.float32)
     return found
-
-
-def backbones(config, task):
-    """The backbones of a run: SGD to its end, then SWA with its posterior."""
-    optim, swa, posterior = config.optim, config.swa, config.posterior
-    steps, warmup = task.steps, optim.warmup_epochs * task.steps
-    interval, start = swa.every_steps or steps, configs.swa_start(config) * steps
-    constant = schedule.to_constant(optim.lr, swa.lr, start, warmup)
-    return (
-        backbones_of.last("sgd", *optim.make(steps)),
-        backbones_of.averaged(
-            "swa",
-            *optim.make(steps, constant),
-            start,
-            interval,
-            draws=posterior.samples,
-            rank=swa.rank,
-            snapshots=-(-steps // interval),
-            dtype=swa.dtype,
-        ),
-    )
 
 
 def check_views(config, data, objective):
