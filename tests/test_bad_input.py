@@ -960,16 +960,16 @@ ROWS = (
     ),
     *(Row(f"teacher: {n}", made, f"{RIDE} {c}", says) for n, made, c, says in TEACHERS),
     Row(
-        "weights: frozen without any",
+        "weights: a part trains without any",
         (),
-        "main --config weights.py --model resnet10 --model.frozen 2",
-        "model.frozen is 2 without model.pretrained",
+        "main --config weights.py --model resnet10 --model.trained head",
+        "model.trained is ('head',) without model.pretrained",
     ),
     Row(
-        "weights: frozen too far",
+        "weights: frozen by number, as earlier",
         (),
-        "main --config weights.py --model resnet10 --model.frozen 5",
-        "model.frozen is 5; it must be in 0..4",
+        "main --config weights.py --model resnet10 --model.frozen 4",
+        "--model.frozen is called --model.trained now",
     ),
     Row(
         "a rotation of streamed images",

@@ -63,8 +63,10 @@ class Scaled(nn.Module):
 
 
 @dataclasses.dataclass(frozen=True)
-class Beside:
-    """The network's record."""
+class Beside(configs.Model):
+    """The network's record; what it makes of the image alone stays as it begins."""
+
+    trained = "meta", "norm", "head"
 
     def make(self, classes):
         takes = "image", "meta"
@@ -203,6 +205,22 @@ def test_its_memory_is_kept_with_the_weights(whole):
     assert int(state["memory"]["steps"]) == int(state["step"]) == 18
     assert 0.5 < float(np.sum(state["memory"]["mean"])) < 1.5
     assert state["memory"]["mean"].std() > 1e-4
+
+
+def test_what_does_not_train_is_nowhere(whole):
+    out, _ = whole
+    for backbone in ("sgd", "swa"):
+        newest = checkpoint.steps(out / "checkpoints" / backbone)[0]
+        state, posterior = checkpoint.load_as_saved(newest)
+        assert state["params"]["features"].keys() == {"meta", "norm"}
+        # Weights, both moments of Adam, mean, scatter and deviations of the posterior.
+        names = [
+            jax.tree_util.keystr(path, simple=True, separator="/")
+            for path, _ in jax.tree.leaves_with_path((state, posterior))
+        ]
+        found = sum("features/meta/kernel" in name for name in names)
+        assert found == {"sgd": 3, "swa": 6}[backbone]
+        assert not [name for name in names if "features/image" in name]
 
 
 def test_it_goes_on_where_it_was_stopped(config, whole, tmp_path, monkeypatch):

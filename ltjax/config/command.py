@@ -42,7 +42,7 @@ class Command:
       python -m ltjax.main --config photos.py --optim.lr 0.05
 
     Where there is a choice, a word takes another kind, with flags of its own:
-      python -m ltjax.main --config photos.py --model resnet50 --model.frozen 4
+      python -m ltjax.main --config photos.py --model resnet50 --model.dtype bfloat16
 
     Exit codes; what was done is kept:
         0  done

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Annotated, Literal
 
 from ltjax.config.kind import PLACE, Kind
-from ltjax.config.limits import COUNT, DEPTH, HUNDRED, INT32, LAYERS, POSITIVE, within
+from ltjax.config.limits import COUNT, DEPTH, HUNDRED, INT32, LAYERS, POSITIVE
 from ltjax.mistake import Mistake
 
 Dtype = Literal["float32", "bfloat16"]
@@ -56,7 +56,7 @@ class Model(Kind):
     experts = None  # how many; None: an ordinary network
     head = None  # None: not known here
     pretrained = None  # the file of the weights that it begins with
-    frozen = 0  # its first parts, which stay as they are
+    trained = ()  # words of the names of what trains; (): everything
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,33 +113,34 @@ class ResNet(Model):
     head: Head = Linear()
     pretrained: Annotated[str | None, PLACE] = None
     """Weights to begin with, .safetensors or .npz (torchvision names); new head."""
-    frozen: Annotated[int, within(0, 4)] = 0
-    """Pretrained parts that stay as they are: 1 the stem, 4 also three of 4 stages."""
+    trained: tuple[str, ...] = ()
+    """Parts that train, by name, such as layer4 head; all if none is named."""
     dtype: Dtype = "float32"
     """Compute type; statistics and losses are float32 either way."""
 
     def check(self, config):
-        """Refuses frozen parts that were never trained."""
-        if self.frozen and self.pretrained is None:
+        """Refuses to leave alone what was never trained."""
+        if not self.trained:
+            return
+        if self.pretrained is None:
             raise Mistake(
-                f"model.frozen is {self.frozen} without model.pretrained; only weights "
-                "that were trained before can be frozen"
+                f"model.trained is {self.trained} without model.pretrained; only "
+                "weights that were trained before can stay as they are"
+            )
+        if "head" not in self.trained:
+            raise Mistake(
+                f"model.trained is {self.trained}; it must have 'head', which begins "
+                "with new weights"
             )
 
     def make(self, classes):
-        """The network to train: features, and a head with logits [B, classes].
-
-        Its features lack the frozen parts, whose outputs are its inputs.
-        """
+        """The network: its features, and a head with logits [B, classes]."""
         from ltjax.models.network import Network
 
-        features = self.body()
-        if self.frozen:
-            features = features.copy(first=self.frozen)
-        return Network(features=features, head=self.head.make(classes))
+        return Network(features=self.body(), head=self.head.make(classes))
 
     def body(self):
-        """The whole feature extractor, frozen parts included."""
+        """The whole feature extractor."""
         from ltjax.models import resnet
 
         return getattr(resnet, self.name)(dtype=_dtype(self.dtype))
@@ -184,9 +185,9 @@ class Experts(Model):
                 f"{least}..{body.parts - 1}, some of the {body.parts} parts of "
                 f"{body.name}"
             )
-        if body.pretrained is not None or body.frozen:
-            value = body.pretrained or body.frozen
-            field = "frozen" if body.pretrained is None else "pretrained"
+        if body.pretrained is not None or body.trained:
+            value = body.pretrained or body.trained
+            field = "trained" if body.pretrained is None else "pretrained"
             raise Mistake(
                 f"model.of.{field} is {value}, and the model is Experts; experts begin "
                 "with new weights"
@@ -230,6 +231,13 @@ def computed_in(model, dtype):
     if isinstance(model, Experts):
         return dataclasses.replace(model, of=computed_in(model.of, dtype))
     return dataclasses.replace(model, dtype=dtype)
+
+
+def begun_anew(model):
+    """The same model without pretrained weights."""
+    if model.pretrained is None:
+        return model
+    return dataclasses.replace(model, pretrained=None)
 
 
 def dtype_of(model):

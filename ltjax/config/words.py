@@ -24,6 +24,7 @@ _MOVED = {
     "optim.start_lr": "optim.schedule.start_lr",
     "model.name": "model",
     "model.scale": "model.head.scale",
+    "model.frozen": "model.trained",
     "model.experts.": "model.",
 }
 

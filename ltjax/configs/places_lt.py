@@ -4,9 +4,9 @@ r"""Places-LT, 62,500 images of 365 scenes (4,980 to 5): the last stage of a Res
         --data.train places_lt_train.npz --data.test places_lt_test.npz
 
 Not run yet. The field starts from a ResNet-152 trained on the whole ImageNet and trains
-only its last stage and the head. Here the stem and the three stages before are frozen,
-batch norm included: they pass images on and cost no gradient, no momentum and no
-posterior. The weights, with torchvision installed:
+only its last stage and the head. So here: the stem and the three stages before stay as
+they are, batch norm included, and cost no gradient, no momentum and no posterior.
+The weights, with torchvision installed:
 
     python -c "import torchvision, safetensors.torch as s; s.save_file(
         torchvision.models.resnet152(weights='IMAGENET1K_V1').state_dict(),
@@ -23,10 +23,10 @@ Expected, accuracy in % from the literature: MiSLAS 40.4 (ECE 0.034), SADE 40.9,
 Recipe: 30 epochs at a rate of 0.01 are ours and not tuned.
 
 Memory, by arithmetic: images 9.4 GB and 5.5 GB; trained weights, momentum, both moments
-and 20 deviations 15,712,621 x 24 floats = 1.5 GB (it would be 5.7 GB with nothing
-frozen), frozen weights 43 M floats = 0.2 GB; one bank of features of 11 members 5.6 GB,
-of the test images 3.3 GB. On disk 1.5 GB per checkpoint, two kept per backbone. Time:
-not measured.
+and 20 deviations 15,712,621 x 24 floats = 1.5 GB (it would be 5.7 GB if all trained),
+other weights 43 M floats = 0.2 GB; one bank of features of 11 members 5.6 GB, of the
+test images 3.3 GB. On disk 1.5 GB per checkpoint, two kept per backbone. Time: not
+measured.
 """
 
 from ltjax.config import (
@@ -52,7 +52,7 @@ config = Config(
     model=ResNet(
         name="resnet152",
         pretrained="resnet152.safetensors",
-        frozen=4,
+        trained=("layer4", "head"),
         dtype="bfloat16",
     ),
     optim=Sgd(lr=0.01, epochs=30, warmup_epochs=1, batch_size=256, weight_decay=5e-4),

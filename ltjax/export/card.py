@@ -173,8 +173,8 @@ def _loading(about):
     if tensors:
         found.append(_torch(about, tensors))
     if "posterior.npz" in files:
-        frozen = about["model"].get("frozen")
-        found.append(_POSTERIOR + (_FROZEN if frozen else ""))
+        fixed = about["model"].get("trained")
+        found.append(_POSTERIOR + (_FIXED if fixed else ""))
     return "\n\n".join(found)
 
 
@@ -188,7 +188,7 @@ _POSTERIOR = """`posterior.npz` is the Gaussian over the weights, with the class
 stage one; `examples/sample_in_numpy.py` of ltjax draws from it with NumPy alone,
 `ltjax.posterior.archive.load` reads it. A draw needs batch-norm statistics of its own
 (`ltjax.posterior.batch_norm.refresh`, on training images augmented as they were)."""
-_FROZEN = " The stages that were frozen in training are not in it."
+_FIXED = " The parts that were not trained are not in it."
 
 
 def _torch(about, files):

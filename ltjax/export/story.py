@@ -107,8 +107,8 @@ def _about(run, row, figures):
     classes = identity.names(data["classes"], data.get("class_names"))
     body = getattr(model, "of", model)
     shape, architecture = {"name": body.name}, body.name
-    if body.frozen:
-        shape["frozen"] = body.frozen
+    if body.trained:
+        shape["trained"] = body.trained
     if isinstance(body, CifarResNet):
         shape |= {"depth": body.depth, "width": body.width}
         architecture = f"CIFAR ResNet-{body.depth}"
@@ -146,7 +146,7 @@ def _about(run, row, figures):
 def digest(run, row):
     """A hash of all that decides the logits of a row."""
     _, params = trained.logits(run, row.classifier, row.variant)
-    features = trained.point(run), tensors.statistics(run), run.frozen
+    features = trained.point(run), tensors.statistics(run), run.fixed
     return pretrained.digest((*features, params))
 
 

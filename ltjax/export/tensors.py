@@ -1,6 +1,5 @@
 """A row as plain tensors: the mean network, its classifier folded into one layer."""
 
-import dataclasses
 from functools import partial
 
 import jax
@@ -9,7 +8,7 @@ import jax.numpy as jnp
 from ltjax.classifier import METHODS
 from ltjax.config import Linear
 from ltjax.mistake import Mistake
-from ltjax.models import weights
+from ltjax.models import partition, weights
 from ltjax.stages import system as systems
 from ltjax.stages import trained
 
@@ -61,13 +60,16 @@ def statistics(run):
 
 
 def variables(run, head):
-    """The variables of the whole network under a linear `head`, frozen stages too."""
+    """The variables of the whole network under a linear `head`, the fixed ones too."""
     params = trained.point(run)["features"]
     features = {"params": params, "batch_stats": statistics(run)}
     whole = {
-        kind: {"features": {**run.frozen.get(kind, {}), **tree}}
+        kind: {"features": partition.merged(tree, run.fixed["trunk"].get(kind, {}))}
         for kind, tree in features.items()
     }
+    for kind, tree in whole.items():
+        given = run.fixed.get(kind, {}).get("features", {})
+        tree["features"] = partition.merged(tree["features"], given)
     whole["params"]["head"] = head
     return whole
 
@@ -82,10 +84,7 @@ def write(path, run, row_logits, params, metadata):
 def logits(path, run, images):
     """The logits [N, C] of uint8 images under what `write` wrote."""
     data = run.results["dataset"]
-    # The file has all stages, those that were frozen too.
-    model = run.config.model
-    whole = dataclasses.replace(model, frozen=0) if model.frozen else model
-    net = whole.make(data["classes"])
+    net = run.config.model.make(data["classes"])
     inputs = systems.pixels(images, (data["mean"], data["std"]))
     like = jax.eval_shape(net.init, jax.random.key(0), inputs)
     return jax.jit(net.apply)(weights.to_variables(weights.read(path), like), inputs)

@@ -49,7 +49,8 @@ def take(backbone, weights, system, loader, folder, settings):
     epoch, and about where deviations lie.
     """
     name, views = backbone.name, bank.views(settings)
-    head = devices.local(system.net.head.linear(weights.mean["head"]))
+    net = systems.network(system, system.fixed)
+    head = devices.local(net.head.linear(weights.mean["head"]))
     room = _room(backbone, head, loader, settings)
     taking = _taking(backbone, weights, system, loader, settings, room)
     images, tested = (unlabelled(split) for split in (loader.train, loader.test))
@@ -150,8 +151,9 @@ def _taking(backbone, weights, system, loader, settings, room):
         whole = extractors.whole_of_parts(large.assemble)
     else:
         whole = extractors.whole(backbone.sample)
+    net = systems.network(system, system.fixed)
     heads = jax.jit(
-        extractors.make_heads(whole, system.net), out_shardings=devices.everywhere()
+        extractors.make_heads(whole, net), out_shardings=devices.everywhere()
     )
     extractor = systems.extractor(system, extractors.features_of(whole))
     passes = loader.passes(extractor, alone=on_host, whole=room)

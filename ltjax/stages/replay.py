@@ -6,9 +6,11 @@ import optax
 
 from ltjax.config import own
 from ltjax.mistake import Mistake
+from ltjax.models import partition
 from ltjax.representation import step
 from ltjax.representation.objective import Task
 from ltjax.stages import backbones, divergence
+from ltjax.stages import start as starts
 from ltjax.stages import system as systems
 from ltjax.stages.keys import keys
 from ltjax.workdir import identity
@@ -25,7 +27,6 @@ def replayed(out):
     except (OSError, KeyError, TypeError) as error:
         raise Mistake(f"{out / 'config.json'} is not a run's config") from error
     own.check_whole(config, out)
-    net = config.model.make(len(found.counts))
     task = Task(found.counts, found.steps, config.optim.epochs)
     minimised = config.objective.make(task)
     every = backbones.of(config, task)
@@ -34,8 +35,12 @@ def replayed(out):
     inputs = batch["image"]
     few = jax.tree.map(lambda leaf: leaf[:1], systems.arguments(inputs))
 
+    # Nothing can be asked of the images here; weights of a file are of colours.
+    start = starts.again(config.model, len(found.counts), channels=3)
+    net = partition.bound(start.net, starts.given(start, config.seed, few))
+
     def begin():
-        variables = net.init(jax.random.key(0), *few)
+        variables, _ = starts.begin(start, jax.random.key(0), few)
         memory = minimised.init(jax.random.key(0), variables)
         return step.init(variables, tx, memory)
 

@@ -67,9 +67,8 @@ def train(backbone, system, loader, folder, place="device"):
         return store.begun(carry)
 
     def program(fixed):
-        advance = step.of_objective(
-            systems.apply(system.net), system.objective, backbone.tx
-        )
+        apply = systems.apply(systems.network(system, fixed))
+        advance = step.of_objective(apply, system.objective, backbone.tx)
         prepare = partial(systems.prepare, system, fixed)
         return advance, prepare, backbone.collect
 

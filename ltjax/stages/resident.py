@@ -77,7 +77,7 @@ class Resident:
         def parts(fixed):
             prepare = partial(extractor.inputs, fixed)
             sizes = settings.batch_size, settings.chunk
-            return extractor.draw, extractor.net, prepare, *sizes
+            return extractor.draw, extractor.net(fixed), prepare, *sizes
 
         def refresh_of(fixed, *args):
             return extractors.make_refresh(*parts(fixed))(*args)

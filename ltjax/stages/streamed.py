@@ -104,13 +104,13 @@ class Streamed:
 
         def fold_of(fixed, *args):
             prepare = partial(extractor.inputs, fixed)
-            parts = extractor.draw, extractor.net, prepare, settings.chunk
+            parts = extractor.draw, extractor.net(fixed), prepare, settings.chunk
             return extractors.make_fold(*parts)(*args)
 
         def features_of(fixed, *args):
             prepare = partial(extractor.inputs, fixed)
             sizes = settings.batch_size, settings.chunk
-            parts = extractor.draw, extractor.net, prepare, *sizes
+            parts = extractor.draw, extractor.net(fixed), prepare, *sizes
             return extractors.make_features(*parts)(*args)
 
         fold_batch, features_batch = (

@@ -9,44 +9,39 @@ import jax.numpy as jnp
 import numpy as np
 
 from ltjax import config as configs
-from ltjax.config.kind import told
 from ltjax.data import sampling, streamed
 from ltjax.data.augment import geometry, views
 from ltjax.evaluation import cost as costs
 from ltjax.mistake import Mistake
-from ltjax.models import pretrained
+from ltjax.models import partition
 from ltjax.models.network import Network
 from ltjax.representation.objective import Objective
 from ltjax.runtime import devices
 from ltjax.stages import bank, memory
+from ltjax.stages import start as starts
 
 
 class System(NamedTuple):
     """A network, what it minimises, and how pixels come to it."""
 
-    net: Network
+    net: Network  # of the variables that train and the fixed ones: see `network`
     objective: Objective
     views: dict  # "full", "weak", "strong" -> (key, images uint8) -> images uint8
     moments: tuple  # mean and deviation of the pixels
     begin: Callable  # (key) -> the variables that train
-    fixed: dict  # weights that do not move: "trunk", "teacher"; {} of each mostly
+    # Weights that do not move: those of the network, "params" and "batch_stats", where
+    # only a part of it trains; "trunk" and "teacher", {} of each mostly.
+    fixed: dict
     trunk: Callable  # (fixed trunk, images float32) -> what the network's features take
     told: Callable  # (fixed teacher, images uint8) -> what a teacher adds to a batch
     digests: dict  # of weights that come from elsewhere
-
-
-def begun(model, channels):
-    """The weights that a model config begins with, for images of so many channels."""
-    if told(model, "pretrained") is None:
-        return pretrained.none()
-    return pretrained.read(model.pretrained, model.body(), model.frozen, channels)
 
 
 class Extractor(NamedTuple):
     """The features of a system under weights that are drawn."""
 
     draw: Callable  # (weights, member) -> the parameters of the features
-    net: Network
+    net: Callable  # (fixed) -> the network, of the variables that train
     inputs: Callable  # (fixed, batch) -> what the features take
     fixed: dict
     seen: Callable  # (key, batch) -> the batch as the training sees it
@@ -58,32 +53,38 @@ def of(config, data, task, taught_by):
 
     `task` is its `objective.Task` and `taught_by` a `teacher.Teacher`.
     """
-    start = begun(config.model, data.train.image.shape[-1])
-    net = config.model.make(data.classes)
-    for column in set(net.takes) - set(example(data)):
+    start = starts.of(config.model, data.classes, data.train.image.shape[-1])
+    known = start.pretrained
+    for column in set(start.net.takes) - set(example(data)):
         raise Mistake(f"the network takes {column!r}, which {data.name} has not")
-    moments = start.moments or geometry.moments(
+    moments = known.moments or geometry.moments(
         streamed.sample(data.train.image) if data.train.streamed else data.train.image
     )
     system = System(
-        net=net,
+        net=start.net,
         objective=config.objective.make(task),
         views=config.augment.make(data.train.streamed),
         moments=moments,
         begin=None,
-        fixed={"trunk": start.frozen, "teacher": taught_by.params},
-        trunk=start.trunk,
+        fixed={"trunk": known.below, "teacher": taught_by.params},
+        trunk=known.trunk,
         told=taught_by.told,
-        digests={"pretrained": start.digest, "teacher": taught_by.digest},
+        digests={"pretrained": known.digest, "teacher": taught_by.digest},
     )
 
-    def begin(key):
-        # Not compiled as a whole: a generator takes a second to compile, and one by one
-        # those of equal shape, and of the other backbone, are compiled once.
-        first = _inputs(system, system.fixed, example(data), _here)
-        return pretrained.begin(net.init(key, *arguments(first)), start)
+    def first():
+        return arguments(_inputs(system, system.fixed, example(data), _here))
 
-    return system._replace(begin=begin)
+    given = starts.given(start, config.seed, first())
+    return system._replace(
+        begin=lambda key: starts.begin(start, key, first())[0],
+        fixed={**system.fixed, **given},
+    )
+
+
+def network(system, fixed):
+    """The network, of the variables that train."""
+    return partition.bound(system.net, fixed)
 
 
 def inputs(system, fixed, batch):
@@ -119,7 +120,7 @@ def arguments(found):
 
 
 def apply(net):
-    """The network's training call as `representation.step` wants it, of `inputs`."""
+    """A network's training call as `representation.step` wants it, of `inputs`."""
 
     def call(variables, found, train, rngs, mutable):
         return net.apply(
@@ -134,7 +135,8 @@ def prepare(system, fixed, key, state, batch):
     seen = viewed(system, key, batch)
     told = system.told(fixed["teacher"], seen["image"])
     found = {**seen, **told, "image": inputs(system, fixed, seen)}
-    return system.objective.prepare(key, system.net, fixed, state, found)
+    net = network(system, fixed)
+    return system.objective.prepare(key, net, fixed, state, found)
 
 
 def viewed(system, key, batch):
@@ -161,7 +163,7 @@ def extractor(system, draw):
     """The `Extractor` of a system whose weights `draw(weights, member)` gives."""
     return Extractor(
         draw=draw,
-        net=system.net,
+        net=partial(network, system),
         inputs=partial(inputs, system),
         fixed=system.fixed,
         seen=partial(viewed, system),
@@ -174,7 +176,8 @@ def inputs_of_heads(system, params):
 
     `params` are the network's, or their shapes.
     """
-    found = jax.eval_shape(system.net.head.linear, params["head"])
+    net = network(system, system.fixed)
+    found = jax.eval_shape(net.head.linear, params["head"])
     return found["kernel"].shape[:-1]
 
 

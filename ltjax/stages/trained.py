@@ -19,12 +19,13 @@ from ltjax.data import sampling
 from ltjax.data.dataset import Dataset
 from ltjax.data.sampling import ClassIndex
 from ltjax.mistake import Mistake
-from ltjax.models import pretrained
+from ltjax.models import partition
 from ltjax.models.network import Network
 from ltjax.posterior import members as extractor
 from ltjax.posterior import point as points
 from ltjax.posterior.members import Members
 from ltjax.stages import backbones, bank, classifier, kept, keys
+from ltjax.stages import start as starts
 from ltjax.stages import system as systems
 from ltjax.workdir import adoption, checkpoint, files, identity
 from ltjax.workdir import results as results_of
@@ -39,7 +40,7 @@ class Trained(NamedTuple):
     results: dict  # of results.json
     backbone: str  # its name
     net: Network
-    frozen: dict  # variables of the stages before the network's; {} if there are none
+    fixed: dict  # weights that did not move, as in `system.System`
     prepare: Callable  # images uint8 [B, H, W, ch] -> what the network takes
     weights: Any  # the posterior, with `mean`
     members: Members
@@ -74,24 +75,11 @@ def read(out, name="swa", dtype=None):
         model = computed_in(config.model, dtype)
         config = dataclasses.replace(config, model=model)
     data = results["dataset"]
-    net = config.model.make(data["classes"])
-    others = [column for column in net.takes if column != "image"]
-    if others:
-        raise Mistake(f"the network of {out} takes {others[0]!r} beside images")
-    # Of weights that were only begun with nothing is needed any more.
-    start = pretrained.none()
-    if config.model.frozen:
-        start = systems.begun(config.model, data["image"][-1])
-    digest = files.read_json(out / "config.json")["run"]["pretrained"]
-    if config.model.frozen and start.digest != digest:
-        raise Mistake(
-            f"model.pretrained {config.model.pretrained} is not the file that {out} "
-            "began with"
-        )
+    start, fixed = _start(out, config, data)
 
     def prepare(images):
         images = systems.pixels(images, (data["mean"], data["std"]))
-        return start.trunk(start.frozen, images)
+        return start.pretrained.trunk(fixed["trunk"], images)
 
     # In NumPy arrays: the device may be too small for the deviations.
     backbone = backbones.of_row(config, name)
@@ -101,8 +89,8 @@ def read(out, name="swa", dtype=None):
         config=config,
         results=results,
         backbone=backbone.name,
-        net=net,
-        frozen=start.frozen,
+        net=partition.bound(start.net, fixed),
+        fixed=fixed,
         prepare=prepare,
         weights=backbone.restore(*saved),
         members=extractor.make(
@@ -110,6 +98,25 @@ def read(out, name="swa", dtype=None):
         ),
         batch_stats=kept.batch_stats(out, backbone.name),
     )
+
+
+def _start(out, config, data):
+    """The `start.Start` of a run's network, and its weights that did not move."""
+    start = starts.again(config.model, data["classes"], data["image"][-1])
+    others = [column for column in start.net.takes if column != "image"]
+    if others:
+        raise Mistake(f"the network of {out} takes {others[0]!r} beside images")
+    known = start.pretrained
+    digest = files.read_json(out / "config.json")["run"]["pretrained"]
+    if start.trained and known.digest != digest:
+        raise Mistake(
+            f"model.pretrained {config.model.pretrained} is not the file that {out} "
+            "began with"
+        )
+    images = np.zeros((1, *data["image"]), np.float32)
+    inputs = known.trunk(known.below, images)
+    given = starts.given(start, config.seed, (inputs,))
+    return start, {"trunk": known.below, **given}
 
 
 def held(out, name, config, data):

@@ -41,7 +41,7 @@ def check(config, system, data, task):
 
 def _network(system, variables, batch):
     """All that is asked of a network."""
-    net = system.net
+    net = systems.network(system, system.fixed)
     found = systems.inputs(system, system.fixed, batch)
     keys = {"dropout": jax.random.key(0)}
     outputs = systems.apply(net)(variables, found, True, keys, ["batch_stats"])
@@ -53,5 +53,6 @@ def _network(system, variables, batch):
 
 def _step(system, tx, key, state, batch):
     """A training step."""
-    advance = step.of_objective(systems.apply(system.net), system.objective, tx)
+    apply = systems.apply(systems.network(system, system.fixed))
+    advance = step.of_objective(apply, system.objective, tx)
     return advance(key, state, systems.prepare(system, system.fixed, key, state, batch))

@@ -47,7 +47,8 @@ class Results(NamedTuple):
     @property
     def shown(self):
         """The rows that are looked at closely, as they are named in files."""
-        return [
+        # Those whose predictions are there; an earlier version kept none.
+        return list(self.predicted) or [
             f"swa-{classifier}"
             for classifier in predictions.shown(
                 row["classifier"]

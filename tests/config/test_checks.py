@@ -59,7 +59,11 @@ COSINE = Experts(of=CifarResNet(head=Cosine()))
         Config(optim=Sgd(epochs=2, warmup_epochs=0)),
         Config(classifier=Classifier(methods=())),
         Config(model=ResNet(name="resnet50", dtype="bfloat16")),
-        Config(model=ResNet(name="resnet152", pretrained="a.npz", frozen=4)),
+        Config(
+            model=ResNet(
+                name="resnet152", pretrained="a.npz", trained=("layer4", "head")
+            )
+        ),
         Config(model=Experts(count=1)),
         Config(model=Experts(count=2, branch=1)),
         Config(model=Experts(count=2, width=8)),
@@ -159,9 +163,14 @@ def test_settings_that_belong_together(config):
             "data.source is npz",
         ),
         (
-            Config(model=ResNet(name="resnet50", frozen=2)),
-            "model.frozen is 2 without model.pretrained; only weights that were "
-            "trained before can be frozen",
+            Config(model=ResNet(name="resnet50", trained=("head",))),
+            "model.trained is ('head',) without model.pretrained; only weights that "
+            "were trained before can stay as they are",
+        ),
+        (
+            Config(model=ResNet(pretrained="a.npz", trained=("layer4",))),
+            "model.trained is ('layer4',); it must have 'head', which begins with new "
+            "weights",
         ),
         (
             Config(data=Data(largest=500)),
@@ -224,9 +233,9 @@ def test_settings_that_belong_together(config):
             "with new weights",
         ),
         (
-            Config(model=Experts(of=ResNet(frozen=1))),
-            "model.of.frozen is 1, and the model is Experts; experts begin with new "
-            "weights",
+            Config(model=Experts(of=ResNet(trained=("head",)))),
+            "model.of.trained is ('head',), and the model is Experts; experts begin "
+            "with new weights",
         ),
         (
             Config(model=Experts(of=COSINE)),

@@ -91,7 +91,7 @@ def test_class_names_are_cells_and_no_markup():
         ),
         ({"classifier": "swa/srepr/b"}, "re-trained on draws"),
         ({"trained_in": "bfloat16"}, "tested in bfloat16; this is float32."),
-        ({"model": {"name": "resnet50", "frozen": 1}}, "are not in it"),
+        ({"model": {"name": "resnet50", "trained": ["head"]}}, "are not in it"),
     ],
 )
 def test_what_it_is_depends_on_the_row(changes, words):

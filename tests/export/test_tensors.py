@@ -13,7 +13,7 @@ from ltjax.classifier import heads
 from ltjax.config import CifarResNet, Classifier, Config, ResNet
 from ltjax.export import card, tensors
 from ltjax.mistake import Mistake
-from ltjax.models import pretrained, resnet, weights
+from ltjax.models import partition, pretrained, resnet, weights
 from ltjax.posterior import swa
 from ltjax.stages.trained import Trained
 from ltjax.workdir.rows import Row
@@ -80,6 +80,9 @@ def test_others_are_refused(name):
     tensors.check(Row("swa", "la"))
 
 
+PARTS = ("conv1", "conv2", "bn2", "downsample", "head")
+
+
 def finished(model, image, classes):
     """A run that never was, of random weights, and its images."""
     whole = model.body()
@@ -98,18 +101,22 @@ def finished(model, image, classes):
         return RNG.uniform(low, high, like.shape).astype(np.float32)
 
     features = jax.tree.map_with_path(leaf, like)
-    frozen, trained = {}, features
-    if model.frozen:
-        frozen, trained = (
+    trained, fixed = features, {"trunk": {}}
+    if model.trained:  # above the stem and the first stage, and of these not bn1
+        below, above = (
             {
                 kind: {name: x for name, x in tree.items() if keep(name)}
                 for kind, tree in features.items()
             }
             for keep in (
-                lambda name: resnet.part(name) < model.frozen,
-                lambda name: resnet.part(name) >= model.frozen,
+                lambda name: resnet.part(name) < 2,
+                lambda name: resnet.part(name) >= 2,
             )
         )
+        named = {kind: {"features": tree} for kind, tree in above.items()}
+        own, given = partition.split(named, model.trained)
+        trained = {kind: tree["features"] for kind, tree in own.items()}
+        fixed = {"trunk": below, **given}
     dim = jax.eval_shape(
         whole.apply, features, jax.ShapeDtypeStruct((1, *image), jnp.float32)
     ).shape[-1]
@@ -128,7 +135,7 @@ def finished(model, image, classes):
         results={"dataset": data},
         backbone="swa",
         net=net,
-        frozen=frozen,
+        fixed=fixed,
         prepare=None,
         weights=swa.State(2, params),
         members=None,
@@ -145,7 +152,7 @@ def linear(params, z):
     ("model", "image"),
     [
         (CifarResNet(depth=14, width=6), (8, 8, 1)),
-        (ResNet(name="resnet10", frozen=2), (32, 32, 3)),
+        (ResNet(name="resnet10", trained=PARTS), (32, 32, 3)),
     ],
     ids=["cifar", "resnet10"],
 )
@@ -182,9 +189,10 @@ def test_pytorch_has_the_same_logits(tmp_path, model, image):
     stored = weights.read(tmp_path / "model.npz")
     np.testing.assert_allclose(stored["fc.bias"], head["bias"], rtol=1e-6)
     np.testing.assert_allclose(stored["fc.weight"].T, head["kernel"], rtol=1e-6)
-    if model.frozen:
-        given = pretrained.read(tmp_path / "model.npz", model.body(), model.frozen)
-        jax.tree.map(np.testing.assert_array_equal, given.frozen, run.frozen)
+    if model.trained:
+        given = pretrained.read(tmp_path / "model.npz", model.body(), model.trained)
+        assert run.fixed["params"]["features"]["layer3_0"].keys() == {"bn1"}
+        jax.tree.map(np.testing.assert_array_equal, given.below, run.fixed["trunk"])
 
 
 def test_the_names_of_a_cifar_resnet():

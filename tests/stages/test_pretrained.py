@@ -15,7 +15,7 @@ from ltjax.config import Classifier, Config, Data, Posterior, ResNet, Sgd, Swa
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, resnet, weights
 from ltjax.run import run
-from ltjax.stages import system as systems
+from ltjax.stages import start as starts
 from ltjax.stages import trained
 from ltjax.stages.loading import load
 from ltjax.workdir import checkpoint
@@ -52,22 +52,32 @@ def file(tmp_path_factory):
 
 def test_frozen_and_trained_parts_are_the_file(file):
     everything = pretrained.read(file, WHOLE)
-    assert everything.frozen == {}
+    assert everything.below == {}
     wanted = WHOLE.apply(everything.features, IMAGES)
-    for frozen in (1, 4):
-        found = pretrained.read(file, WHOLE, frozen)
-        inputs = found.trunk(found.frozen, IMAGES)
-        upper = WHOLE.copy(first=frozen)
+    words = (
+        ("layer1", "bn2"),
+        ("layer2", "layer4", "head"),
+        ("layer3",),
+        ("layer4",),
+        ("head",),
+    )
+    for first, named in enumerate(words, 1):
+        found = pretrained.read(file, WHOLE, named)
+        assert found.first == first
+        inputs = found.trunk(found.below, IMAGES)
+        upper = WHOLE.copy(first=first)
         np.testing.assert_array_equal(upper.apply(found.features, inputs), wanted)
-        names = set(found.frozen["params"]), set(found.features["params"])
+        names = set(found.below["params"]), set(found.features["params"])
         assert names[0].isdisjoint(names[1])
         assert names[0] | names[1] == set(everything.features["params"])
-    assert names[1] == {"layer4_0"}
+        assert {name[:6] for name in names[1]} == {
+            f"layer{part}" for part in range(first, 5)
+        }
 
 
 def test_the_digest_is_of_the_weights_not_of_the_file(file, tmp_path):
     found = pretrained.read(file, WHOLE).digest
-    assert pretrained.read(file, WHOLE, 3).digest == found
+    assert pretrained.read(file, WHOLE, ("layer3",)).digest == found
     weights.write(tmp_path / "no_head.npz", TENSORS)
     assert pretrained.read(tmp_path / "no_head.npz", WHOLE).digest == found
     moved = {**TENSORS, "bn1.bias": np.nextafter(TENSORS["bn1.bias"], np.float32(9))}
@@ -77,7 +87,7 @@ def test_the_digest_is_of_the_weights_not_of_the_file(file, tmp_path):
 
 def test_features_begin_with_the_file_and_the_head_does_not(file):
     model = ResNet(name="resnet10", pretrained=str(file))
-    found = systems.begun(model, 3)
+    found = starts.of(model, 5, 3).pretrained
     new = jax.jit(model.make(5).init)(jax.random.key(1), IMAGES)
     got = pretrained.begin(new, found)
     assert jax.tree.structure(got) == jax.tree.structure(new)
@@ -95,7 +105,7 @@ def test_grey_images_do_not_fit(file):
     model = ResNet(name="resnet10", pretrained=str(file))
     message = r"'conv1.weight' has shape \[64, 3, 7, 7\], wanted \[64, 1, 7, 7\]"
     with pytest.raises(Mistake, match=message):
-        systems.begun(model, 1)
+        starts.of(model, 5, 1)
 
 
 # A run
@@ -119,7 +129,7 @@ def done(file, tmp_path_factory):
             manifest="places_lt",
             allow_mismatch=True,
         ),
-        model=ResNet(name="resnet10", pretrained=str(file), frozen=4),
+        model=ResNet(name="resnet10", pretrained=str(file), trained=("layer4", "head")),
         optim=Sgd(epochs=3, warmup_epochs=0, batch_size=6, weight_decay=0.1),
         swa=Swa(start=1, rank=2),
         posterior=Posterior(samples=1),
@@ -134,7 +144,7 @@ def done(file, tmp_path_factory):
 def test_the_frozen_part_is_not_trained_and_the_rest_is(done, file, name):
     _, out, _, _ = done
     state, posterior = checkpoint.load_as_saved(out / "checkpoints" / name / "3")
-    begin = pretrained.read(file, WHOLE, 4).features
+    begin = pretrained.read(file, WHOLE, ("layer4", "head")).features
     trained = state["params"]["features"]
     assert set(trained) == {"layer4_0"}
     assert set(state["batch_stats"]["features"]) == {"layer4_0"}
@@ -186,6 +196,51 @@ def test_weights_for_another_network_leave_no_folder(done, tmp_path):
     config, _, _, _ = done
     model = dataclasses.replace(config.model, name="resnet50")
     with pytest.raises(Mistake, match=r"has no tensor 'layer1\.0\.bn3"):
+        run(
+            dataclasses.replace(config, model=model),
+            tmp_path / "new",
+            Console(quiet=True),
+        )
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("named", "leaves"),
+    [
+        (("head",), set()),
+        (("layer4_0/bn2", "head"), {"scale", "bias"}),
+    ],
+    ids=["head", "norm"],
+)
+def test_less_than_a_part_may_train(done, file, tmp_path, named, leaves):
+    config, _, _, _ = done
+    model = dataclasses.replace(config.model, trained=named)
+    config = dataclasses.replace(config, model=model)
+    results = run(config, tmp_path / "x", Console(quiet=True))
+    state, posterior = checkpoint.load_as_saved(tmp_path / "x/checkpoints/swa/3")
+    whole = (state["params"], posterior["mean"], posterior["deviations"])
+    for tree in whole:
+        assert set(tree["head"]) == {"kernel", "bias"}
+        inside = tree["features"]["layer4_0"]["bn2"] if leaves else tree["features"]
+        assert set(inside) == leaves
+    # Opened again, new images have the features that the run saw.
+    opened = trained.read(tmp_path / "x", "swa")
+    images = load(config.data).test.image
+    seen = trained.features(opened, 1)(images)
+    known = trained.test_features(opened)
+    np.testing.assert_allclose(seen, known, rtol=1e-4, atol=1e-4 * known.max())
+    # A head of chance would have half.
+    assert results["rows"][0]["acc"]["all"] >= 75
+
+
+def test_a_part_that_is_not_there_leaves_no_folder(done, tmp_path):
+    config, _, _, _ = done
+    model = dataclasses.replace(config.model, trained=("layer5", "head"))
+    message = (
+        "model.trained has 'layer5', which is in no name of the network; its parts are "
+        "bn1, conv1, head, layer1_0, layer2_0, layer3_0, layer4_0"
+    )
+    with pytest.raises(Mistake, match=message):
         run(
             dataclasses.replace(config, model=model),
             tmp_path / "new",

@@ -1,0 +1,52 @@
+"""Where the training of a network starts: which weights train, and which are given."""
+
+from typing import NamedTuple
+
+from ltjax.config.kind import told
+from ltjax.config.model import begun_anew
+from ltjax.models import partition, pretrained
+from ltjax.models.network import Network
+from ltjax.models.pretrained import Pretrained
+from ltjax.stages import keys
+
+
+class Start(NamedTuple):
+    """A network, and what is known of its weights before it is trained."""
+
+    net: Network  # less its trunk
+    pretrained: Pretrained
+    trained: tuple  # words of the names of what trains; (): everything
+
+
+def of(model, classes, channels):
+    """The `Start` of a model config, for images of so many channels."""
+    trained = told(model, "trained") or ()
+    net, known = model.make(classes), pretrained.none()
+    if told(model, "pretrained") is not None:
+        body = net.features
+        known = pretrained.read(model.pretrained, body, trained, channels)
+    return Start(pretrained.above(net, known), known, trained)
+
+
+def begin(start, key, inputs):
+    """The variables that train, and the fixed ones, of a network that takes `inputs`.
+
+    Raises `Mistake` for a word of `trained` that is in no name.
+    """
+    # Not compiled as a whole: a generator takes a second to compile, and one by one
+    # those of equal shape, and of the other backbone, are compiled once.
+    variables = pretrained.begin(start.net.init(key, *inputs), start.pretrained)
+    partition.check(start.trained, variables, start.pretrained.below)
+    return partition.split(variables, start.trained)
+
+
+def given(start, seed, inputs):
+    """The fixed variables alone, as the run of a seed has them; {} where all train."""
+    if not start.trained:
+        return {}
+    return begin(start, keys.keys(seed).init, inputs)[1]
+
+
+def again(model, classes, channels):
+    """The `Start` of a run that is over: of weights that it moved nothing is needed."""
+    return of(model if model.trained else begun_anew(model), classes, channels)
