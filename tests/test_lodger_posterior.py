@@ -13,13 +13,15 @@ import pytest
 import tiny
 from flax import struct
 
+from ltjax.config import Classifier
 from ltjax.predict import __main__ as predict
+from ltjax.report import page
 from ltjax.representation import epoch
 from ltjax.representation.backbone import Deviations
 from ltjax.run import run
 from ltjax.runtime.stopping import Stopped
 from ltjax.stages import backbones, trained
-from ltjax.workdir import checkpoint
+from ltjax.workdir import checkpoint, results
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -98,13 +100,14 @@ def moved_in():
 @pytest.fixture(scope="module")
 def whole(moved_in, tmp_path_factory):
     """A finished run."""
-    return tiny.Place(tmp_path_factory.mktemp("mine"))
+    few = Classifier(methods=("la", "srepr"), epochs=1, batch_size=16, views=1)
+    return tiny.Place(tmp_path_factory.mktemp("mine"), classifier=few)
 
 
-def figures(results):
+def figures(told):
     return {
         (row["backbone"], row["classifier"], row["variant"]): row["nll"]
-        for row in results["rows"]
+        for row in told["rows"]
     }
 
 
@@ -112,7 +115,7 @@ def test_its_rows_are_in_the_table(whole):
     found = figures(whole.results)
     assert {backbone for backbone, *_ in found} == {"sgd", "mine", "mined"}
     assert found["mined", "none", ""] != found["mine", "none", ""]
-    assert (whole.out / "report.html").exists()
+    assert "MINED + SRepr" in page.of_run(results.read(whole.out))
 
 
 def test_its_draws_are_snapshots(whole):
@@ -152,7 +155,7 @@ def test_on_the_host_and_stopped_it_comes_to_the_same(whole, tmp_path):
 
     while True:
         try:
-            results = run(config, out, tiny.quiet(), stopping=stopping)
+            told = run(config, out, tiny.quiet(), stopping=stopping)
             break
         except Stopped:
             stops += 1
@@ -163,8 +166,8 @@ def test_on_the_host_and_stopped_it_comes_to_the_same(whole, tmp_path):
     ]
     jax.tree.map(np.testing.assert_array_equal, *kept)
     # Draws are put together from their parts, in another program.
-    found, wanted = figures(results), figures(whole.results)
+    found, wanted = figures(told), figures(whole.results)
     assert found.keys() == wanted.keys()
     for name, nll in wanted.items():
         assert found[name] == pytest.approx(nll, rel=1e-3)
-    assert json.loads((out / "results.json").read_text())["rows"] == results["rows"]
+    assert json.loads((out / "results.json").read_text())["rows"] == told["rows"]

@@ -9,8 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax.config import CifarResNet, Experts
-from ltjax.config.model import dtype_of
 from ltjax.export import card, graph, place, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, weights
@@ -105,24 +103,14 @@ def _about(run, row, figures):
     data, model = run.results["dataset"], run.config.model
     _, assumed = prior.assumed(run.config, row, run.counts)
     classes = identity.names(data["classes"], data.get("class_names"))
-    body = getattr(model, "of", model)
-    shape, architecture = {"name": body.name}, body.name
-    if body.trained:
-        shape["trained"] = body.trained
-    if isinstance(body, CifarResNet):
-        shape |= {"depth": body.depth, "width": body.width}
-        architecture = f"CIFAR ResNet-{body.depth}"
-    if isinstance(model, Experts):
-        fields = "count", "branch", "width", "fused"
-        shape["experts"] = {name: getattr(model, name) for name in fields}
-        architecture += f" of {model.count} experts"
+    shape, architecture = model.card()
     sessions = files.read_json(run.out / "versions.json")
     return {
         "name": data["name"],
         "seed": run.results["seed"],
         "architecture": architecture,
         "model": shape,
-        "trained_in": dtype_of(identity.config_of(run.out).model),
+        "trained_in": identity.config_of(run.out).model.dtype,
         "backbone": row.backbone,
         "classifier": str(row),
         "classes": classes,

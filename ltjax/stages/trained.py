@@ -14,7 +14,6 @@ import numpy as np
 from ltjax.classifier import NONE
 from ltjax.classifier.heads import class_means, of_methods
 from ltjax.config import Config
-from ltjax.config.model import computed_in
 from ltjax.data import sampling
 from ltjax.data.dataset import Dataset
 from ltjax.data.sampling import ClassIndex
@@ -72,7 +71,7 @@ def read(out, name="swa", dtype=None):
     out = Path(out)
     results, config = results_of.record(out)
     if dtype:
-        model = computed_in(config.model, dtype)
+        model = config.model.computed_in(dtype)
         config = dataclasses.replace(config, model=model)
     data = results["dataset"]
     start, fixed = _start(out, config, data)
