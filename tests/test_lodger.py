@@ -139,7 +139,7 @@ HALVED = types.SimpleNamespace(
     AFFINE=True,
     JOINT=False,
     DRAWS=False,
-    power=lambda plain, settings: 1.0,
+    power=lambda plain, tau: 1.0,
     heads=_heads,
 )
 

@@ -67,6 +67,22 @@ def at(members, number):
     return jax.tree.map(lambda leaf: leaf[number : number + 1], trees.clone(members))
 
 
+def one_by_one(compute, leading):
+    """`compute` of many members that lie outside the device, one after another.
+
+    Of the arguments of `compute(weights, *of_members, *others)` the `leading` ones
+    after the weights, and all it returns, have a leading axis M.
+    """
+
+    def each(weights, *rest):
+        members, others = rest[:leading], rest[leading:]
+        count = len(jax.tree.leaves(members)[0])
+        found = [compute(weights, *at(members, i), *others) for i in range(count)]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
+
+    return each
+
+
 def whole(sample):
     """Builds `draw(posterior, member)`: the whole network of a member.
 

@@ -21,11 +21,11 @@ def assumed(config, row, counts):
     model, settings = config.model, config.classifier
     method = METHODS.get(row.classifier)  # None of no re-training
     joined = settings.experts == "together" and method and method.JOINT
-    power = None
+    found = None
     if joined or model.experts is None:
         plain = config.objective.plain and model.head.intercepts
-        power = priors.power(row.classifier, settings, config.optim.sampling, plain)
-    found = priors.shares(power, counts)
+        trained = settings.tau, config.optim.sampling, plain
+        found = priors.assumed(row.classifier, counts, *trained)
     of_draws = row.backbone == backbones.of_row(config, row.backbone).drawn
     drawn = of_draws or (method and method.DRAWS)
     return found, priors.in_words(found, counts, bool(drawn))
