@@ -22,33 +22,25 @@ from ltjax.posterior import swag
 from ltjax.runtime import command
 
 ROOT = Path(__file__).parent.parent
-EXPERIMENTS = ROOT / "experiments"
+sys.path.insert(0, str(ROOT / "experiments" / "documents"))
+
+import documents  # noqa: E402
+import trials  # noqa: E402
 
 
-def _tables():
-    sys.path.insert(0, str(EXPERIMENTS))  # for the scripts beside it
-    try:
-        return runpy.run_path(str(EXPERIMENTS / "tables.py"))
-    finally:
-        sys.path.remove(str(EXPERIMENTS))
-
-
-TABLES = _tables()
-
-
-@pytest.mark.parametrize("document", TABLES["DOCUMENTS"])
+@pytest.mark.parametrize("document", documents.DOCUMENTS)
 def test_tables_are_those_of_the_result_files(document):
     text = (ROOT / document).read_text()
-    assert TABLES["filled"](text) == text
+    assert documents.filled(text) == text
 
 
 def test_every_table_has_a_place_and_no_mark_is_forgotten():
     marks = [
         mark
-        for document in TABLES["DOCUMENTS"]
+        for document in documents.DOCUMENTS
         for mark in re.findall(r"<!-- /(\w+) -->", (ROOT / document).read_text())
     ]
-    assert sorted(marks) == sorted([*TABLES["tables"](), "house"])
+    assert sorted(marks) == sorted([*documents.TABLES, "house"])
 
 
 class Features(nn.Module):
@@ -194,7 +186,7 @@ def test_ways_to_learn_are_compared_where_all_else_is_equal():
         row = {"classifier": "la", "variant": "", "weight_decay": 1e-4}
         return {**row, "experts": way, "lr": lr, "nll": nll, "ece": ece}
 
-    found = TABLES["_both_ways"](
+    found = trials._both_ways(
         [
             line("alone", 0.1, 3.0, 0.1),
             line("together", 0.1, 2.0, 0.2),

@@ -3,8 +3,15 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+EXPERIMENTS = Path(__file__).parents[1]
+ROOMS = ("tables", "documents", "faults")
+# A script finds what lies beside it.
+sys.path[:0] = [
+    str(EXPERIMENTS),
+    *(str(EXPERIMENTS / room) for room in ROOMS),
+    str(EXPERIMENTS.parent / "tests"),
+]
 
-from strict import compiled_once, finished_run, hastily, pages, place
+from strict import compiled_once, finished_run, hastily, pages, place  # noqa: E402
 
 __all__ = ["compiled_once", "finished_run", "hastily", "pages", "place"]

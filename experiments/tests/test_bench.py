@@ -1,13 +1,14 @@
 """The bench's PyTorch twin computes what ltjax computes; a bench without it says so."""
 
+import json
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from bench import beside, checks, command, growth, harness, shared
 
 from ltjax import config
 from ltjax.classifier import heads, linear
@@ -18,7 +19,6 @@ from ltjax.losses import cross_entropy
 from ltjax.posterior import swag
 from ltjax.representation import schedule, step
 
-EXPERIMENTS = Path(__file__).parents[1]
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 CLASSES, SGD = 5, (0.1, 0.9, 0.01)
 RNG = np.random.default_rng(0)
@@ -27,14 +27,16 @@ LABELS = RNG.integers(0, CLASSES, 6)
 NET = config.CifarResNet(depth=8, width=4).make(CLASSES)
 
 
-@pytest.fixture(autouse=True)
-def scripts_importable(monkeypatch):
-    monkeypatch.syspath_prepend(EXPERIMENTS)
-
-
 @pytest.fixture
 def torch():
     return pytest.importorskip("torch")
+
+
+@pytest.fixture
+def peer(torch):
+    from bench import peer
+
+    return peer
 
 
 def normalise(images):
@@ -58,28 +60,24 @@ def made():
 VARIABLES = made()
 
 
-def twin(torch, variables):
-    import peer
-
+def twin(torch, peer, variables):
     network = peer.load(peer.Network(8, 4, CLASSES, MEAN, STD), variables)
     return network.to(memory_format=torch.channels_last)
 
 
-def test_logits_are_equal(torch):
+def test_logits_are_equal(torch, peer):
     ours = jax.jit(lambda x: NET.apply(VARIABLES, normalise(x)))(IMAGES)
     with torch.inference_mode():
-        theirs = twin(torch, VARIABLES).eval()(torch.from_numpy(IMAGES))
+        theirs = twin(torch, peer, VARIABLES).eval()(torch.from_numpy(IMAGES))
     assert np.abs(ours).max() > 0.1
     np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-4)
 
 
-def test_two_train_steps_are_equal(torch):
-    import peer
-
+def test_two_train_steps_are_equal(torch, peer):
     tx = schedule.sgd(*SGD)
     train = jax.jit(step.make_step(NET.apply, cross_entropy, tx))
     state = step.init(VARIABLES, tx)
-    network = twin(torch, VARIABLES).train()
+    network = twin(torch, peer, VARIABLES).train()
     optimiser = peer.sgd(network.parameters(), *SGD)
     batch = {"image": normalise(IMAGES), "label": jnp.asarray(LABELS)}
     for _ in range(2):  # the second has momentum
@@ -89,9 +87,9 @@ def test_two_train_steps_are_equal(torch):
         )
         np.testing.assert_allclose(loss, metrics["loss"], rtol=1e-4)
     # Written into a second twin, our weights have the same names and layouts.
-    ours = twin(torch, {"params": state.params, "batch_stats": state.batch_stats})
+    ours = twin(torch, peer, {"params": state.params, "batch_stats": state.batch_stats})
     expected = dict(ours.named_parameters())
-    before = dict(twin(torch, VARIABLES).named_parameters())
+    before = dict(twin(torch, peer, VARIABLES).named_parameters())
     for name, theirs in network.named_parameters():
         assert not np.allclose(theirs.detach(), before[name].detach(), atol=1e-4)
         np.testing.assert_allclose(
@@ -99,9 +97,7 @@ def test_two_train_steps_are_equal(torch):
         )
 
 
-def test_swag_moments_are_equal(torch):
-    import peer
-
+def test_swag_moments_are_equal(torch, peer):
     layer = torch.nn.Linear(3, 2)
     theirs = peer.Swag(layer.parameters(), rank=4)
     ours = swag.init({"weight": jnp.zeros((2, 3)), "bias": jnp.zeros(2)}, rank=4)
@@ -134,9 +130,7 @@ def test_swag_moments_are_equal(torch):
     assert (distance < limit).all()
 
 
-def test_scores_are_equal(torch):
-    import peer
-
+def test_scores_are_equal(torch, peer):
     head = {
         "kernel": RNG.normal(size=(3, CLASSES)).astype(np.float32),
         "bias": np.zeros(CLASSES, np.float32),
@@ -158,33 +152,34 @@ def test_scores_are_equal(torch):
         np.testing.assert_allclose(theirs[name], figures[name], rtol=1e-4)
 
 
-def test_ratios_are_of_speeds_and_failures_are_kept():
-    import bench
-
+def test_calls_take_turns_and_failures_are_kept():
     def fail():
         raise RuntimeError("no compiler\nand more")
 
     calls = []
-    pair = SimpleNamespace(
-        work=6,
-        unit="images",
-        sides={
-            "ltjax": lambda: calls.append("l"),
-            "torch": lambda: calls.append("t"),
-            "maybe": fail,
-        },
-    )
-    first, _, failed = bench.measure(pair, 2, float("inf"), "maybe")
+    sides = {
+        "ltjax": lambda: calls.append("l"),
+        "torch": lambda: calls.append("t"),
+        "maybe": fail,
+    }
+    _, times, failed = harness.by_turns(sides, 2, may_fail="maybe")
     assert calls == ["l", "t"] * 3
+    assert {name: len(turns) for name, turns in times.items()} == {
+        "ltjax": 2,
+        "torch": 2,
+    }
     assert failed == {"maybe": "RuntimeError: no compiler"}
     with pytest.raises(RuntimeError, match="no compiler"):
-        bench.measure(pair, 2, float("inf"), "other")
+        harness.by_turns(sides, 2, may_fail="other")
     calls.clear()
-    bench.measure(pair, 5, 0.0, "maybe")
+    harness.by_turns(sides, 5, 0.0, "maybe")
     assert calls == ["l", "t"] * 2  # the first calls, and one turn past the deadline
 
+
+def test_ratios_are_of_speeds():
+    pair = SimpleNamespace(work=6, unit="images")
     times = {"ltjax": [2.0, 3.0, 4.0], "torch": [1.0, 3.0, 8.0]}
-    found = bench.compare(pair, first, times, failed)
+    found = beside.compare(pair, dict.fromkeys(times, 1.0), times, {})
     assert found["sides"]["ltjax"]["per_second"] == 2
     assert found["ratios"] == {"torch": {"median": 1.0, "quartiles": [0.75, 1.5]}}
     found = {
@@ -192,18 +187,56 @@ def test_ratios_are_of_speeds_and_failures_are_kept():
         "train_step": {"sides": {"ltjax": {"per_second": 50.0}}},
     }
     # 5 ms of 20 s.
-    np.testing.assert_allclose(bench.share_of_epoch(found, 1000), 0.00025)
+    np.testing.assert_allclose(beside.share_of_epoch(found, 1000), 0.00025)
 
 
 def test_slopes_are_log_log():
-    import growth
-
     def point(size):
         return {"cubic": 5 * size**3, "flat": 7, "none": 0}
 
     slopes = growth.curve(point, (1, 2, 4, 8))["slopes"]
     assert slopes["none"] is None
     np.testing.assert_allclose([slopes["cubic"], slopes["flat"]], [3, 0], atol=1e-9)
+
+
+def test_the_file_has_the_figures_asked_for(torch, monkeypatch, tmp_path, capsys):
+    from bench import pairs
+
+    monkeypatch.setattr(pairs, "use_cpu", lambda: None)  # which all later tests had
+    out = tmp_path / "bench.json"
+    flags = ["--quick", "--repeats", "2", "--only", "swag_update", "evaluation"]
+    assert command.main([*flags, "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert found.keys() == {
+        *("train_step", "inference", "refresh", "head"),
+        *("swag_update_share_of_epoch", "detail"),
+    }
+    assert found["train_step"] is found["swag_update_share_of_epoch"] is None
+    detail = found["detail"]
+    assert detail.keys() == {"pairs", "environment", "options", "seconds"}
+    assert detail["pairs"].keys() == {"swag_update", "evaluation"}
+    pair = detail["pairs"]["evaluation"]
+    assert pair["repeats"] == len(pair["sides"]["torch"]["seconds"]) == 2
+    assert pair["ratios"]["torch"]["median"] > 0
+    assert detail["environment"]["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert "(torch)" in capsys.readouterr().out
+
+
+def test_steps_are_the_same_with_and_without_checks(monkeypatch):
+    small = shared.Shared(
+        NET, VARIABLES, IMAGES, LABELS.astype(np.int32), np.ones(CLASSES), RNG
+    )
+    monkeypatch.setattr(shared, "shared", lambda: small)
+    monkeypatch.setattr(shared, "BATCH", 3)
+    monkeypatch.setattr(checks, "STEPS", 2)
+    checked, plain = (call() for call in checks.loops().values())
+    (checked, _) = checked
+    assert int(checked.step) == int(plain.step) == 2
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        checked.params,
+        plain.params,
+    )
 
 
 class NoTorch:
@@ -215,12 +248,12 @@ class NoTorch:
 
 
 def test_missing_torch_is_told(monkeypatch, capsys, tmp_path):
-    import bench
-
-    for name in ("pairs", "peer", "torch"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("pairs", "posterior_pairs", "peer"):
+        monkeypatch.delitem(sys.modules, f"bench.{name}", raising=False)
+        monkeypatch.delattr(f"bench.{name}", raising=False)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.setattr(sys, "meta_path", [NoTorch(), *sys.meta_path])
-    assert bench.main(["--quick", "--out", str(tmp_path / "bench.json")]) == 2
+    assert command.main(["--quick", "--out", str(tmp_path / "bench.json")]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "pip install torch==2.13.0" in error

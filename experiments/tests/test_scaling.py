@@ -1,32 +1,18 @@
-"""The experiment on data parallelism: `experiments/scaling.py`."""
+"""Data parallelism and the input, measured: parts of `experiments/bench.py`."""
 
-import importlib.util
+import argparse
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from bench import command, scaling
+from PIL import Image
 
 from ltjax.runtime import devices
 
-FILE = Path(__file__).parents[1] / "scaling.py"
 SETTINGS = {"depth": 8, "width": 4, "size": 8, "batch-size": 8, "steps": 2}
 TINY = [f"--{name}={value}" for name, value in SETTINGS.items()] + ["--repeats=1"]
-
-
-def load():
-    spec = importlib.util.spec_from_file_location("scaling", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def scaling():
-    return load()
 
 
 def on(count):
@@ -37,15 +23,17 @@ def on(count):
 
 
 @pytest.fixture(scope="module")
-def runs(scaling):
+def runs():
     """What a process of one device finds, and one of two."""
     assert jax.device_count() == 2
     jax.config.update("jax_disable_most_optimizations", True)
-    found = {}
+    parser, found = argparse.ArgumentParser(), {}
+    scaling.flags(parser)
+    flags = parser.parse_args(TINY)
     with pytest.MonkeyPatch.context() as patch:
         for count in (1, 2):
             patch.setattr(devices, "mesh", lambda count=count: on(count))
-            found[count] = scaling.work(scaling.read(TINY))
+            found[count] = scaling.work(flags)
     jax.config.update("jax_disable_most_optimizations", False)
     return found
 
@@ -67,26 +55,23 @@ def test_two_devices_equal_one(runs):
 
 
 def test_the_table_and_the_file_tell_what_was_found(
-    scaling, runs, monkeypatch, tmp_path, capsys
+    runs, monkeypatch, tmp_path, capsys
 ):
     changed = dict(runs[2])
     changed["order"] = changed["order"][::-1]
     name = next(name for name in changed if name.startswith("statistics"))
     changed[name] = changed[name] + 0.25
-    processes = {1: runs[1], 2: runs[2], 4: changed}
-    monkeypatch.setattr(scaling, "spawn", lambda args, count, *_: processes[count])
+    found = {1: runs[1], 2: runs[2], 4: changed}
+    monkeypatch.setattr(scaling.harness, "apart", lambda _, flags, n, *more: found[n])
     out = tmp_path / "scaling.json"
-    assert scaling.main([*TINY, "--devices", "1", "2", "4", "--out", str(out)]) == 0
+    flags = ["--part", "scaling", *TINY, "--devices", "1", "2", "4", "--out", str(out)]
+    assert command.main(flags) == 0
     text = capsys.readouterr().out
-    lines = [line.split() for line in text.splitlines()]
-    assert [line[:3] for line in lines[1:5]] == [
-        ["1", "8", "yes"],
-        ["1,", "rev.", "8"],
-        ["2", "4", "yes"],
-        ["4", "2", "NO"],
-    ]
-    assert "Virtual devices share the cores" in text
-    first, control, second, third = json.loads(out.read_text())["rows"]
+    assert "reversed" in text
+    assert "Virtual devices share the cores" in " ".join(text.split())
+    told = json.loads(out.read_text())
+    assert {"commit", "processor", "packages", "device", "settings"} <= told.keys()
+    first, control, second, third = told["rows"]
     assert first["weights"] == first["statistics"] == first["loss"] == 0
     assert control == {**first, "control": True}
     assert 0 < second["weights"] < 1e-5
@@ -98,13 +83,29 @@ def test_the_table_and_the_file_tell_what_was_found(
 
 @pytest.mark.slow
 def test_processes_of_their_own(tmp_path):
-    command = (sys.executable, FILE, *TINY, "--devices", "1", "2", "4", "8")
     out = tmp_path / "scaling.json"
-    ended = subprocess.run((*command, "--out", out), capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    flags = ["--part", "scaling", *TINY, "--devices", "1", "2", "4", "8"]
+    assert command.main([*flags, "--out", str(out)]) == 0
     rows = json.loads(out.read_text())["rows"]
     assert [row["devices"] for row in rows] == [1, 1, 2, 4, 8]
     assert 0 < rows[1]["weights"] < 1e-5
     assert all(row["same_order"] for row in rows)
     assert max(row["weights"] for row in rows) < 1e-5
     assert max(row["statistics"] for row in rows) < 1e-5
+
+
+def test_the_input_is_timed_batch_by_batch(tmp_path):
+    rng = np.random.default_rng(0)
+    for at in range(8):
+        path = tmp_path / "photos" / "ab"[at % 2] / f"{at}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (9, 9, 3), np.uint8)).save(path)
+    out = tmp_path / "pipeline.json"
+    flags = ["--part", "pipeline", "--folder", str(tmp_path / "photos"), "--size", "8"]
+    flags += ["--batch-size", "2", "--images", "6", "--workers", "0"]
+    assert command.main([*flags, "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert found["batches"] == 3
+    (row,) = found["rows"]
+    assert row["workers"] == 0
+    assert row["rate"] > 0

@@ -9,7 +9,7 @@ long-tailed draw. Fashion-MNIST has no customary long-tailed version: this is th
 and the draw of CIFAR-100-LT, 6,000 images of class 0 down to 60 of class 9, 14,886 in
 all. SRepr's settings were chosen on held-out training images (docs/decisions.md). Its
 validation runs, `--data.holdout 50`, take `--data.largest 5900` (`--holdout-largest
-5900` of experiments/table2.py). Its figures are in docs/results.md.
+5900` of experiments/tables/lines.py). Its figures are in docs/results.md.
 """
 
 from ltjax.config import (

@@ -1,0 +1,1 @@
+"""What ltjax takes on a machine, measured: the parts of `experiments/bench.py`."""

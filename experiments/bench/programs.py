@@ -1,0 +1,211 @@
+"""Device memory of the stages' programs, as the compiler tells it, for `memory.py`."""
+
+from functools import cache, partial
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from ltjax.classifier import heads, train
+from ltjax.config import Classifier, Config, ResNet
+from ltjax.losses import cross_entropy
+from ltjax.posterior import batch_norm, predictive
+from ltjax.representation import epoch, step
+from ltjax.stages import memory
+
+DIM, DRAWS, BATCH = 2048, 10, 128
+IMAGE = (224, 224, 3)
+
+
+class Net(nn.Module):
+    """A network of almost no weights, with a batch norm."""
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, images, train=True):
+        """Features of images uint8 [B, H, W, ch], or logits of them."""
+        x = images.astype(jnp.float32).mean((1, 2)) / 255
+        x = nn.BatchNorm(use_running_average=not train)(nn.Dense(DIM)(x))
+        return nn.Dense(self.classes)(x) if self.classes else x
+
+
+def programs(classes):
+    """{stage: (whose images, function from their number to bytes)} of a device.
+
+    What streams takes batches; so its programs do not depend on the number of images.
+    """
+    return {
+        "stage one, images on the device": ("train", partial(_epoch, classes)),
+        "stage one, streamed": ("train", lambda count: _epoch(classes, 2 * BATCH)),
+        "batch norm, images on the device": ("train", _refresh),
+        "batch norm, streamed": ("train", lambda count: _refresh(1000)),
+        "features, whole": ("train", _features),
+        "features, in parts": ("train", lambda count: _features(1000)),
+        "srepr, view on the device": ("train", partial(_head, classes, "srepr")),
+        **{
+            # Two parts of 2^28 bytes, of which one is at work.
+            f"{row}, batches sent": (
+                "train",
+                lambda count, row=row: _head(classes, row, _sent()) + 2**28,
+            )
+            for row in ("la", "disalign", "srepr")
+        },
+    }
+
+
+def whole_runs(sets, limits):
+    """What `memory.check` says of a ResNet-50 on each set, by where features lie."""
+    found = []
+    for name, known in sets.items():
+        model = ResNet(name="resnet50")
+        net = model.make(known["classes"])
+        image = jax.ShapeDtypeStruct((1, *IMAGE), jnp.float32)
+        params = jax.eval_shape(net.init, jax.random.key(0), image)["params"]
+        head = jax.eval_shape(net.head.linear, params["head"])
+        for bank, dtype in (
+            ("memory", "float32"),
+            ("file", "float32"),
+            ("file", "bfloat16"),
+        ):
+            config = Config(
+                model=model, classifier=Classifier(bank=bank, bank_dtype=dtype)
+            )
+            sizes = memory.Sizes(
+                params=params,
+                steps=known["train"] // BATCH,
+                image=IMAGE,
+                train=known["train"],
+                test=known["test"],
+                streamed=True,
+                dims=head["kernel"].shape[:-1],
+                classes=known["classes"],
+                views=4,
+            )
+            device, host = (int(limits[side]) for side in ("device", "host"))
+            with (
+                mock.patch.object(memory, "device_memory", lambda size=device: size),
+                mock.patch.object(memory, "host_memory", lambda size=host: size),
+            ):
+                need = memory.need(config, sizes)
+            used = {
+                "device": sum(need.device.values()),
+                "host": sum(need.host.values()),
+            }
+            fits = all(used[side] <= limits[side] for side in used)
+            found.append(
+                {"set": name, "bank": bank, "bank_dtype": dtype, **used, "fits": fits}
+            )
+    return found
+
+
+def _bytes(function, *args, donate=()):
+    compiled = jax.jit(function, donate_argnums=donate).lower(*args).compile()
+    seen = compiled.memory_analysis()
+    return (
+        seen.argument_size_in_bytes
+        + seen.output_size_in_bytes
+        + seen.temp_size_in_bytes
+        - seen.alias_size_in_bytes
+    )
+
+
+def _shape(*shape, dtype=jnp.float32):
+    return jax.ShapeDtypeStruct(shape, dtype)
+
+
+def _variables(net):
+    return jax.eval_shape(net.init, jax.random.key(0), _shape(1, *IMAGE))
+
+
+@cache
+def _epoch(classes, count):
+    net, tx = Net(classes), optax.sgd(0.1, 0.9)
+    run = epoch.make_epoch(
+        step.make_step(net.apply, cross_entropy, tx),
+        epoch.of_images(lambda key, images: images),
+        lambda posterior, state: posterior,
+    )
+    state = jax.eval_shape(lambda v: step.init(v, tx), _variables(net))
+    data = {
+        "image": _shape(count, *IMAGE, dtype=jnp.uint8),
+        "label": _shape(count, dtype=jnp.int32),
+    }
+    rows = _shape(count // BATCH, BATCH, dtype=jnp.int32)
+    keys = jax.eval_shape(lambda: tuple(jax.random.split(jax.random.key(0))))
+    return _bytes(run, keys, (state, ()), data, rows, donate=1)
+
+
+def _members():
+    """The mean and draws, each a number that scales the weights."""
+    net = Net(0)
+
+    def draw(params, member):
+        return jax.tree.map(lambda leaf: member * leaf, params)
+
+    return net, draw, _shape(1 + DRAWS), _variables(net)
+
+
+@cache
+def _refresh(count):
+    net, draw, members, variables = _members()
+
+    def run(params, members, images):
+        return batch_norm.refresh(
+            lambda member: {"params": draw(params, member)},
+            members,
+            lambda v, x, train, mutable: net.apply(v, x, train, mutable=mutable),
+            images,
+        )
+
+    images = _shape(count, *IMAGE, dtype=jnp.uint8)
+    return _bytes(run, variables["params"], members, images)
+
+
+@cache
+def _features(count):
+    net, draw, members, variables = _members()
+
+    def run(variables, members, images):
+        def of(member):
+            return {**variables, "params": draw(variables["params"], member)}
+
+        def apply(v, x):
+            return net.apply(v, x, False)
+
+        return predictive.features(members, of, apply, images)
+
+    images = _shape(count, *IMAGE, dtype=jnp.uint8)
+    return _bytes(run, variables, members, images)
+
+
+def _sent():
+    """The images of a part that is sent: 2^28 bytes of features."""
+    return 2**28 // (4 * DIM * (1 + DRAWS) * BATCH) * BATCH
+
+
+@cache
+def _head(classes, row, count):
+    head = {"kernel": jnp.zeros((DIM, classes)), "bias": jnp.zeros(classes)}
+    made = heads.of_methods(
+        Classifier(methods=(row,)),
+        jax.random.key(0),
+        head,
+        None,
+        jnp.full(classes, 10),
+        draws=True,
+    )
+    recipe = made[row, "c-mean" if row == "srepr" else ""]
+    tx = optax.sgd(0.1, 0.9, nesterov=True)
+    seen = 1 + DRAWS if recipe.draws or count == _sent() else 1
+    return _bytes(
+        train.make_epoch(recipe.loss, tx),
+        recipe.params,
+        tx.init(recipe.params),
+        _shape(seen, count, DIM),
+        _shape(count, dtype=jnp.int32),
+        _shape(max(count // BATCH, 2), BATCH, dtype=jnp.int32),
+        donate=(0, 1),
+    )

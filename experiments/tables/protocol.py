@@ -1,0 +1,234 @@
+"""What the tables of results share: runs per seed, fitted temperatures, JSON lines.
+
+One seed is two runs. The validation run holds out training images and tests on them;
+whatever is fitted, is fitted there. The test run sees all training images and tests
+once, after the last epoch. Runs lie in one folder by config, protocol and seed, so that
+every table finds those that another has made, and an unfinished one goes on.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+import heads
+
+from ltjax import config as configs
+from ltjax.config import command
+from ltjax.mistake import Mistake
+from ltjax.run import run
+from ltjax.stages import trained
+from ltjax.stages.loading import load
+from ltjax.workdir import files, identity, versions
+
+
+def parser(description, holdout=50):
+    """The flags of all tables; `holdout` is the default of its flag."""
+    made = argparse.ArgumentParser(
+        description=description,
+        epilog="Every other flag is the run's: python -m ltjax.main --help.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = made.add_argument
+    add("--config", required=True, help="config of the runs, FILE or FILE:NAME")
+    add("--seeds", type=int, nargs="+", default=[0], help="seeds of the runs")
+    add("--out", type=Path, required=True, help="file of JSON lines, appended to")
+    add("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    add(
+        "--stage-one",
+        type=Path,
+        help="folder of earlier runs of the same names, whose backbones serve these: "
+        "for other heads",
+    )
+    add(
+        "--holdout",
+        type=int,
+        default=holdout,
+        help="images a class held out in the validation runs; 0: no validation runs, "
+        "and nothing fitted",
+    )
+    add(
+        "--holdout-largest",
+        type=int,
+        help="data.largest of the validation runs; by default that of the test runs, "
+        "less the images held out",
+    )
+    return made
+
+
+def read(parser, args):
+    """The options of a command line; `rest` are the flags of the run."""
+    options, rest = parser.parse_known_args(args)
+    for flag in ("--seed", "--data.holdout"):
+        if any(word.split("=")[0] == flag for word in rest):
+            raise Mistake(f"{flag} is the table's own to set; see --help")
+    options.rest = rest
+    return options
+
+
+def append(make, options, validation=False):
+    """Appends the lines `make(options, seed)` of each seed not in the file yet.
+
+    They tell of test runs or, for `validation`, of validation runs.
+    """
+    if not options.out.absolute().parent.is_dir() or options.out.is_dir():
+        raise Mistake(f"--out {options.out} is not a file in an existing folder")
+    if validation and not options.holdout:
+        raise Mistake("--holdout is 0; choose on held-out images, --holdout 50")
+    config = config_of(options, 0, options.holdout if validation else 0)
+    # Data that are not what they should be are told before hours of training.
+    ours = facts(config, identity.fingerprint(load(config.data)))
+    for seed in options.seeds:
+        if seed in seeds_done(options, ours):
+            print(f"{options.out} has seed {seed}")
+            continue
+        lines = "".join(json.dumps(line) + "\n" for line in make(options, seed))
+        before = options.out.read_text() if options.out.exists() else ""
+        # Whole or not at all: a seed that is there has all its lines.
+        files.write_text(options.out, before + lines)
+
+
+def seeds_done(options, ours):
+    """The seeds in the file, whose lines must be of `ours`, the settings and data.
+
+    Seeds with a validation run may stand beside seeds without one.
+    """
+    if not options.out.exists():
+        return set()
+    try:
+        lines = [json.loads(line) for line in options.out.read_text().splitlines()]
+        kinds = [{name: line[name] for name in ours} for line in lines]
+        holdouts = {line["seed"]: line["holdout"] for line in lines}
+    except (ValueError, KeyError, TypeError) as error:
+        raise Mistake(
+            f"--out {options.out} holds other lines; give a new file"
+        ) from error
+    for theirs in kinds:
+        for name in ours:
+            if theirs[name] != ours[name]:
+                raise Mistake(
+                    f"--out {options.out} holds lines of other {name} "
+                    f"({theirs[name]}, now {ours[name]}); give a new file"
+                )
+    for seed, holdout in holdouts.items():
+        both = holdout and options.holdout
+        if holdout != options.holdout and (both or seed in options.seeds):
+            raise Mistake(
+                f"--out {options.out} holds seed {seed} with another --holdout "
+                f"({holdout}, now {options.holdout}); give a new file"
+            )
+    return set(holdouts)
+
+
+def config_of(options, seed, holdout=0):
+    """The config of one of a seed's runs."""
+    args = ["--config", options.config, "--seed", str(seed), *options.rest]
+    config, *_ = command.read(args)
+    for name, value in (
+        ("model.pretrained", config.model.pretrained),
+        ("objective.teacher", config.objective.teacher),
+    ):
+        if value is not None:
+            raise Mistake(
+                f"{name} is {value!r}; the lines of a table do not tell such runs "
+                "from others: leave it out"
+            )
+    data = config.data
+    if holdout:
+        largest = options.holdout_largest
+        if largest is None and data.largest is not None:
+            largest = data.largest - holdout
+        # What is left is not the set of a manifest, which the test run checks.
+        data = dataclasses.replace(
+            data, holdout=holdout, largest=largest, manifest=None
+        )
+    return dataclasses.replace(config, data=data)
+
+
+def folder_of(config):
+    """The name of a config's folder among the runs."""
+    held = f"-holdout{config.data.holdout}" if config.data.holdout else ""
+    return f"{config.name}{held}-seed{config.seed}"
+
+
+def facts(config, data):
+    """What tells the lines of one table from another's, which must not mix.
+
+    The config's name, a digest of it, and the fingerprint of the data.
+    """
+    fields = _unusual(identity.of_config(config), identity.of_config(configs.Config()))
+    text = json.dumps({**fields, "seed": 0, "name": config.name}, sort_keys=True)
+    return {
+        "config": config.name,
+        "settings": hashlib.sha256(text.encode()).hexdigest()[:12],
+        "data": data,
+    }
+
+
+def _unusual(fields, defaults):
+    """The fields that are not at their defaults: new fields leave the digest alone."""
+    found = {}
+    for name, value in fields.items():
+        usual = defaults.get(name)  # of another kind it may be unknown
+        if isinstance(value, dict):
+            value = _unusual(value, usual or {})
+        if value != usual and value != {}:
+            found[name] = value
+    return found
+
+
+def finished(options, config):
+    """The results of a run, made or found."""
+    out = options.runs / folder_of(config)
+    earlier = options.stage_one and options.stage_one / folder_of(config)
+    results = run(config, out, stage_one=earlier)
+    made = files.read_json(out / "config.json")
+    by = versions.versions()["ltjax"], made.get("versions", {}).get("ltjax")
+    if len(set(by)) > 1:
+        raise Mistake(
+            f"{out} was made by ltjax {by[1]}, and this is {by[0]}, which "
+            "comes to other figures; give another --runs"
+        )
+    # The last process is the one that finished it.
+    last = files.read_json(out / "versions.json")[-1]
+    about = {
+        "dataset": results["dataset"]["name"],
+        "imbalance_factor": results["dataset"]["imbalance_factor"],
+        **facts(config, made["run"]["data"]),
+        "holdout": options.holdout,
+        "seed": config.seed,
+        "commit": last["commit"],
+        "device": last["devices"][0],
+        "processor": last.get("processor"),
+    }
+    return out, results, about
+
+
+def lines(options, seed):
+    """A line for every row of a seed's test run, with what validation fitted for it."""
+    fitted = {}
+    if options.holdout:
+        held = config_of(options, seed, options.holdout)
+        for stored in backbones(held, finished(options, held)[0]):
+            fitted |= heads.temperatures(stored)
+    config = config_of(options, seed)
+    out, results, about = finished(options, config)
+    rows, beside = list(results["rows"]), {}
+    for stored in backbones(config, out):
+        extra = heads.same_start(stored)
+        if extra:  # after LA's own
+            names = [(row["backbone"], row["classifier"]) for row in rows]
+            rows.insert(names.index((stored.backbone, "la")) + 1, extra)
+        beside |= heads.beside(stored, fitted)
+    return [
+        {**about, **row, **beside[row["backbone"], row["classifier"], row["variant"]]}
+        for row in rows
+    ]
+
+
+def backbones(config, out):
+    """The backbones of a finished run."""
+    data = load(config.data)
+    return [trained.held(out, name, config, data) for name in ("sgd", "swa")]
