@@ -170,7 +170,7 @@ def speedrun(config, seeds, at_once, clock):
         raise Mistake(f"a step of epoch {at} is not finite; try a smaller optim.lr")
 
     # The mean and every draw: statistics of their own, and features of several views.
-    parts = extractor.of_swag, net, normalise
+    parts = extractor.features_of(extractor.whole(swag.sample)), net, normalise
     size, chunk = posterior.batch_size, posterior.chunk
     refresh = extractor.make_refresh(*parts, size, chunk)
     features = extractor.make_features(*parts, size, chunk)

@@ -25,7 +25,7 @@ from ltjax.config import (
     Swa,
 )
 from ltjax.run import run
-from ltjax.stages import system as systems
+from ltjax.stages import backbones
 from ltjax.workdir import identity
 
 FILE = Path(__file__).parents[1] / "speedrun.py"
@@ -166,8 +166,8 @@ def test_rows_are_those_of_the_run_of_the_same_config(done, place, monkeypatch):
         swa=dataclasses.replace(CONFIG.swa, start=2),
     )
     assert identity.of_config(config) == {**done.results["config"], "seed": 1}
-    every = systems.backbones  # the other takes as long again
-    monkeypatch.setattr(systems, "backbones", lambda *args: with_draws(every(*args)))
+    every = backbones.of  # the other takes as long again
+    monkeypatch.setattr(backbones, "of", lambda *args: with_draws(every(*args)))
     wanted = run(config, place / "run", Console(quiet=True))
     assert wanted["dataset"]["counts"] == COUNTS
     for row in done.rows:
