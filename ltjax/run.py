@@ -72,8 +72,8 @@ def run(
         hosts.by_first(lambda: claim.record_skipped(out, data, folder.say))
         folder.say(needed)
         loader = loaders.of(config, data, order, system.net.takes)
-        tested = stages(config, system, loader, folder)
-        results = summary.conclude(config, data, system, tested, loader, folder)
+        outcomes = stages(config, system, loader, folder)
+        results = summary.conclude(config, data, system, outcomes, loader, folder)
         shown(results, out, data, voice)
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
@@ -97,15 +97,16 @@ def planned(config, out, console):
 
 def stages(config, system, loader, folder):
     """What each backbone came to, a list of `classifier.Outcome`: SGD's, then SWA's."""
-    tested = []
+    outcomes = []
     for backbone in backbones.of(config, loader.task):
         seen = None  # the features of one backbone at a time
         place = config.swa.place
         weights = representation.train(backbone, system, loader, folder, place)
         seen = features.take(backbone, weights, system, loader, folder, config)
         settings = config.classifier
-        tested.append(classifier.train(settings, backbone, seen, loader, folder))
-    return tested
+        outcome = classifier.train(backbone, seen, loader, folder, settings)
+        outcomes.append(outcome)
+    return outcomes
 
 
 def shown(results, out, data, voice, again=False):

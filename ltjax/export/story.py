@@ -104,7 +104,7 @@ def _about(run, row, figures):
     _, assumed = prior.assumed(run.config, row, run.counts)
     classes = identity.names(data["classes"], data.get("class_names"))
     shape, architecture = model.card()
-    sessions = files.read_json(run.out / "versions.json")
+    versions = files.read_json(run.out / "versions.json")
     return {
         "name": data["name"],
         "seed": run.results["seed"],
@@ -125,7 +125,7 @@ def _about(run, row, figures):
         "figures": figures,
         "weights": digest(run, row),
         "prior": assumed,
-        "versions": sessions[-1]["packages"],
+        "versions": versions[-1]["packages"],
         "checked_on": _IMAGES,
         "tolerance": TOLERANCE,
     }

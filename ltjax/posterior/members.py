@@ -144,6 +144,11 @@ def make_heads(draw_whole, net):
     return heads
 
 
+def arguments(inputs):
+    """What a network takes, as the arguments of its call."""
+    return inputs if isinstance(inputs, tuple) else (inputs,)
+
+
 def make_refresh(draw, net, prepare, batch_size, chunk):
     """Builds `refresh(weights, members, images) -> batch_stats`, leading axis M + 1.
 
@@ -189,7 +194,7 @@ def _trained(net, prepare):
 
     def apply(variables, images, train, mutable):
         return net.features.apply(
-            variables, *_arguments(prepare(images)), train=train, mutable=mutable
+            variables, *arguments(prepare(images)), train=train, mutable=mutable
         )
 
     return apply
@@ -203,7 +208,7 @@ def make_features(draw, net, prepare, batch_size, chunk):
     """
 
     def apply(variables, images):
-        found = net.features.apply(variables, *_arguments(prepare(images)))
+        found = net.features.apply(variables, *arguments(prepare(images)))
         return net.head.inputs(found)
 
     def features(weights, members, batch_stats, images):
@@ -216,8 +221,3 @@ def make_features(draw, net, prepare, batch_size, chunk):
         )
 
     return features
-
-
-def _arguments(inputs):
-    """What a network takes, as the arguments of its call."""
-    return inputs if isinstance(inputs, tuple) else (inputs,)

@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
     coverage: dict | None = None
 
 
-def train(settings, backbone, seen, loader, folder):
+def train(backbone, seen, loader, folder, settings):
     """Every row of a `Backbone`, of its `features.Features`.
 
     `settings` is the `classifier` part of a config. A finished row is saved with its

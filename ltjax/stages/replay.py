@@ -7,6 +7,7 @@ import optax
 from ltjax.config import own
 from ltjax.mistake import Mistake
 from ltjax.models import partition
+from ltjax.posterior.members import arguments
 from ltjax.representation import step
 from ltjax.representation.objective import Task
 from ltjax.stages import backbones, divergence
@@ -33,7 +34,7 @@ def replayed(out):
     tx = next(each.tx for each in every if each.name == found.backbone)
     batch = divergence.batch(arrays)
     inputs = batch["image"]
-    few = jax.tree.map(lambda leaf: leaf[:1], systems.arguments(inputs))
+    few = jax.tree.map(lambda leaf: leaf[:1], arguments(inputs))
 
     # Nothing can be asked of the images here; weights of a file are of colours.
     start = starts.again(config.model, len(found.counts), channels=3)

@@ -15,6 +15,7 @@ from ltjax.evaluation import cost as costs
 from ltjax.mistake import Mistake
 from ltjax.models import partition
 from ltjax.models.network import Network
+from ltjax.posterior.members import arguments
 from ltjax.representation.objective import Objective
 from ltjax.runtime import devices
 from ltjax.stages import bank, memory
@@ -33,7 +34,7 @@ class System(NamedTuple):
     # only a part of it trains; "trunk" and "teacher", {} of each mostly.
     fixed: dict
     trunk: Callable  # (fixed trunk, images float32) -> what the network's features take
-    told: Callable  # (fixed teacher, images uint8) -> what a teacher adds to a batch
+    teach: Callable  # (fixed teacher, images uint8) -> what a teacher adds to a batch
     digests: dict  # of weights that come from elsewhere
 
 
@@ -68,7 +69,7 @@ def of(config, data, task, taught_by):
         begin=None,
         fixed={"trunk": known.below, "teacher": taught_by.params},
         trunk=known.trunk,
-        told=taught_by.told,
+        teach=taught_by.teach,
         digests={"pretrained": known.digest, "teacher": taught_by.digest},
     )
 
@@ -114,11 +115,6 @@ def _inputs(system, fixed, batch, spread):
     return columns[0] if len(columns) == 1 else columns
 
 
-def arguments(found):
-    """The `inputs` of a network as arguments of its call."""
-    return found if isinstance(found, tuple) else (found,)
-
-
 def apply(net):
     """A network's training call as `representation.step` wants it, of `inputs`."""
 
@@ -133,8 +129,8 @@ def apply(net):
 def prepare(system, fixed, key, state, batch):
     """A batch as a step takes it, of one as it is stored: views, teacher, inputs."""
     seen = viewed(system, key, batch)
-    told = system.told(fixed["teacher"], seen["image"])
-    found = {**seen, **told, "image": inputs(system, fixed, seen)}
+    taught = system.teach(fixed["teacher"], seen["image"])
+    found = {**seen, **taught, "image": inputs(system, fixed, seen)}
     net = network(system, fixed)
     return system.objective.prepare(key, net, fixed, state, found)
 

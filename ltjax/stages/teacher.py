@@ -21,7 +21,7 @@ class Teacher(NamedTuple):
     """Weights, and what they tell of a batch."""
 
     params: dict  # {} where nobody teaches
-    told: Callable  # (params, images uint8 [B, H, W, ch]) -> what it adds to the batch
+    teach: Callable  # (params, images uint8 [B, H, W, ch]) -> what it adds to the batch
     digest: str | None  # of the weights
 
 

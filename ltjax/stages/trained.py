@@ -20,7 +20,7 @@ from ltjax.data.sampling import ClassIndex
 from ltjax.mistake import Mistake
 from ltjax.models import partition
 from ltjax.models.network import Network
-from ltjax.posterior import members as extractor
+from ltjax.posterior import members as extractors
 from ltjax.posterior import point as points
 from ltjax.posterior.members import Members
 from ltjax.stages import backbones, bank, classifier, kept, keys
@@ -92,7 +92,7 @@ def read(out, name="swa", dtype=None):
         fixed=fixed,
         prepare=prepare,
         weights=backbone.restore(*saved),
-        members=extractor.make(
+        members=extractors.make(
             keys.keys(config.seed).members, backbone.draws, config.posterior.scale
         ),
         batch_stats=kept.batch_stats(out, backbone.name),
@@ -151,8 +151,8 @@ def features(run, samples=0):
         backbone = backbones.of_row(run.config, run.backbone)
         sample, weights = backbone.sample, run.weights
     weights = jax.device_put(weights)
-    draw = extractor.features_of(extractor.whole(sample))
-    compute = extractor.make_features(
+    draw = extractors.features_of(extractors.whole(sample))
+    compute = extractors.make_features(
         draw, run.net, run.prepare, posterior.batch_size, posterior.chunk
     )
     first = partial(jax.tree.map, lambda leaf: leaf[: samples + 1])

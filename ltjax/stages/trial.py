@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ltjax.config import Head, Model, Objective, Optim, own
+from ltjax.posterior.members import arguments
 from ltjax.representation import step
 from ltjax.stages import backbones
 from ltjax.stages import system as systems
@@ -46,7 +47,7 @@ def _network(system, variables, batch):
     keys = {"dropout": jax.random.key(0)}
     outputs = systems.apply(net)(variables, found, True, keys, ["batch_stats"])
     of_features = {kind: tree.get("features", {}) for kind, tree in variables.items()}
-    features = net.features.apply(of_features, *systems.arguments(found))
+    features = net.features.apply(of_features, *arguments(found))
     linear = net.head.linear(variables["params"]["head"])
     return outputs, net.head.inputs(features), linear
 
