@@ -18,8 +18,7 @@ from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.convolution import Convolution
 from ltjax.run import run
 from ltjax.runtime import devices, hosts
-from ltjax.stages import loading
-from ltjax.stages import system as systems
+from ltjax.stages import backbones, loading
 
 RULES = ("instance", "class", "square_root", "progressive")
 
@@ -35,8 +34,8 @@ class Thin(nn.Module):
 
 def lighten(patch):
     """Runs train one backbone, the one with a posterior, and that one thin."""
-    every = systems.backbones
-    patch(systems, "backbones", lambda *args: tiny.with_draws(every(*args)))
+    every = backbones.of
+    patch(backbones, "of", lambda *args: tiny.with_draws(every(*args)))
     patch(CifarResNet, "body", lambda model: Thin())
 
 
