@@ -14,6 +14,8 @@ import tiny
 from flax import struct
 
 from ltjax.config import Classifier
+from ltjax.export import story
+from ltjax.mistake import Mistake
 from ltjax.predict import __main__ as predict
 from ltjax.report import page
 from ltjax.representation import epoch
@@ -25,6 +27,7 @@ from ltjax.workdir import checkpoint, results
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
+USUAL = backbones.of
 KEPT, START = 3, 2  # snapshots, and the epoch after which they are taken
 
 
@@ -76,10 +79,9 @@ def chosen_on_host(keys, state):
 @pytest.fixture(scope="module")
 def moved_in():
     """The second backbone of every run is that of this file."""
-    usual = backbones.of
 
     def of(config, task):
-        first, second = usual(config, task)
+        first, second = USUAL(config, task)
         steps = task.steps
         mine = second._replace(
             name="mine",
@@ -127,6 +129,20 @@ def test_its_draws_are_snapshots(whole):
     seen = trained.features(opened, 2)(images_of(whole))
     np.testing.assert_allclose(seen, z, rtol=1e-4, atol=1e-4)
     assert (np.asarray(z[0]) != z[1]).any()
+
+
+def test_a_file_for_swag_refuses_it(whole, tmp_path):
+    told = f"holds the Gaussian of SWAG; that of mine is a {__name__}.State"
+    with pytest.raises(Mistake, match=told):
+        story.export(whole.out, ("posterior",), "mine/la", tmp_path / "x")
+    assert not (tmp_path / "x" / "posterior.npz").exists()
+
+
+def test_where_it_is_not_its_rows_are_refused(whole, monkeypatch):
+    monkeypatch.setattr(backbones, "of", USUAL)
+    told = "'mined' is no backbone here, nor of its draws; there are sgd, swa"
+    with pytest.raises(Mistake, match=told):
+        trained.read(whole.out, "mined")
 
 
 def images_of(place):

@@ -12,7 +12,7 @@ import numpy as np
 from ltjax.export import card, graph, place, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, weights
-from ltjax.posterior import archive
+from ltjax.posterior import archive, swag
 from ltjax.stages import backbones, prior, trained
 from ltjax.workdir import files, identity, rows
 from ltjax.workdir.files import write_json
@@ -195,6 +195,11 @@ def _difference(found, known):
 
 def _posterior(path, run):
     """Writes the posterior; the largest difference of a number that is read back."""
+    if not isinstance(run.weights, swag.State):
+        raise Mistake(
+            f"--to posterior holds the Gaussian of SWAG; that of {run.backbone} is a "
+            f"{type(run.weights).__module__}.{type(run.weights).__name__}"
+        )
     whole = (run.weights, tensors.statistics(run))
     archive.save(path, *whole)
 

@@ -1,6 +1,7 @@
 """The backbones of a run, and what a training of one begins with."""
 
 from ltjax import config as configs
+from ltjax.mistake import Mistake
 from ltjax.representation import backbone, schedule, step
 from ltjax.representation.objective import Task
 
@@ -32,9 +33,12 @@ def of_row(config, name):
 
     To open it, not to train it: nobody asks how many steps there were.
     """
-    task = Task(counts=(), steps=1, epochs=config.optim.epochs)
-    every = of(config, task)
-    return next(each for each in every if name in (each.name, each.drawn))
+    every = of(config, Task(counts=(), steps=1, epochs=config.optim.epochs))
+    for each in every:
+        if name in (each.name, each.drawn):
+            return each
+    known = ", ".join(each.name for each in every)
+    raise Mistake(f"{name!r} is no backbone here, nor of its draws; there are {known}")
 
 
 def begun(backbone, objective, key, variables):
