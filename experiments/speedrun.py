@@ -14,22 +14,18 @@ on a CPU with short schedules only: nothing is claimed about an accelerator.
 
 import argparse
 import dataclasses
-import platform
 import sys
 import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-import flax
 import jax
 import jax.numpy as jnp
-import jaxlib
-import numpy as np
 import optax
+from bench import harness
 
 from ltjax import config as configs
-from ltjax import machine
 from ltjax.classifier import heads, train
 from ltjax.config import file, limits
 from ltjax.data import longtail, sources
@@ -43,7 +39,7 @@ from ltjax.stages import bank, classifier
 from ltjax.stages import keys as streams
 from ltjax.stages import loader as loaders
 from ltjax.stages import system as systems
-from ltjax.workdir import identity, versions
+from ltjax.workdir import identity
 from ltjax.workdir.files import write_json
 
 RECIPE = "cifar100_lt"
@@ -277,13 +273,10 @@ def report(flags):
     device = jax.devices()[0]
     for times in clock.values():
         times["total"] = sum(times.values()) - times["reference"]
-    packages = {p.__name__: p.__version__ for p in (jax, jaxlib, flax, optax, np)}
     results = {
+        **harness.header(),
         "device": device.device_kind,
-        "processor": machine.processor(),
         "peak_bytes": (device.memory_stats() or {}).get("peak_bytes_in_use"),
-        "versions": {"python": platform.python_version(), **packages},
-        "commit": versions.commit(),
         "config": identity.of_config(config),
         "matmul_precision": jax.config.jax_default_matmul_precision or "default",
         "at_once": flags.at_once,
