@@ -22,7 +22,7 @@ from jax.flatten_util import ravel_pytree
 
 from ltjax.classifier import linear
 from ltjax.mistake import Mistake
-from ltjax.posterior import archive, trees
+from ltjax.posterior import archive, swag, trees
 from ltjax.posterior import members as extractors
 from ltjax.runtime.command import exit_code
 from ltjax.stages import keys as streams
