@@ -58,14 +58,14 @@ def row_of(out, config, data):
     stored = trained.held(out, "swa", config, data)
     dim, classes = stored.head["kernel"].shape
     counts = stored.index.counts
-    recipe = Head(
+    head = Head(
         params=init(jax.random.clone(stored.keys.head), dim, classes),
         logits=logits,
-        # Member 0 is the mean; `draws=True` in the recipe would give the draws too.
+        # Member 0 is the mean; `draws=True` would give the draws too.
         loss=lambda params, z, y: loss(params, z[0], y, counts),
         sampling="class",
     )
-    params = trained.refit(stored, recipe, config.classifier, trained.views(stored))
+    params = trained.refit(stored, head, config.classifier, trained.views(stored))
     figures, _ = scores.score(
         heads.one_pass(logits, params),
         stored.test[:1],

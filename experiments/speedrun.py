@@ -5,7 +5,8 @@
 The files hold the whole CIFAR-100 in official order, or its long-tailed subset. Head
 and random numbers are those of a run of the config, and so are, to rounding, its rows
 SWA + SRepr and SWA + LA. Nothing else is trained or saved, all data lie on the device,
-and a stage is one program, compiled apart. It needs jax, flax, optax, numpy and chex.
+and a stage is one program, compiled apart. It needs jax, flax, optax, numpy, chex and
+Pillow.
 
 JAX_DEFAULT_MATMUL_PRECISION=highest makes a GPU's float32 more than TF32. So far tested
 on a CPU with short schedules only: nothing is claimed about an accelerator.
@@ -13,41 +14,37 @@ on a CPU with short schedules only: nothing is claimed about an accelerator.
 
 import argparse
 import dataclasses
-import platform
 import sys
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
-import flax
 import jax
 import jax.numpy as jnp
-import jaxlib
-import numpy as np
 import optax
+from bench import harness
 
 from ltjax import config as configs
-from ltjax import machine
-from ltjax.classifier import linear, logit_adjustment, srepr, train
+from ltjax.classifier import heads, train
 from ltjax.config import file, limits
-from ltjax.data import longtail, sampling, sources
-from ltjax.data.augment import geometry
+from ltjax.data import longtail, sources
 from ltjax.evaluation import groups
 from ltjax.evaluation.tally import tally
-from ltjax.losses import cross_entropy
 from ltjax.mistake import Mistake
-from ltjax.models.cifar_resnet import CifarResNet
-from ltjax.models.heads import Linear
-from ltjax.models.network import Network
-from ltjax.posterior import members as extractor
-from ltjax.posterior import swag
+from ltjax.posterior import members as extractors
 from ltjax.representation import epoch, schedule, step
 from ltjax.runtime.command import exit_code
+from ltjax.stages import backbones, bank, classifier
 from ltjax.stages import keys as streams
-from ltjax.workdir import identity, versions
+from ltjax.stages import loader as loaders
+from ltjax.stages import system as systems
+from ltjax.workdir import identity
 from ltjax.workdir.files import write_json
 
 RECIPE = "cifar100_lt"
+# `stages.teacher` needs more packages.
+NOBODY = SimpleNamespace(params={}, teach=lambda params, images: {}, digest=None)
 
 
 def read(args):
@@ -114,136 +111,152 @@ def stage(clock, at_once, name, function, seeds, shared):
 
 def speedrun(config, seeds, at_once, clock):
     """Rows of the results, and the log probabilities [seeds, N, C] behind each."""
-    run = partial(stage, clock, at_once)
-    model, optim, swa = config.model, config.optim, config.swa
-    posterior, heads = config.posterior, config.classifier
-    begin = time.perf_counter()
-    data = sources.npz(config.data.train, config.data.test)
-    classes = data.classes
-    split = longtail.tailed(data.train, classes, config.data.imbalance_factor)
-    index = sampling.class_index(split.label, classes)
-    mean, std = geometry.moments(split.image)
-    images, labels, test = jax.block_until_ready(
-        jax.device_put((split.image, split.label, data.test))
-    )
+    run, begin = partial(stage, clock, at_once), time.perf_counter()
+    data, change = sources.npz(config.data.train, config.data.test), dataclasses.replace
+    train = longtail.tailed(data.train, data.classes, config.data.imbalance_factor)
+    data = change(data, train=train)
+    order = loaders.order(config, data)
+    system = systems.of(config, data, order.task, NOBODY)
+    _, backbone = backbones.of(config, order.task)
+    columns = {"image": train.image, "label": train.label}
+    columns, test = jax.block_until_ready(jax.device_put((columns, data.test)))
+    images = {"image": columns["image"]}
     clock["seconds"]["data"] = time.perf_counter() - begin
+
     keys = jax.vmap(streams.keys)(jnp.arange(seeds))
-    normalise = partial(geometry.normalise, mean=mean, std=std)
-
-    def augmented(key, images):
-        crop_key, flip_key = jax.random.split(key)
-        images = geometry.crop(crop_key, images, config.augment.pad)
-        return geometry.flip(flip_key, images) if config.augment.flip else images
-
-    # The representation; at the end of each late epoch, a snapshot for the posterior.
-    extract = CifarResNet(model.depth, model.width, jnp.dtype(model.dtype))
-    net = Network(features=extract, head=Linear(classes))
-    rule = optim.batch_size, optim.epochs, optim.drop_last
-    batches = sampling.batches(optim.sampling, index, *rule)
-    steps = sampling.steps(len(labels), optim.batch_size, optim.drop_last)
-    start = configs.swa_start(config) * steps
-    rate = schedule.to_constant(optim.lr, swa.lr, start, optim.warmup_epochs * steps)
-    tx = schedule.sgd(rate, optim.momentum, optim.weight_decay)
-    snapshot = epoch.every(swag.update, start, steps)
-    run_epoch = epoch.make_epoch(
-        step.make_step(net.apply, cross_entropy, tx),
-        epoch.of_images(lambda key, images: normalise(augmented(key, images))),
-        collect=lambda nothing, state: nothing,
-    )
-
-    def represent(keys, images, labels):
-        def one(carry, number):
-            state, average = carry
-            rows = batches(jax.random.fold_in(keys.order, number), number)
-            both, data = (keys.prepare, keys.step), {"image": images, "label": labels}
-            (state, _), history = run_epoch(both, (state, ()), data, rows)
-            return (state, snapshot(average, state)), history["finite"].all()
-
-        state = step.init(net.init(keys.init, normalise(images[:1])), tx)
-        carry = state, swag.init(state.params, swa.rank)
-        (_, average), finite = jax.lax.scan(one, carry, jnp.arange(optim.epochs))
-        return average, finite
-
-    average, finite = run("representation", represent, (keys,), (images, labels))
+    represent = make_represent(system, backbone, order)
+    weights, finite = run("representation", represent, (keys,), (columns,))
     if not finite.all():
         at = int(finite.all(0).argmin()) + 1
         raise Mistake(f"a step of epoch {at} is not finite; try a smaller optim.lr")
-
-    # The mean and every draw: statistics of their own, and features of several views.
-    parts = extractor.of_swag, net, normalise
-    size, chunk = posterior.batch_size, posterior.chunk
-    refresh = extractor.make_refresh(*parts, size, chunk)
-    features = extractor.make_features(*parts, size, chunk)
-    members = jax.vmap(
-        lambda key: extractor.make(key, posterior.samples, posterior.scale)
-    )(keys.members)
-
-    def views(average, members, stats, keys, images):
-        def view(number):
-            seen = augmented(jax.random.fold_in(keys.views, number), images)
-            return features(average, members, stats, seen)
-
-        return jax.lax.map(view, jnp.arange(heads.views))
-
-    def statistics(average, members, keys, images):
-        return refresh(average, members, augmented(keys.statistics, images))
-
-    stats = run("batch_norm", statistics, (average, members, keys), (images,))
-    everyone = average, members, stats
-    bank = run("features", views, (*everyone, keys), (images,))
+    statistics, views, features = make_looks(config, system, backbone)
+    stats = run("batch_norm", statistics, (weights, keys), (images,))
+    everyone = weights, keys, stats
+    seen = run("features", views, everyone, (images,))
 
     # The classifier, and for reference the one that is re-trained without draws.
-    size = min(heads.batch_size, len(labels))
-    head_batches = sampling.batches("instance", index, size, heads.epochs, False)
-    head_steps = heads.epochs * sampling.steps(len(labels), size, False)
-    head_rate = optax.cosine_decay_schedule(heads.lr, head_steps)
-    head_tx = schedule.sgd(head_rate, heads.momentum, heads.weight_decay)
-    counts, form = index.counts, dataclasses.asdict(heads.srepr)
-    begins = form.pop("head")
-    losses = {
-        "srepr": lambda p, z, y: srepr.loss(p, z[0], z[1:], y, counts, **form),
-        "la": lambda p, z, y: logit_adjustment.loss(p, z[0], y, counts, heads.tau),
+    def head_of(name, keys, weights):
+        settings = change(config.classifier, methods=(name,))
+        head = system.net.head.linear(weights.mean["head"])
+        given = settings, keys.head, head, None, order.task.counts
+        made = heads.of_methods(*given, draws=True)
+        (found,) = (
+            head
+            for (method, _), head in made.items()
+            if method == name and "" in head.variants
+        )
+        return found
+
+    def fit(name, views, keys, weights, labels):
+        head = head_of(name, keys, weights)
+        return fitted(head, config.classifier, order.index, views, keys, labels)
+
+    labels = (columns["label"],)
+    params = {
+        "srepr": run("head", partial(fit, "srepr"), (seen, keys, weights), labels),
+        # All that the reference looks at.
+        "la": run(
+            "reference", partial(fit, "la"), (seen[:, :, :1], keys, weights), labels
+        ),
     }
 
-    def fit(name, bank, keys, stage_one, labels):
-        run_epoch = train.make_epoch(losses[name], head_tx)
-
-        def one(carry, number):
-            rows = head_batches(jax.random.fold_in(keys.head_order, number), number)
-            view = bank[number % heads.views]
-            params, momentum, losses = run_epoch(*carry, view, labels, rows)
-            return (params, momentum), losses.mean()
-
-        params = linear.init(keys.head, bank.shape[-1], classes)
-        if name == "srepr" and begins == "stage_one":
-            params = stage_one
-        carry = params, head_tx.init(params)
-        return jax.lax.scan(one, carry, jnp.arange(heads.epochs))[0][0]
-
-    head = average.mean["head"]
-    seen = bank, keys, head
-    found = {"srepr": run("head", partial(fit, "srepr"), seen, (labels,))}
-    seen = bank[:, :, :1], keys, head  # all that the reference looks at
-    found["la"] = run("reference", partial(fit, "la"), seen, (labels,))
-
     # One pass at test, with the mean.
-    def evaluate(average, members, stats, found, test):
-        who = extractor.first(members), extractor.first(stats)
-        z = features(average, *who, test.image)[0]
-        logits = {name: linear.logits(params, z) for name, params in found.items()}
-        log_probs = jax.tree.map(jax.nn.log_softmax, logits)
-        sums = {n: tally(p, test.label, jnp.ones(len(z))) for n, p in log_probs.items()}
-        return sums, log_probs
+    def evaluate(weights, keys, stats, params, test):
+        z = features(weights, keys, stats, {"image": test.image}, mean=True)[0]
+        log_probs = {
+            name: jax.nn.log_softmax(head_of(name, keys, weights).logits(found, z))
+            for name, found in params.items()
+        }
+        ones = jnp.ones(len(z))
+        return {n: tally(p, test.label, ones) for n, p in log_probs.items()}, log_probs
 
-    found = run("evaluation", evaluate, (*everyone, found), (test,))
+    found = run("evaluation", evaluate, (*everyone, params), (test,))
     sums, log_probs = jax.device_get(found)
-    rows, by_group = [], longtail.groups(counts)
-    for name in losses:
+    rows, by_group = [], longtail.groups(order.task.counts)
+    for name in params:
         for seed in range(seeds):
             row = {"seed": seed, "backbone": "swa", "classifier": name, "variant": ""}
             own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], sums[name])
             rows.append({**row, **groups.summary(own, by_group)})
     return rows, log_probs
+
+
+def make_represent(system, backbone, order):
+    """Builds `represent(keys, columns)`: the posterior, and which epochs are finite."""
+    apply = systems.apply(systems.network(system, system.fixed))
+    run_epoch = epoch.make_epoch(
+        step.of_objective(apply, system.objective, backbone.tx),
+        partial(systems.prepare, system, system.fixed),
+        lambda nothing, state: nothing,
+    )
+
+    def represent(keys, columns):
+        def one(carry, number):
+            state, collected = carry
+            rows = order.rows(jax.random.fold_in(keys.order, number), number)
+            both = keys.prepare, keys.step
+            (state, _), history = run_epoch(both, (state, ()), columns, rows)
+            # Snapshots are at the end of an epoch.
+            return (state, backbone.collect(collected, state)), history["finite"].all()
+
+        variables = system.begin(keys.init)
+        key = jax.random.fold_in(keys.init, 1)
+        carry = backbones.begun(backbone, system.objective, key, variables)
+        carry, finite = jax.lax.scan(one, carry, jnp.arange(order.task.epochs))
+        return backbone.weights(*carry), finite
+
+    return represent
+
+
+def make_looks(config, system, backbone):
+    """Builds what gives statistics, features of views, and features of images."""
+    posterior = config.posterior
+    draw = extractors.features_of(extractors.whole(backbone.sample))
+    seen = systems.extractor(system, draw)
+    net, inputs = seen.net(seen.fixed), partial(seen.inputs, seen.fixed)
+    parts = draw, net, inputs, posterior.batch_size, posterior.chunk
+    refresh, compute = (
+        make(*parts) for make in (extractors.make_refresh, extractors.make_features)
+    )
+
+    def members(keys):
+        return extractors.make(keys.members, posterior.samples, posterior.scale)
+
+    def statistics(weights, keys, images):
+        return refresh(weights, members(keys), seen.seen(keys.statistics, images))
+
+    def features(weights, keys, stats, images, mean=False):
+        who = members(keys), stats
+        who = map(extractors.first, who) if mean else who
+        return compute(weights, *who, images)
+
+    def views(weights, keys, stats, images):
+        def view(number):
+            key = jax.random.fold_in(keys.views, number)
+            shown = {"image": seen.view(key, images["image"])}
+            return features(weights, keys, stats, shown)
+
+        return jax.lax.map(view, jnp.arange(bank.views(config)))
+
+    return statistics, views, features
+
+
+def fitted(head, settings, index, views, keys, labels):
+    """The parameters of a head trained on `views` [V, M + 1, N, D] in turn."""
+    batches = classifier.batches_of(head.sampling, settings, index)
+    steps = len(jax.eval_shape(batches, keys.head_order, 0))
+    rate = optax.cosine_decay_schedule(settings.lr, settings.epochs * steps)
+    tx = schedule.sgd(rate, settings.momentum, settings.weight_decay)
+    run_epoch = train.make_epoch(head.loss, tx)
+
+    def one(carry, number):
+        rows = batches(jax.random.fold_in(keys.head_order, number), number)
+        seen = views[number % len(views)]
+        params, momentum, _ = run_epoch(*carry, seen, labels, rows)
+        return (params, momentum), None
+
+    carry = head.params, tx.init(head.params)
+    return jax.lax.scan(one, carry, jnp.arange(settings.epochs))[0][0]
 
 
 def main(args):
@@ -259,13 +272,10 @@ def report(flags):
     device = jax.devices()[0]
     for times in clock.values():
         times["total"] = sum(times.values()) - times["reference"]
-    packages = {p.__name__: p.__version__ for p in (jax, jaxlib, flax, optax, np)}
     results = {
+        **harness.header(),
         "device": device.device_kind,
-        "processor": machine.processor(),
         "peak_bytes": (device.memory_stats() or {}).get("peak_bytes_in_use"),
-        "versions": {"python": platform.python_version(), **packages},
-        "commit": versions.commit(),
         "config": identity.of_config(config),
         "matmul_precision": jax.config.jax_default_matmul_precision or "default",
         "at_once": flags.at_once,

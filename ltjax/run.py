@@ -13,6 +13,7 @@ from ltjax.report import page
 from ltjax.report.table import table
 from ltjax.runtime import hosts
 from ltjax.stages import (
+    backbones,
     classifier,
     features,
     loading,
@@ -20,6 +21,7 @@ from ltjax.stages import (
     representation,
     summary,
     teacher,
+    trial,
 )
 from ltjax.stages import loader as loaders
 from ltjax.stages import system as systems
@@ -55,12 +57,12 @@ def run(
     # Not compiled, nor on the devices: it may be refused, or have finished.
     told = partial(planned, config, out, console)
     config, data, order, system, needed = hosts.together(told)
-    made_of = identity.of_run(config, data, system.digests)
+    made_of = identity.of_run(config, data, system.digests, system.net.takes)
     found = workdir.finished(out, made_of, accept_changes, voice.say)
     if found:
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
         return shown(found, out, data, voice, again=True)
-    names = [each.name for each in systems.backbones(config, order.task)]
+    names = [each.name for each in backbones.of(config, order.task)]
     if stage_one is not None:
         hosts.by_first(lambda: adoption.check(Path(stage_one), made_of, names))
     with workdir.opened(out, config, made_of, accept_changes, voice) as folder:
@@ -70,8 +72,8 @@ def run(
         hosts.by_first(lambda: claim.record_skipped(out, data, folder.say))
         folder.say(needed)
         loader = loaders.of(config, data, order, system.net.takes)
-        tested = stages(config, system, loader, folder)
-        results = summary.conclude(config, data, system, tested, loader, folder)
+        outcomes = stages(config, system, loader, folder)
+        results = summary.conclude(config, data, system, outcomes, loader, folder)
         shown(results, out, data, voice)
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
@@ -88,23 +90,23 @@ def planned(config, out, console):
     own.check_made(settled, data.classes, order.task)
     system = systems.of(settled, data, order.task, teacher.of_config(settled, data))
     systems.check_views(settled, data, system.objective)
-    needed = memory.check(
-        settled, systems.sizes(system, settled, data, order.task.steps)
-    )
+    trial.check(settled, system, data, order.task)
+    needed = memory.check(settled, systems.sizes(system, settled, data, order.task))
     return settled, data, order, system, needed
 
 
 def stages(config, system, loader, folder):
     """What each backbone came to, a list of `classifier.Outcome`: SGD's, then SWA's."""
-    tested = []
-    for backbone in systems.backbones(config, loader.task):
+    outcomes = []
+    for backbone in backbones.of(config, loader.task):
         seen = None  # the features of one backbone at a time
         place = config.swa.place
         weights = representation.train(backbone, system, loader, folder, place)
         seen = features.take(backbone, weights, system, loader, folder, config)
         settings = config.classifier
-        tested.append(classifier.train(settings, backbone, seen, loader, folder))
-    return tested
+        outcome = classifier.train(backbone, seen, loader, folder, settings)
+        outcomes.append(outcome)
+    return outcomes
 
 
 def shown(results, out, data, voice, again=False):

@@ -15,16 +15,15 @@ from ltjax.data import decoding, sampling
 from ltjax.mistake import Mistake
 from ltjax.run import run
 from ltjax.runtime import devices, hosts
-from ltjax.stages import loading
-from ltjax.stages import system as systems
+from ltjax.stages import backbones, loading
 
 RULES = ("instance", "class", "square_root", "progressive")
 
 
 def lighten(patch):
     """Runs train one backbone, the one with a posterior, and that one thin."""
-    every = systems.backbones
-    patch(systems, "backbones", lambda *args: tiny.with_draws(every(*args)))
+    every = backbones.of
+    patch(backbones, "of", lambda *args: tiny.with_draws(every(*args)))
     tiny.thinned(patch)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import ltjax
 from ltjax.classifier import METHODS, NONE
+from ltjax.config import Objective, choices
 
 ROOT = Path(ltjax.__file__).parent
 sys.path.insert(0, str(ROOT.parent / "experiments"))
@@ -301,3 +302,45 @@ def test_no_method_is_asked_for_by_its_name(path):
 )
 def test_a_planted_name_of_a_method_is_found(source, found):
     assert list(names_of_methods(source)) == found
+
+
+# What is chosen by a config: backbones, and kinds of an objective. A row of results has
+# the name of its backbone in a field, which may be asked for.
+CHOSEN = {"sgd", "swa", *choices.KINDS[Objective]}
+
+
+def names_compared(source):
+    """Backbones and objectives that a source text compares something with."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            of_row = any(ast.unparse(side).endswith("['backbone']") for side in sides)
+        elif isinstance(node, ast.MatchValue):
+            sides, of_row = [node.value], False
+        else:
+            continue
+        parts = [part for side in sides for part in ast.walk(side)]
+        for part in parts if not of_row else ():
+            if isinstance(part, ast.Constant) and part.value in CHOSEN:
+                yield part.value
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_backbone_or_objective_is_asked_for_by_its_name(path):
+    if not within(module_of(path), "config"):
+        assert list(names_compared(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('draws = 0 if name == "sgd" else 10', ["sgd"]),
+        ('known = backbone.name in ("swa", "sgd")', ["swa", "sgd"]),
+        ('if config.objective.word != "ride":\n    pass', ["ride"]),
+        ('match name:\n    case "mdcs":\n        pass', ["mdcs"]),
+        ('mine = [row for row in rows if row["backbone"] == "swa"]', []),
+        ('read(out, "sgd")', []),
+    ],
+)
+def test_a_planted_name_of_a_backbone_or_objective_is_found(source, found):
+    assert list(names_compared(source)) == found

@@ -139,7 +139,7 @@ HALVED = types.SimpleNamespace(
     AFFINE=True,
     JOINT=False,
     DRAWS=False,
-    power=lambda plain, settings: 1.0,
+    power=lambda plain, tau: 1.0,
     heads=_heads,
 )
 
@@ -252,8 +252,8 @@ def test_what_knows_images_only_says_so(whole):
 def test_data_without_what_the_network_takes_are_refused(config, tmp_path):
     tiny.save(tmp_path / "train.npz", (9, 8, 7, 6), 0)
     tiny.save(tmp_path / "test.npz", (5, 5, 5, 5), 1)
-    data = tiny.config_of(tmp_path).data
-    other = dataclasses.replace(config, data=data)
+    usual = tiny.config_of(tmp_path)
+    other = dataclasses.replace(config, data=usual.data, classifier=usual.classifier)
     with pytest.raises(Mistake, match="the network takes 'meta', which train has not"):
         run(other, tmp_path / "x", tiny.quiet())
     assert not (tmp_path / "x").exists()

@@ -103,6 +103,9 @@ def _images(count):
     return jnp.asarray(RNG.integers(0, 256, (count, 32, 32, 3), np.uint8))
 
 
+_DRAW = extractor.features_of(extractor.whole(swag.sample))
+
+
 def _posterior(depth, rank):
     net, variables = _network(depth)
     return net, variables, swag.init(variables["params"], rank)
@@ -110,14 +113,14 @@ def _posterior(depth, rank):
 
 def _refresh(members=2, images=512):
     net, _, posterior = _posterior(8, 20)
-    run = extractor.make_refresh(extractor.of_swag, net, _normalise, 256, 1)
+    run = extractor.make_refresh(_DRAW, net, _normalise, 256, 1)
     names = extractor.make(jax.random.key(1), members - 1, 1.0)
     return _point(run, posterior, names, _images(images))
 
 
 def _features(members=2, images=512):
     net, variables, posterior = _posterior(8, 20)
-    run = extractor.make_features(extractor.of_swag, net, _normalise, 256, 1)
+    run = extractor.make_features(_DRAW, net, _normalise, 256, 1)
     names = extractor.make(jax.random.key(1), members - 1, 1.0)
     stats = jax.tree.map(
         lambda leaf: jnp.stack([leaf] * members), variables["batch_stats"]["features"]

@@ -125,7 +125,11 @@ def inference(scale):
     images = at.images[: scale.test_images]
 
     features = members.make_features(
-        members.of_point, at.net, normalise, len(images), chunk=1
+        lambda params, member: params["features"],
+        at.net,
+        normalise,
+        len(images),
+        chunk=1,
     )
 
     @jax.jit

@@ -93,7 +93,8 @@ def refresh(scale):
     at, (ours, theirs, network) = shared(), posteriors()
     images, size = at.images[: scale.refresh_images], scale.refresh_batch
     members = extractor.make(jax.random.key(3), DRAWS, 1.0)
-    run = jax.jit(extractor.make_refresh(extractor.of_swag, at.net, normalise, size, 1))
+    draw = extractor.features_of(extractor.whole(swag.sample))
+    run = jax.jit(extractor.make_refresh(draw, at.net, normalise, size, 1))
     on_device = jnp.asarray(images)
     batches = torch.from_numpy(images).split(size)
 

@@ -13,6 +13,7 @@ from ltjax.config import Classifier, Config, ResNet
 from ltjax.losses import cross_entropy
 from ltjax.posterior import batch_norm, predictive
 from ltjax.representation import epoch, step
+from ltjax.representation.objective import Objective, Task
 from ltjax.stages import memory
 
 DIM, DRAWS, BATCH = 2048, 10, 128
@@ -63,8 +64,8 @@ def whole_runs(sets, limits):
         model = ResNet(name="resnet50")
         net = model.make(known["classes"])
         image = jax.ShapeDtypeStruct((1, *IMAGE), jnp.float32)
-        params = jax.eval_shape(net.init, jax.random.key(0), image)["params"]
-        head = jax.eval_shape(net.head.linear, params["head"])
+        variables = jax.eval_shape(net.init, jax.random.key(0), image)
+        head = jax.eval_shape(net.head.linear, variables["params"]["head"])
         for bank, dtype in (
             ("memory", "float32"),
             ("file", "float32"),
@@ -73,9 +74,11 @@ def whole_runs(sets, limits):
             config = Config(
                 model=model, classifier=Classifier(bank=bank, bank_dtype=dtype)
             )
+            task = Task((), known["train"] // BATCH, config.optim.epochs)
             sizes = memory.Sizes(
-                params=params,
-                steps=known["train"] // BATCH,
+                variables=variables,
+                objective=Objective(None),
+                task=task,
                 image=IMAGE,
                 train=known["train"],
                 test=known["test"],

@@ -94,7 +94,11 @@ def work(flags, turned=False):
         return state, {**metrics, "order": order}
 
     refresh = members.make_refresh(
-        members.of_point, net, normalise, flags.batch_size, chunk=1
+        lambda params, member: params["features"],
+        net,
+        normalise,
+        flags.batch_size,
+        chunk=1,
     )
     everywhere = devices.everywhere()
     run_epoch = jax.jit(

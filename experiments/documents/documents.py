@@ -8,7 +8,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import choices
 import experts
 import matplotlib
 import measured
@@ -69,7 +68,7 @@ TABLES = {
     "sweep_digits": partial(trials.sweep, "sweep_digits_lt.jsonl"),
     "sweep_fashion": partial(trials.sweep, "sweep_fashion_lt100_cpu.jsonl"),
     "sweep_experts": partial(trials.expert_sweep, "sweep_experts_shike_cpu.jsonl"),
-    "candidates": partial(choices.beside, "cifar100_lt100_cpu"),
+    "candidates": partial(page.beside, "cifar100_lt100_cpu"),
     **{
         f"statistics_{of}_{images.replace(' ', '_')}": partial(
             trials.statistics, STATISTICS, of, images

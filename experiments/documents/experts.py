@@ -45,7 +45,6 @@ OWN = {
 }
 ROUTE = "route_ride_cpu.json"
 _COMPARED = tabular.columns("all", "NLL", "ECE")
-_EVERY = [column.heading for column in tabular.MAIN]
 
 
 def read(files):
@@ -90,76 +89,42 @@ def _lines(systems):
     return [line for rows in systems.values() for of in rows.values() for line in of]
 
 
-def section():
-    """The text about all systems, and a routing's."""
+def blocks():
+    """What the files say of all systems, and of a routing, by its name on the page."""
     systems, before, alone, own = map(read, (CHOSEN, BEFORE, ALONE, OWN))
     lines = _lines(systems)
     every = lines + _lines(before) + _lines(alone)
     _check_alike(every, "data", "epochs", "views")
     _check_alike(lines + _lines(own), "data", "epochs")
-    names = [SYSTEMS[system] for system in systems]
-    parts = [
-        f"## {_listed(names)} on CIFAR-100-LT, imbalance factor 100, CPU recipe",
-        "Three experts each, a ResNet-32 that branches, trained for a fraction of the "
-        "published 200 to 400 epochs: the level is far below the published 48 to 56 %, "
-        "and the order may change with longer training. The published systems are the "
-        "rows SGD of RIDE and MDCS, and SGD + LA (published) of SHIKE, whose second "
-        "stage trains each expert's classifier by its own loss. In all other "
-        "re-trained rows linear classifiers learn together, from the loss of their "
-        "mean logits. Every row is scored on the mean of the experts' logits. "
-        "`experiments/tables/lines.py experts` makes the figures.",
-        "The settings of re-training were chosen on held-out images, with SHIKE only, "
-        "from a list that grew after first figures of this test set had been seen "
-        "([Decisions](decisions.md)).",
-        f"One protocol: the same images, {lines[0]['epochs']} epochs a backbone, and "
-        f"the same views ({_views(lines[0]['views'])}; MDCS has two of them). What is "
-        "a system's own is its network, its loss, its batch and its rate. RIDE has "
-        f"these views in its own recipe, too. {results.provenance({0: lines})}",
-        "What SWA + SRepr on the experts changes against a row without it:",
-        gains(systems, COMBINED),
-        "And SWA + SRepr (b), which is not distilled:",
-        gains(systems, _UNDISTILLED),
-        "### Settings of one network, and those chosen for experts",
-        "The SWA backbone's rows with the settings of `configs/cifar100_lt.py:cpu` "
-        "(before: each classifier alone, a rate of 0.1, a weight decay of 0.0005, "
-        "α = 0.6, T = 4), with those chosen for LA and SRepr, but each classifier "
-        "still alone, and with all that was chosen, together.",
-        settings_compared(before, alone, systems),
-        *_every_row(systems, "all rows"),
-        "### Each expert alone",
-        "Means of the accuracies of a group's classes, and over all images; the mean "
-        "is that of their logits. Before and alone as above; experts that learned "
-        "together are no classifiers by themselves.",
-        each_expert(before, alone, systems),
-        *_with_own_views(own),
-        "### What an image costs",
-        cost(systems),
-        "### RIDE's router",
-        routed(results.figures(ROUTE)),
-    ]
-    return "\n\n".join(parts)
+    return {
+        "epochs": str(lines[0]["epochs"]),
+        "views": _views(lines[0]["views"]),
+        "made by": results.provenance({0: lines}),
+        "gains": gains(systems, COMBINED),
+        "gains (b)": gains(systems, _UNDISTILLED),
+        "settings": settings_compared(before, alone, systems),
+        **_every_row(systems, "rows"),
+        "each": each_expert(before, alone, systems),
+        "own views": " ".join(
+            f"{SYSTEMS[system]}: {_views(rows[_FIRST_STAGE][0]['views'])}."
+            for system, rows in own.items()
+        ),
+        "own made by": results.provenance({0: _lines(own)}),
+        "own gains": gains(own, COMBINED),
+        "own gains (b)": gains(own, _UNDISTILLED),
+        **_every_row(own, "own rows"),
+        "cost": cost(systems),
+        **routed(results.figures(ROUTE)),
+    }
 
 
 def _every_row(systems, what):
-    for system, rows in systems.items():
-        yield f"### {SYSTEMS[system]}, {what}"
-        yield tabular.table(rows, tabular.MAIN, name=partial(title, system))
-
-
-def _with_own_views(systems):
-    views = (
-        f"{SYSTEMS[system]}: {_views(rows[_FIRST_STAGE][0]['views'])}."
+    return {
+        f"{what} {system}": tabular.table(
+            rows, tabular.MAIN, name=partial(title, system)
+        )
         for system, rows in systems.items()
-    )
-    yield "### Each with its own views"
-    yield (
-        "The same images and epochs, each system with the views of its release; "
-        f"RIDE's are those above. {' '.join(views)} "
-        f"{results.provenance({0: _lines(systems)})}"
-    )
-    yield gains(systems, COMBINED)
-    yield gains(systems, _UNDISTILLED)
-    yield from _every_row(systems, "own views, all rows")
+    }
 
 
 def _views(views):
@@ -170,11 +135,8 @@ def _views(views):
         views["policy"] or "",
         f"cutout of {views['cutout']} pixels" if views["cutout"] else "",
     ]
-    return _listed(list(filter(None, told)))
-
-
-def _listed(words):
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+    *others, last = filter(None, told)
+    return f"{', '.join(others)} and {last}"
 
 
 def gains(systems, combined):
@@ -184,26 +146,18 @@ def gains(systems, combined):
         for row in AGAINST:
             if row not in rows:
                 continue
-            less = [
-                tabular.mean(rows[combined], *column.path)
-                - tabular.mean(rows[row], *column.path)
-                for column in _COMPARED
+            of = [
+                [tabular.mean(rows[one], *column.path) for column in _COMPARED]
+                for one in (combined, row)
             ]
-            all_, nll, ece = less
+            all_, nll, ece = (ours - theirs for ours, theirs in zip(*of))
             better = nll < 0 and ece < 0 and all_ >= 0
-            cells = [
-                f"{gap:+.{column.decimals}f}" for gap, column in zip(less, _COMPARED)
-            ]
             name = f"{SYSTEMS[system]}: {title(system, row)}"
+            cells = f"{all_:+.2f}", f"{nll:+.3f}", f"{ece:+.3f}"
             body.append([name, *cells, "yes" if better else "no"])
-    heads = [
-        f"{tabular.title(combined)} less",
-        "all",
-        "NLL",
-        "ECE",
-        "better NLL, ECE, no loss of all",
-    ]
-    return tabular.markdown(heads, body)
+    heads = (column.heading for column in _COMPARED)
+    last = "better NLL, ECE, no loss of all"
+    return tabular.markdown([f"{tabular.title(combined)} less", *heads, last], body)
 
 
 def settings_compared(before, alone, together):
@@ -251,19 +205,17 @@ def each_expert(before, alone, together):
             (", together", COMBINED, rows[COMBINED]),
         ):
             name = f"{SYSTEMS[system]}, {title(system, row)}{way}"
-            count = len(lines[0]["experts"])
-            for number in range(count):
-                single = [line["experts"][number] for line in lines]
-                body.append(
-                    [
-                        f"{name}: expert {number + 1}",
-                        *tabular.means(single, tabular.MAIN),
-                    ]
-                )
-            body.append(
-                [f"{name}: mean of {count}", *tabular.means(lines, tabular.MAIN)]
-            )
-    return tabular.markdown(["row", *_EVERY], body)
+            each = list(zip(*(line["experts"] for line in lines)))
+            found = {
+                **{f"expert {at}": single for at, single in enumerate(each, 1)},
+                f"mean of {len(each)}": lines,
+            }
+            body += [
+                [f"{name}: {what}", *tabular.means(of, tabular.MAIN)]
+                for what, of in found.items()
+            ]
+    heads = (column.heading for column in tabular.MAIN)
+    return tabular.markdown(["row", *heads], body)
 
 
 def cost(systems):
@@ -278,18 +230,17 @@ def cost(systems):
 
 
 def routed(found):
-    """What `python -m ltjax.route` wrote of a run, as a text."""
-    shares = ", ".join(f"{100 * share:.1f} %" for share in found["stopped"])
-    text = (
-        f"`python -m ltjax.route` on the row {found['row']} of RIDE's run under the "
-        f"one protocol, with the released recipe: 1, 2, ... experts saw {shares} of "
-        "the test images. The multiplications of what is routed have the router's in "
-        "them."
-    )
+    """What `python -m ltjax.route` wrote of a run: its row, shares and table."""
     shown = tabular.MAIN[:6]
     body = [
         [row["name"], *tabular.means([row], shown), f"{row['macs'] / 1e6:.1f}"]
         for row in found["rows"]
     ]
     heads = ["experts", *(one.heading for one in shown), "million multiplications"]
-    return f"{text}\n\n{tabular.markdown(heads, body)}"
+    return {
+        "routed row": found["row"],
+        "routed shares": ", ".join(
+            f"{100 * share:.1f} %" for share in found["stopped"]
+        ),
+        "routed": tabular.markdown(heads, body),
+    }

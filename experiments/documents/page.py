@@ -1,9 +1,11 @@
-"""docs/results.md and its figures, from the files of results."""
+"""docs/results.md: the words of `results.md` beside this, and what files say in them.
 
+{BLOCK} in the words is a block of the experts, {BLOCK, NAME} one of a data set.
+"""
+
+import re
 from pathlib import Path
-from typing import NamedTuple
 
-import choices
 import experts
 import pattern
 import results
@@ -12,88 +14,16 @@ import tabular
 
 from ltjax.mistake import Mistake
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "results.md"
-FIGURES = ROOT / "docs" / "figures"
+WORDS = Path(__file__).with_name("results.md")
+PAGE = Path(__file__).parents[2] / "docs" / "results.md"
+# The seeds of files table1_NAME.jsonl, table2_NAME.jsonl and figure3_NAME.jsonl.
+SEEDS = {"cifar100_lt100_cpu": (0, 1, 2), "fashion_lt100_cpu": (0,)}
 
 
-class Section(NamedTuple):
-    """One data set under one config."""
-
-    title: str
-    name: str  # files table1_NAME.jsonl, table2_NAME.jsonl and figure3_NAME.jsonl
-    seeds: tuple
-    recipe: str
-    remarks: str = ""  # what the table of the pattern cannot say
-
-
-SECTIONS = (
-    Section(
-        "CIFAR-100-LT, imbalance factor 100, CPU recipe",
-        "cifar100_lt100_cpu",
-        (0, 1, 2),
-        "ResNet-32, 48 epochs a backbone instead of 200, on two CPU cores: the level "
-        "is below the literature's; what is compared is the rows.",
-        "Not run: the recipe of 200 epochs, where CE alone should come near 39 % and "
-        "SRepr to at least 47 %; imbalance factors 10 and 50; more seeds. "
-        "τ-normalisation's low ECE is that of a classifier that is rarely sure: it "
-        "gives up several points of accuracy and has the higher NLL. It is no row of "
-        "the paper's table. Dispersion in probability space does rise from many to "
-        "few, but classes of a group differ more than the groups do, alike in every "
-        "seed (see the spread of the draws).",
-    ),
-    Section(
-        "Fashion-MNIST-LT, imbalance factor 100, CPU recipe",
-        "fashion_lt100_cpu",
-        (0,),
-        "ResNet-20, 16 epochs a backbone, on two CPU cores. Fashion-MNIST has no "
-        "customary long-tailed version; this is the rule and draw of CIFAR's.",
-        "LA is calibrated here as it is, and distillation has little to mend "
-        "([Decisions](decisions.md)). SWA stays behind SGD after these few epochs; "
-        "longer trainings and more seeds were not run.",
-    ),
-)
-
-EXPERTS = "experts_shike_cpu"  # the sweep of theirs
-
-INTRODUCTION = """\
-# Results
-
-`python experiments/documents/documents.py` writes this page, of `experiments/results/`.
-
-**These figures will be made anew.** Every table on this page was made with batch-norm
-statistics of un-augmented training images in class order, which cost accuracy
-([Decisions](decisions.md#batch-norm-statistics)): all features, those of SGD's rows
-too, come through them. The same holds for the table of
-[CIFAR-100-LT](sets.md#cifar-100-lt), the sweeps in [Decisions](decisions.md), the table
-in [Which method when](methods.md), and those of the experts.
-
-The row *SWAG* has another fault besides: each draw's features went through the head of
-the mean, not through the draw's own.
-
-Every figure is of the test set after the last epoch; mean ± standard deviation over
-seeds. Settings were chosen on 50 held-out training images a class, though not without
-knowledge of test figures: [what was chosen, and on what](#what-was-chosen-and-on-what).
-
-*many*, *medium* and *few* are means of the accuracies of classes with more than 100, 20
-to 100 and fewer than 20 training images, *all* is the accuracy over all test images, in
-percent; NLL in nats; ECE a fraction over 15 bins. Bold: the best of the rows that cost
-one pass.
-
-Rows are a backbone (SGD, or SWA: a second training that ends at a constant rate, whose
-weights are averaged) and what re-trains the classifier on its features. *SRepr* is the
-paper's method, its step (c); *(b)* is its step before, stochastic representations
-without distillation; *(c-dirichlet)* the other form of distillation. *SWAG* is the mean
-of the ten drawn networks, each with its own head (but see above); *SWAG + LA* and
-*SWAG + SRepr* send the features of the draws through the one re-trained head. All three
-cost ten passes. tau-norm, NCM, LA post-hoc and SWAG are no rows of the paper's table.
-"""
-
-
-def files(about):
-    """The lines by seed of a section's three files, which must be of the same runs."""
+def files(name):
+    """The lines by seed of a data set's three files, which must be of the same runs."""
     found = [
-        results.by_seed(f"{kind}_{about.name}.jsonl", about.seeds)
+        results.by_seed(f"{kind}_{name}.jsonl", SEEDS[name])
         for kind in ("table1", "table2", "figure3")
     ]
     kinds = {
@@ -103,109 +33,93 @@ def files(about):
         for line in lines
     }
     if len(kinds) > 1:
-        raise Mistake(f"the files of {about.name} are of several runs: {sorted(kinds)}")
+        raise Mistake(f"the files of {name} are of several runs: {sorted(kinds)}")
     return found
 
 
-def section(about):
-    """The text of one data set."""
-    table1, table2, figure3 = files(about)
+def blocks(name):
+    """What the files say of a data set, by its name on the page."""
+    table1, table2, figure3 = files(name)
     rows, steps = results.of_rows(table2), results.of_rows(table1)
-    parts = [
-        f"## {about.title}",
-        f"{about.recipe} {results.provenance(table2)}",
-        "### Does the paper's pattern show?",
-        "The paper's figures are those of ImageNet-LT. *Wanted* is the bound that ours "
-        "are held against, *further* a stricter one.",
-        pattern.table(rows, spread.mean_spearman(figure3)),
-        choices.beside(about.name),
-        about.remarks,
-        "### All rows (the paper's Table 2)",
-        tabular.table(rows, tabular.MAIN),
-        "### What each part of SRepr adds (the paper's Table 1)",
-        tabular.table(steps, tabular.MAIN, "step", lambda row: steps[row][0]["step"]),
-        start(rows),
-        paired(rows, about.seeds),
-        "### Spread of the draws (the paper's Figure 3)",
-        f"![Dispersion per class](figures/{figure_name(about)})",
-        "Classes with many training images at the left. Below: the mean of each group "
-        "of classes, the rank correlation with the class count in each seed and, to "
-        "tell chance from the classes themselves, that of two seeds with each other.",
-        spread.table(figure3),
-        "### Calibration of each group",
-        tabular.table(rows, tabular.GROUPS),
-        *scaled(table2),
-        "### What the best epoch on the test set would have claimed",
-        "For comparison with work that reports it; – where no epochs are trained.",
-        tabular.table(rows, tabular.BEST_EPOCH),
-    ]
-    return "\n\n".join(filter(None, parts))
+    comparisons = 3 * (len(rows) - 1)
+    return {
+        "made by": results.provenance(table2),
+        "pattern": pattern.table(rows, spread.mean_spearman(figure3)),
+        "choices": beside(name),
+        "candidates": str(counted(name, "srepr")),
+        "rows": tabular.table(rows, tabular.MAIN),
+        "steps": tabular.table(
+            steps, tabular.MAIN, "step", lambda row: steps[row][0]["step"]
+        ),
+        "seeds": str(len(table2)),
+        "comparisons": str(comparisons),
+        "by chance": f"{comparisons / 20:.0f}",
+        "bound": f"{0.05 / comparisons:.1g}",
+        "against": tabular.against(rows),
+        "spread": spread.table(figure3),
+        "groups": tabular.table(rows, tabular.GROUPS),
+        "scaled": scaled(table2),
+        "best": tabular.table(rows, tabular.BEST_EPOCH),
+    }
 
 
-def start(rows):
-    """What re-training starts from, where that is not the same for all."""
-    if ("swa", "la", "stage_one") not in rows:
-        return ""
+def counted(name, classifier):
+    """The candidates that a sweep's file has for the row of a classifier."""
+    lines = results.lines(f"sweep_{name}.jsonl")
+    return sum((of["classifier"], of["variant"]) == (classifier, "") for of in lines)
+
+
+def beside(name):
+    """Beside SRepr against LA: how many candidates either had."""
+    srepr, la = (counted(name, row) for row in ("srepr", "la"))
     return (
-        "LA, like cRT, re-trains a new head; (b) and (c) start from the head of stage "
-        "one. What that start alone gives is the row *SWA + LA (head of stage one)* "
-        "above."
-    )
-
-
-def paired(rows, seeds):
-    """SRepr against each row, and how far that can be trusted."""
-    if len(seeds) < 2:
-        return ""
-    count = 3 * (len(rows) - 1)
-    return (
-        "### SRepr against each row\n\n"
-        "SRepr less the other row, mean over seeds, with the p-value of a paired "
-        f"t-test over {len(seeds)} seeds. Read the p-values as hints: the seeds are "
-        f"few, and of {count} comparisons, uncorrected, about {count / 20:.0f} would "
-        "fall below 0.05 if there were no difference at all; a Bonferroni bound is "
-        f"{0.05 / count:.1g}.\n\n{tabular.against(rows)}"
+        f"SRepr's settings are the choice among {srepr} candidates on held-out images; "
+        f"LA had {la}, the usual defaults."
     )
 
 
 def scaled(by_seed):
-    """NLL and ECE after temperature scaling, of the seeds that have a temperature."""
+    """After temperature scaling: of which seeds, where not of all, and the table."""
     fitted = {
         seed: lines
         for seed, lines in by_seed.items()
         if all(line["temperature"] is not None for line in lines)
     }
     if not fitted:
-        return ()
+        return "None has a validation run."
     some = ""
     if len(fitted) < len(by_seed):
         some = (
             f" Of {results.seeds_in_words(fitted)} only: the others have no "
             "validation run. NLL and ECE as they are, are those of the same seeds here."
         )
-    return (
-        "### After temperature scaling",
-        "NLL and ECE of the logits over a temperature T that was fitted on the "
-        f"validation run of the same seed.{some}",
-        tabular.table(results.of_rows(fitted), tabular.SCALED),
-    )
+    table = tabular.table(results.of_rows(fitted), tabular.SCALED)
+    return f"validation run of the same seed.{some}\n\n{table}"
 
 
 def page():
     """The whole text of docs/results.md."""
-    chosen = choices.section(*(about.name for about in SECTIONS), EXPERTS)
-    sections = (chosen, *map(section, SECTIONS), experts.section())
-    return "\n".join([INTRODUCTION, *(text + "\n" for text in sections)])
+    found = {
+        **experts.blocks(),
+        "expert candidates": str(counted("experts_shike_cpu", "srepr")),
+        **{
+            f"{block}, {name}": text
+            for name in SEEDS
+            for block, text in blocks(name).items()
+        },
+    }
+    words = WORDS.read_text(encoding="utf-8")
+    return re.sub("{(.+?)}", lambda mark: found[mark[1]], words)
 
 
-def figure_name(about):
-    """The file of a section's figure."""
-    return f"figure3_{about.name}.png"
+def figure(name):
+    """The file of a data set's figure."""
+    return PAGE.parent / "figures" / f"figure3_{name}.png"
 
 
 def write():
     """Writes the page and its figures."""
     PAGE.write_text(page(), encoding="utf-8")
-    for about in SECTIONS:
-        *_, figure3 = files(about)
-        spread.draw(figure3, FIGURES / figure_name(about))
+    for name in SEEDS:
+        *_, figure3 = files(name)
+        spread.draw(figure3, figure(name))

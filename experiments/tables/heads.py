@@ -73,7 +73,9 @@ def test_logits(stored):
     """The logits [N, C] of every row on the test images; logs of a mean, for SWAG."""
     found, own = {}, None
     if len(stored.test) > 1:  # each draw's own
-        own = jax.tree.map(lambda leaf: leaf[1:], kept.heads(stored.out))
+        own = jax.tree.map(
+            lambda leaf: leaf[1:], kept.heads(stored.out, stored.backbone)
+        )
     for (classifier, variant), recipe in rows(stored).items():
         learned = params(stored, classifier, variant)
         logits = heads.one_pass(recipe.logits, learned)(stored.test[:1])

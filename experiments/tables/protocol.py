@@ -16,6 +16,7 @@ import heads
 
 from ltjax import config as configs
 from ltjax.config import command
+from ltjax.config.kind import told
 from ltjax.mistake import Mistake
 from ltjax.run import run
 from ltjax.stages import trained
@@ -126,25 +127,21 @@ def config_of(options, seed, holdout=0):
     """The config of one of a seed's runs."""
     args = ["--config", options.config, "--seed", str(seed), *options.rest]
     config, *_ = command.read(args)
-    for name, value in (
-        ("model.pretrained", config.model.pretrained),
-        ("objective.teacher", config.objective.teacher),
-    ):
+    for choice, name in (("model", "pretrained"), ("objective", "teacher")):
+        value = told(getattr(config, choice), name)
         if value is not None:
             raise Mistake(
-                f"{name} is {value!r}; the lines of a table do not tell such runs "
-                "from others: leave it out"
+                f"{choice}.{name} is {value!r}; the lines of a table do not tell such "
+                "runs from others: leave it out"
             )
-    data = config.data
-    if holdout:
-        largest = options.holdout_largest
-        if largest is None and data.largest is not None:
-            largest = data.largest - holdout
-        # What is left is not the set of a manifest, which the test run checks.
-        data = dataclasses.replace(
-            data, holdout=holdout, largest=largest, manifest=None
-        )
-    return dataclasses.replace(config, data=data)
+    if not holdout:
+        return config
+    data, largest = config.data, options.holdout_largest
+    if largest is None and data.largest is not None:
+        largest = data.largest - holdout
+    # What is left is not the set of a manifest, which the test run checks.
+    held = {"holdout": holdout, "largest": largest, "manifest": None}
+    return dataclasses.replace(config, data=dataclasses.replace(data, **held))
 
 
 def folder_of(config):

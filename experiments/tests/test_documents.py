@@ -2,7 +2,6 @@
 
 import json
 
-import choices
 import experts as expert_tables
 import numpy as np
 import page
@@ -20,9 +19,9 @@ from ltjax.mistake import Mistake
 
 def test_the_page_agrees_with_the_result_files():
     assert page.PAGE.read_text(encoding="utf-8") == page.page()
-    for about in page.SECTIONS:
-        *_, figure3 = page.files(about)
-        with Image.open(page.FIGURES / page.figure_name(about)) as drawn:
+    for name in page.SEEDS:
+        *_, figure3 = page.files(name)
+        with Image.open(page.figure(name)) as drawn:
             assert drawn.text["Source"] == spread.digest(figure3)
 
 
@@ -124,9 +123,7 @@ def test_srepr_is_compared_by_a_paired_test(monkeypatch, tmp_path):
         [one["nll"] for one in rows[row]] for row in (("swa", "srepr", ""), ROWS[3])
     )
     expected = stats.ttest_rel(ours, la)
-    text = page.paired(rows, (0, 1, 2))
-    assert "of 18 comparisons, uncorrected, about 1 would" in text
-    assert page.paired(rows, (0,)) == ""
+    text = tabular.against(rows)
     found = next(row for row in text.splitlines() if row.startswith("| SWA + LA |"))
     cells = [cell.strip() for cell in found.split("|")]
     assert float(cells[4]) == pytest.approx(np.mean(ours) - np.mean(la), abs=6e-4)
@@ -167,30 +164,30 @@ def test_a_pattern_of_classes_that_are_not_there_is_left_open():
 
 def test_temperatures_of_some_seeds_are_told_as_theirs():
     by_seed = {seed: [line(seed, row) for row in ROWS] for seed in (0, 1)}
-    everyone = "\n".join(page.scaled(by_seed))
+    everyone = page.scaled(by_seed)
     assert "only" not in everyone
     assert "1.50 ± 0.00" in everyone
     for one in by_seed[1]:
         one |= {"temperature": None, "nll_scaled": None, "ece_scaled": None}
-    *text, table = page.scaled(by_seed)
-    assert "Of seed 0 only: the others have no validation run" in text[-1]
+    text, table = page.scaled(by_seed).split("\n\n")
+    assert "Of seed 0 only: the others have no validation run" in text
     cells = [cell.strip("* ") for cell in table.splitlines()[2].split("|")[2:4]]
     assert cells == ["1.50", f"{by_seed[0][0]['nll']:.3f}"]
     for one in by_seed[0]:
         one |= {"temperature": None, "nll_scaled": None, "ece_scaled": None}
-    assert page.scaled(by_seed) == ()
+    assert page.scaled(by_seed) == "None has a validation run."
 
 
 def test_candidates_are_counted_in_the_sweep(monkeypatch, tmp_path):
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     with pytest.raises(Mistake, match=r"sweep_x.jsonl does not exist in"):
-        choices.beside("x")
+        page.beside("x")
     rows = [("srepr", "")] * 3 + [("srepr", "b"), ("la", ""), ("la", "stage_one")]
     lines = [{"classifier": row[0], "variant": row[1]} for row in rows]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "sweep_x.jsonl").write_text(text)
-    assert "among 3 candidates" in choices.beside("x")
-    assert "LA had 1," in choices.beside("x")
+    assert "among 3 candidates" in page.beside("x")
+    assert "LA had 1," in page.beside("x")
 
 
 def test_statistics_have_a_row_for_each_rule(monkeypatch, tmp_path):
@@ -242,11 +239,10 @@ def experts(monkeypatch, tmp_path):
         for file, lines in found.items():
             text = "".join(json.dumps(line) + "\n" for line in lines)
             (tmp_path / file).write_text(text)
-        text = table.section()
-        gains = text.split("| SWA + SRepr less |")[1].split("\n\n")[0]
-        return text, [
+        blocks = table.blocks()
+        return "\n\n".join(blocks.values()), [
             [cell.strip() for cell in row.split("|")[1:-1]]
-            for row in gains.splitlines()
+            for row in blocks["gains"].splitlines()
             if row.startswith("| RIDE: ")
         ]
 
@@ -268,7 +264,6 @@ def test_what_re_training_adds_to_experts_is_judged_by_the_figures(experts):
         "RIDE: SWA + LA",
     ]
     assert all(row[1:] == ["+0.00", "-0.100", "-0.100", "yes"] for row in gains)
-    assert "### SHIKE, own views, all rows" in text
     assert "| RIDE | 1,234,567 | 45.6 |" in text
     assert "crops of 4 more pixels a side, flips and rotations by up to 15 deg" in text
     assert ": expert 2 | 1.00 | 1.00 | 1.00 | 1.00 | 9.000 | 0.500 | 1.000 |" in text
@@ -395,13 +390,13 @@ def test_rows_that_are_not_once_in_every_seed_are_refused():
         results.of_rows({0: [line(0, la), line(0, la)], 1: []})
 
 
-def test_a_section_without_its_files_is_refused(monkeypatch, tmp_path):
-    about = page.Section("Title", "x", (0,), "How.")
+def test_a_data_set_without_its_files_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setitem(page.SEEDS, "x", (0,))
     for kind in ("table1", "table2", "figure3"):
         monkeypatch.setattr(results, "RESULTS", tmp_path)
         with pytest.raises(Mistake, match=f"{kind}_x.jsonl does not exist in"):
-            page.section(about)
+            page.blocks("x")
         write(monkeypatch, tmp_path, [line(0, ROWS[0])], kind)
     write(monkeypatch, tmp_path, [line(0, ROWS[0], data="d1")], "figure3")
     with pytest.raises(Mistake, match="the files of x are of several runs"):
-        page.section(about)
+        page.blocks("x")

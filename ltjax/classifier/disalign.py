@@ -50,7 +50,7 @@ def loss(params, features, labels, head, counts, rho=1.2):
     return weights * cross_entropy(logits(params, features, head), labels)
 
 
-def power(plain, settings):
+def power(plain, tau):
     """None: offsets come through a gate, and weights are normalised in each batch."""
     return None
 

@@ -16,9 +16,9 @@ def logits(head, features, counts, tau=1.0):
     return posthoc(head, features, counts, tau)
 
 
-def power(plain, settings):
+def power(plain, tau):
     """That of the plain classifier, less tau."""
-    return None if plain is None else plain - settings.tau
+    return None if plain is None else plain - tau
 
 
 def heads(given):

@@ -56,9 +56,9 @@ def seen_only(counts):
     return lambda params, features: logits(params, features) + unseen[None]
 
 
-def power(plain, settings):
+def power(plain, tau):
     """The logits are without `tau log prior`: equal shares at tau = 1."""
-    return 1.0 - settings.tau
+    return 1.0 - tau
 
 
 def heads(given):

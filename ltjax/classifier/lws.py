@@ -30,7 +30,7 @@ def loss(params, features, labels, head):
     return cross_entropy(logits(params, features, head), labels)
 
 
-def power(plain, settings):
+def power(plain, tau):
     """None: there is a scale for each class, and no intercept."""
     return None
 

@@ -6,9 +6,9 @@ Beside its pure functions, `init`, `logits` and `loss` where it has them, it has
     AFFINE    whether its logits are W z + b
     JOINT     whether experts can learn it together: a linear classifier with a loss
     DRAWS     whether it learns from draws; it makes nothing without them
-    power     (plain, settings) -> the class prior that its probabilities assume, as a
-              power of the shares of the training images (`prior`); None: no one prior.
-              `plain` is that of stage one's classifier
+    power     (plain, tau) -> the class prior that its probabilities assume, as a power
+              of the shares of the training images (`prior`); None: no one prior.
+              `plain` is that of stage one's classifier, `tau` that of the config
     heads     (given) -> {variant: Head}; "" is the headline's
 
 so that one is put in another's place by its name in `METHODS`, and nothing else.

@@ -58,7 +58,7 @@ def logits(params, features):
     return jnp.where(params["present"][None], -distances, ABSENT)
 
 
-def power(plain, settings):
+def power(plain, tau):
     """None: no loss was minimised."""
     return None
 

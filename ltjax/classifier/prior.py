@@ -32,8 +32,6 @@ and no loss has seen the mean of experts that learned one by one. Nor has sampli
 changes while it trains (`progressive`).
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,30 +50,10 @@ def assumed(method, counts, tau=1.0, sampling="instance", plain=True):
     `plain` says whether stage one's classifier minimised the plain cross entropy, with
     an intercept for each class. A class without training images has 0.
     """
-    return shares(power(method, _Settings(tau), sampling, plain), counts)
-
-
-class _Settings(NamedTuple):
-    tau: float
-
-
-def power(method, settings, sampling="instance", plain=True):
-    """The power of the training images' shares that `assumed` is; None without one.
-
-    `settings` is the `classifier` part of a config.
-    """
     of_batches = {"instance": 1.0, "square_root": 0.5, "class": 0.0}
-    stage_one = of_batches.get(sampling) if plain else None
-    if method == NONE:
-        return stage_one
-    return METHODS[method].power(stage_one, settings)
-
-
-def shares(power, counts):
-    """Shares of the classes, float64 [C], as that power of their images `counts` [C].
-
-    0 for a class without any, None for the power None.
-    """
+    power = of_batches.get(sampling) if plain else None
+    if method != NONE:
+        power = METHODS[method].power(power, tau)
     if power is None:
         return None
     counts = np.asarray(counts, np.float64)

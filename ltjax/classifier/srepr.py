@@ -88,9 +88,9 @@ def loss(
     return (1 - alpha) * hard + alpha * soft
 
 
-def power(plain, settings):
+def power(plain, tau):
     """As of LA, as far as the draws agree."""
-    return 1.0 - settings.tau
+    return 1.0 - tau
 
 
 def heads(given):

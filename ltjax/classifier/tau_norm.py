@@ -25,7 +25,7 @@ def logits(params, features):
     return jnp.matmul(features, params["kernel"], precision="highest")
 
 
-def power(plain, settings):
+def power(plain, tau):
     """None: no loss was minimised."""
     return None
 

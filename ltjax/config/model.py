@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from ltjax.config.kind import PLACE, Kind
+from ltjax.config.kind import PLACE, Kind, told
 from ltjax.config.limits import COUNT, DEPTH, HUNDRED, INT32, LAYERS, POSITIVE
 from ltjax.mistake import Mistake
 
@@ -57,6 +57,17 @@ class Model(Kind):
     head = None  # None: not known here
     pretrained = None  # the file of the weights that it begins with
     trained = ()  # words of the names of what trains; (): everything
+    parts = None  # that several experts may share; None: they may not
+    widens = False  # whether its shortcuts can add channels only
+
+    def computed_in(self, dtype):
+        """The same model with another compute type."""
+        return dataclasses.replace(self, dtype=dtype)
+
+    def card(self):
+        """What a card holds of it, and its name as it is read there."""
+        trained = {"trained": self.trained} if self.trained else {}
+        return {"name": self.name, **trained}, self.name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,6 +92,17 @@ class CifarResNet(Model):
     def name(self):
         """Its name in cards and mistakes."""
         return "cifar_resnet"
+
+    @property
+    def widens(self):
+        """Shortcuts A do nothing else."""
+        return self.shortcut == "A"
+
+    def card(self):
+        """With what decides its size."""
+        about, _ = super().card()
+        sizes = {"depth": self.depth, "width": self.width}
+        return about | sizes, f"CIFAR ResNet-{self.depth}"
 
     def make(self, classes):
         """The network: its features, and a head with logits [B, classes]."""
@@ -170,10 +192,26 @@ class Experts(Model):
         """The head of each expert."""
         return self.of.head
 
+    @property
+    def dtype(self):
+        """The compute type of each."""
+        return self.of.dtype
+
+    def computed_in(self, dtype):
+        """The same experts with another compute type."""
+        return dataclasses.replace(self, of=self.of.computed_in(dtype))
+
+    def card(self):
+        """What one of them is, and how they come together."""
+        about, name = self.of.card()
+        fields = "count", "branch", "width", "fused"
+        about["experts"] = {field: getattr(self, field) for field in fields}
+        return about, f"{name} of {self.count} experts"
+
     def check(self, config):
         """Refuses a network that cannot be branched so."""
         body = self.of
-        if not isinstance(body, CifarResNet | ResNet):
+        if told(body, "parts") is None:
             raise Mistake(
                 f"model.of is {body!r}; it must be a CifarResNet or a ResNet, whose "
                 "parts experts share"
@@ -195,7 +233,7 @@ class Experts(Model):
         # The first stage has no new channels, all others twice as many as the one
         # before.
         growth = 2 if self.branch > 1 else 1
-        if self.width and isinstance(body, CifarResNet) and body.shortcut == "A":
+        if self.width and body.widens:
             narrowest = -(-body.width // growth)
             if self.width < narrowest:
                 raise Mistake(
@@ -226,23 +264,11 @@ KINDS = {
 }
 
 
-def computed_in(model, dtype):
-    """The same model with another compute type."""
-    if isinstance(model, Experts):
-        return dataclasses.replace(model, of=computed_in(model.of, dtype))
-    return dataclasses.replace(model, dtype=dtype)
-
-
 def begun_anew(model):
     """The same model without pretrained weights."""
     if model.pretrained is None:
         return model
     return dataclasses.replace(model, pretrained=None)
-
-
-def dtype_of(model):
-    """The compute type of a model."""
-    return getattr(model, "of", model).dtype
 
 
 def _dtype(name):

@@ -1,5 +1,7 @@
 """A user's own kinds in a config: what they make, and where their code is missing."""
 
+import contextlib
+
 from ltjax.config import choices
 from ltjax.config.kind import walk
 from ltjax.config.model import Head, Model
@@ -12,11 +14,14 @@ def check_made(config, classes, task):
     """Has the kinds that are none of ltjax's make what they are for, to see it.
 
     `task` is the `representation.objective.Task` of the run. Raises `Mistake` for one
-    that makes something else, or fails.
+    that makes something else, or fails, and for a method that nobody has made.
     """
-    for path, choice, record in walk(config):
-        if choice is None or not choices.is_own(record):
-            continue
+    for name in _unknown_methods(config):
+        raise Mistake(
+            f"classifier.methods has {name!r}, which ltjax.classifier.METHODS has not; "
+            "put its module there before the run"
+        )
+    for path, choice, record in of_user(config):
         asked = {
             Model: (classes,),
             Head: (classes,),
@@ -29,10 +34,48 @@ def check_made(config, classes, task):
         try:
             made = record.make(*asked)
         except Exception as error:  # whatever its author's code raises
-            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            what = _in_a_line(error)
             raise Mistake(f"{name}, whose make raises {what}; {wanted}") from error
         if not _right(config, choice, made):
             raise Mistake(f"{name}, whose make gives {type(made).__name__}; {wanted}")
+
+
+def of_user(config):
+    """The kinds of a config that are none of ltjax's: (path, choice, record)."""
+    for path, choice, record in walk(config):
+        if choice is not None and choices.is_own(record):
+            yield path, choice, record
+
+
+@contextlib.contextmanager
+def blamed(config, kinds, what):
+    """Has an error of `what` a user's own kind made told in a line that names it.
+
+    `kinds` are the choices that it may be of; an error of ltjax's own stays as it is.
+    """
+    try:
+        yield
+    except Mistake:
+        raise
+    except Exception as error:  # whatever its author's code raises
+        for path, choice, record in of_user(config):
+            if choice in kinds:
+                raise Mistake(
+                    f"{path} is {type(record).__name__}, whose {what} raises "
+                    f"{_in_a_line(error)}"
+                ) from error
+        raise
+
+
+def _in_a_line(error):
+    return " ".join(f"{type(error).__name__}: {error}".split("\n", 1)[0].split())
+
+
+def _unknown_methods(config):
+    """The classifiers of a config whose code is not here."""
+    from ltjax.classifier import METHODS  # late: it needs JAX
+
+    return [name for name in config.classifier.methods if name not in METHODS]
 
 
 def _right(config, choice, made):
@@ -58,7 +101,7 @@ def _right(config, choice, made):
 
 
 def check_whole(config, out):
-    """Refuses the config of a run in `out` that has kinds of its user's own."""
+    """Refuses the config of a run in `out` that has kinds or methods of its user's."""
     for path, choice, record in walk(config):
         if choice is not None and not hasattr(record, "make"):
             raise Mistake(
@@ -66,3 +109,9 @@ def check_whole(config, out):
                 "code its folder does not hold; only its own command and ltjax.report "
                 "read it"
             )
+    for name in _unknown_methods(config):
+        raise Mistake(
+            f"{out} has a classifier of its own, {name!r}, whose code its folder does "
+            "not hold; put its module into ltjax.classifier.METHODS, or read it with "
+            "ltjax.report"
+        )

@@ -9,13 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax.config import CifarResNet, Experts
-from ltjax.config.model import dtype_of
 from ltjax.export import card, graph, place, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, weights
-from ltjax.posterior import archive
-from ltjax.stages import prior, trained
+from ltjax.posterior import archive, swag
+from ltjax.stages import backbones, prior, trained
 from ltjax.workdir import files, identity, rows
 from ltjax.workdir.files import write_json
 from ltjax.workdir.results import record
@@ -42,10 +40,10 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     """
     run, kinds = Path(run), tuple(dict.fromkeys(kinds))
     out = run / "export" if out is None else Path(out)
-    results, _ = record(run)
+    results, config = record(run)
     row = rows.choose(run, results, wanted)
     figures = rows.named(results)[row]
-    _check(row, kinds)
+    _check(row, backbones.of_row(config, row.backbone), kinds)
     earlier = place.earlier(out, row, overwrite)
     if wanted is None and row != rows.headline():
         say(f"{run} has no {rows.headline()}; {row} is exported")
@@ -84,17 +82,17 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     return about
 
 
-def _check(row, kinds):
-    if row.backbone == "swag":
+def _check(row, backbone, kinds):
+    if row.backbone == backbone.drawn:
         raise Mistake(
             f"--classifier {row} is the mean of many passes, not one network; give "
-            f"{row._replace(backbone='swa')}"
+            f"{row._replace(backbone=backbone.name)}"
         )
     for kind in kinds:
         if kind == "onnx":
             graph.check()
         elif kind == "posterior":
-            if row.backbone != "swa":
+            if not backbone.draws:
                 raise Mistake(f"--to posterior needs a row of swa; {row} is a point")
         else:
             tensors.check(row)
@@ -105,24 +103,14 @@ def _about(run, row, figures):
     data, model = run.results["dataset"], run.config.model
     _, assumed = prior.assumed(run.config, row, run.counts)
     classes = identity.names(data["classes"], data.get("class_names"))
-    body = getattr(model, "of", model)
-    shape, architecture = {"name": body.name}, body.name
-    if body.trained:
-        shape["trained"] = body.trained
-    if isinstance(body, CifarResNet):
-        shape |= {"depth": body.depth, "width": body.width}
-        architecture = f"CIFAR ResNet-{body.depth}"
-    if isinstance(model, Experts):
-        fields = "count", "branch", "width", "fused"
-        shape["experts"] = {name: getattr(model, name) for name in fields}
-        architecture += f" of {model.count} experts"
-    sessions = files.read_json(run.out / "versions.json")
+    shape, architecture = model.card()
+    versions = files.read_json(run.out / "versions.json")
     return {
         "name": data["name"],
         "seed": run.results["seed"],
         "architecture": architecture,
         "model": shape,
-        "trained_in": dtype_of(identity.config_of(run.out).model),
+        "trained_in": identity.config_of(run.out).model.dtype,
         "backbone": row.backbone,
         "classifier": str(row),
         "classes": classes,
@@ -137,7 +125,7 @@ def _about(run, row, figures):
         "figures": figures,
         "weights": digest(run, row),
         "prior": assumed,
-        "versions": sessions[-1]["packages"],
+        "versions": versions[-1]["packages"],
         "checked_on": _IMAGES,
         "tolerance": TOLERANCE,
     }
@@ -207,6 +195,11 @@ def _difference(found, known):
 
 def _posterior(path, run):
     """Writes the posterior; the largest difference of a number that is read back."""
+    if not isinstance(run.weights, swag.State):
+        raise Mistake(
+            f"--to posterior holds the Gaussian of SWAG; that of {run.backbone} is a "
+            f"{type(run.weights).__module__}.{type(run.weights).__name__}"
+        )
     whole = (run.weights, tensors.statistics(run))
     archive.save(path, *whole)
 

@@ -10,7 +10,6 @@ times as long on two CPU cores.
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ltjax.models import resnet
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.convolution import Convolution
 
@@ -116,23 +115,3 @@ def branched(whole, branch, widths, fused=False):
         for i in range(len(widths))
     )
     return Experts(trunk, branches, shallow)
-
-
-def copied(tree, experts):
-    """The `Experts`' parameters or statistics, begun with those of a whole `ResNet`.
-
-    The trunk has its first parts, every branch its own copy of the others. Aligned maps
-    have no counterpart there and are left out.
-    """
-    modules = {
-        **{f"trunk_{i}": module for i, module in enumerate(experts.trunk)},
-        **{f"branches_{i}": module for i, module in enumerate(experts.branches)},
-    }
-    return {
-        name: {
-            layer: leaves
-            for layer, leaves in tree.items()
-            if module.first <= resnet.part(layer) < module.last
-        }
-        for name, module in modules.items()
-    }

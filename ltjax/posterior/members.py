@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import struct
 
 from ltjax.posterior import batch_norm, predictive, swag, trees
@@ -68,19 +67,20 @@ def at(members, number):
     return jax.tree.map(lambda leaf: leaf[number : number + 1], trees.clone(members))
 
 
-def of_point(params, member):
-    """The feature extractor of a backbone without a posterior."""
-    return params["features"]
+def one_by_one(compute, leading):
+    """`compute` of many members that lie outside the device, one after another.
 
+    Of the arguments of `compute(weights, *of_members, *others)` the `leading` ones
+    after the weights, and all it returns, have a leading axis M.
+    """
 
-def whole_of_swag(posterior, member):
-    """The whole network of one draw of a `swag.State`; its mean at scale 0."""
-    return swag.sample(member.key, posterior, member.scale)
+    def each(weights, *rest):
+        members, others = rest[:leading], rest[leading:]
+        count = len(jax.tree.leaves(members)[0])
+        found = [compute(weights, *at(members, i), *others) for i in range(count)]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
 
-
-def of_swag(posterior, member):
-    """The feature extractor of that draw."""
-    return whole_of_swag(posterior, member)["features"]
+    return each
 
 
 def whole(sample):
@@ -108,22 +108,25 @@ class Parts:
     low_ranks: Any  # [M + 1, ...], the tree of the weights; no arrays of rank 0
 
 
-def parts(posterior, members):
-    """The `Parts` of a `swag.State`, from one pass over its deviations."""
+def parts(posterior, members, low_ranks):
+    """The `Parts` of a posterior, from one pass over its deviations.
 
-    def low_ranks(deviations):
-        keys = jax.random.clone(members.key)
-        only = posterior.replace(deviations=deviations)
-        return jax.tree.map(np.asarray, swag.low_ranks(keys, only))
-
-    # Not the whole tree at once: the device holds one tensor's deviations.
-    return Parts(members, jax.tree.map(low_ranks, posterior.deviations))
+    `low_ranks(keys, posterior)` is `swag.low_ranks_on_host`.
+    """
+    return Parts(members, low_ranks(jax.random.clone(members.key), posterior))
 
 
-def whole_of_parts(posterior, part):
-    """The whole network of one draw; the posterior's deviations are not read."""
-    key, scale = part.members.key, part.members.scale
-    return swag.assemble(key, posterior, scale, part.low_ranks)
+def whole_of_parts(assemble):
+    """Builds `draw(posterior, part)`, which does not read the posterior's deviations.
+
+    `assemble(key, posterior, scale, low_rank)` is `swag.assemble`.
+    """
+
+    def draw(posterior, part):
+        key, scale = part.members.key, part.members.scale
+        return assemble(key, posterior, scale, part.low_ranks)
+
+    return draw
 
 
 def make_heads(draw_whole, net):
@@ -139,6 +142,11 @@ def make_heads(draw_whole, net):
         return jax.lax.map(one, trees.clone(members))
 
     return heads
+
+
+def arguments(inputs):
+    """What a network takes, as the arguments of its call."""
+    return inputs if isinstance(inputs, tuple) else (inputs,)
 
 
 def make_refresh(draw, net, prepare, batch_size, chunk):
@@ -186,7 +194,7 @@ def _trained(net, prepare):
 
     def apply(variables, images, train, mutable):
         return net.features.apply(
-            variables, *_arguments(prepare(images)), train=train, mutable=mutable
+            variables, *arguments(prepare(images)), train=train, mutable=mutable
         )
 
     return apply
@@ -200,7 +208,7 @@ def make_features(draw, net, prepare, batch_size, chunk):
     """
 
     def apply(variables, images):
-        found = net.features.apply(variables, *_arguments(prepare(images)))
+        found = net.features.apply(variables, *arguments(prepare(images)))
         return net.head.inputs(found)
 
     def features(weights, members, batch_stats, images):
@@ -213,8 +221,3 @@ def make_features(draw, net, prepare, batch_size, chunk):
         )
 
     return features
-
-
-def _arguments(inputs):
-    """What a network takes, as the arguments of its call."""
-    return inputs if isinstance(inputs, tuple) else (inputs,)

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from ltjax.posterior import swa, trees
@@ -148,6 +149,16 @@ def low_ranks(keys, state):
     return jax.tree.map(
         lambda d: jnp.tensordot(z, d, axes=1, precision="highest"), state.deviations
     )
+
+
+def low_ranks_on_host(keys, state):
+    """The same in NumPy arrays: the device holds one tensor's deviations at a time."""
+
+    def low_rank(deviations):
+        only = state.replace(deviations=deviations)
+        return jax.tree.map(np.asarray, low_ranks(jax.random.clone(keys), only))
+
+    return jax.tree.map(low_rank, state.deviations)
 
 
 def assemble(key, state, scale, low_rank):

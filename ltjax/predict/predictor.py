@@ -35,7 +35,7 @@ class Predictor(NamedTuple):
 def of_row(out, row, samples=0, priors=None):
     """Opens the `Row` of the finished run in `out`.
 
-    It looks at `samples` draws: those that a row of "swag" averages, and otherwise only
+    It looks at `samples` draws: those that a row of draws averages, and otherwise only
     for dispersions. `priors` are None, or the class prior that the row's probabilities
     assume and the one wanted instead, [C] each (`classifier.prior`). The mixture of
     draws is re-adjusted, not each draw: it is what stands for p(y | x). Dispersions are
@@ -43,18 +43,20 @@ def of_row(out, row, samples=0, priors=None):
 
     Raises `Mistake` as `trained.read` does.
     """
-    run = trained.read(out, "sgd" if row.backbone == "sgd" else "swa")
+    run = trained.read(out, row.backbone)
+    averaged = row.backbone != run.backbone
     head, params = trained.head(run, row.classifier, row.variant)
     one, own = heads.one_pass(head.logits, params), None
-    if row.backbone == "swag" and head.whole:
-        own = jax.tree.map(lambda leaf: leaf[1 : samples + 1], kept.heads(run.out))
+    if averaged and head.whole:
+        own = kept.heads(run.out, run.backbone)
+        own = jax.tree.map(lambda leaf: leaf[1 : samples + 1], own)
     every = heads.every_draw(head.logits, params, own)
 
     def under(log_probs):
         return log_probs if priors is None else prior.adjusted(log_probs, *priors)
 
     def log_probs(features):
-        return under(every(features[1:]) if row.backbone == "swag" else one(features))
+        return under(every(features[1:]) if averaged else one(features))
 
     return Predictor(run, samples, log_probs, lambda features: under(one(features)))
 

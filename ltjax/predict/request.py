@@ -9,7 +9,7 @@ from ltjax.data import rendering
 from ltjax.data.shape import Shape
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake, shown
-from ltjax.stages import prior
+from ltjax.stages import backbones, prior
 from ltjax.workdir.results import record
 from ltjax.workdir.rows import Row, choose, headline, named
 
@@ -57,7 +57,7 @@ def of_command(command):
         check_calibration(coverage, data["test"])
     return Request(
         row=row,
-        samples=_samples(command.samples, row, config.posterior.samples),
+        samples=_samples(command.samples, row, backbones.of_row(config, row.backbone)),
         priors=priors,
         classes=list(map(shown if "class_names" in data else int, names)),
         counts=counts,
@@ -95,10 +95,11 @@ def check_calibration(coverage, images):
         )
 
 
-def _samples(asked, row, most):
+def _samples(asked, row, backbone):
+    most = backbone.draws
     if asked is None:
-        return most if row.backbone == "swag" else 0
-    if row.backbone == "sgd":
+        return most if row.backbone == backbone.drawn else 0
+    if not most:
         raise Mistake(f"--samples is {asked}; {row} has no draws, rows of swa have")
     if not 2 <= asked <= most:
         raise Mistake(

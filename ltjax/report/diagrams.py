@@ -276,7 +276,7 @@ def dispersion(title, values, counts, groups):
         return canvas.svg(figure, f"By training images: {title}")
 
 
-def learning(ylabel, curves, start=None):
+def learning(ylabel, curves, start):
     """A quantity after each epoch, {name: values}; `start` epochs before averaging."""
     with canvas.panel(2.4) as figure:
         axes = figure.subplots()
@@ -284,9 +284,8 @@ def learning(ylabel, curves, start=None):
         for (name, values), line in zip(curves.items(), _LINES[1:]):
             style = {**line, "marker": ""}
             axes.plot(np.arange(1, len(values) + 1), values, label=name, **style)
-        if start is not None:
-            style = {"color": SOFT, "linestyle": ":", "label": "averaging starts"}
-            axes.axvline(start + 0.5, **style)
+        style = {"color": SOFT, "linestyle": ":", "label": "averaging starts"}
+        axes.axvline(start + 0.5, **style)
         # Above the line where averaging starts, which is in the way of "best".
         place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.98)}
         axes.legend(ncols=3, columnspacing=1.2, **place)

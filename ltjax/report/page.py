@@ -167,7 +167,6 @@ def _dispersion(run):
 
 def _training(run):
     if run.epochs:
-        start = run.swa_start if "swa" in run.epochs else None
         panels = [
             diagrams.learning(
                 ylabel,
@@ -175,7 +174,7 @@ def _training(run):
                     name.upper(): [factor * event[what] for event in events]
                     for name, events in run.epochs.items()
                 },
-                start,
+                run.swa_start,
             )
             for ylabel, what, factor in (
                 ("training loss", "loss", 1),

@@ -9,20 +9,38 @@ from ltjax.posterior import point, swag
 from ltjax.representation import epoch
 
 
-class Backbone(NamedTuple):
-    """A training of stage one and the distribution over weights that it gives."""
+class Deviations(NamedTuple):
+    """What is large of a posterior, and may lie elsewhere while it is collected.
 
-    name: str  # of results.json: "sgd" or "swa"
+    Such a posterior has `count`, the snapshots so far, and `deviations`, a tree of
+    arrays [rank, ...], of which snapshot n fills slot n % rank. It collects with fewer
+    slots as well.
+    """
+
+    rank: int
+    snapshots: int  # of an epoch
+    # (keys, posterior) -> what M draws take of them, NumPy arrays [M, ...].
+    low_ranks: Callable
+    assemble: Callable  # (key, posterior, scale, low rank) -> params, without them
+
+
+class Backbone(NamedTuple):
+    """A training of stage one and the distribution over weights that it gives.
+
+    The distribution is a Flax struct with `mean`, the weights that stand for it.
+    """
+
+    name: str  # of its rows in results.json
     rate: Callable  # of the step
     tx: optax.GradientTransformation
-    # (params, rank) -> what is collected: of a posterior with deviations so many.
-    init: Callable
+    init: Callable  # (params) -> what is collected
     collect: Callable  # (collected, state) -> collected
     weights: Callable  # (state, collected) -> the posterior of what is tested
+    restore: Callable  # the same of both as a checkpoint has them, in dicts
     sample: Callable  # (key, posterior, scale) -> params; those of the mean at scale 0
     draws: int = 0  # M; 0 without a distribution
-    rank: int = 0  # deviations that are kept; 0 without any
-    snapshots: int = 0  # of an epoch
+    drawn: str = ""  # of the rows that average its draws
+    deviations: Deviations | None = None
 
 
 def last(name, rate, tx):
@@ -34,29 +52,31 @@ def last(name, rate, tx):
         name=name,
         rate=rate,
         tx=tx,
-        init=lambda params, rank: (),
+        init=lambda params: (),
         collect=lambda collected, state: collected,
         weights=lambda state, collected: point.State(state.params),
+        restore=lambda state, collected: point.State(state["params"]),
         sample=point.sample,
     )
 
 
-def averaged(name, rate, tx, start, interval, *, draws, rank, snapshots, dtype):
+def averaged(name, rate, tx, start, interval, *, draws, drawn, rank, snapshots, dtype):
     """The mean of snapshots of a training, and the Gaussian of SWAG around it.
 
     The first snapshot is taken `interval` steps after step `start`, one more every
     `interval` steps, `snapshots` in an epoch. `rank` deviations are kept, of the type
-    `dtype`.
+    `dtype`. `drawn` names the rows of its draws.
     """
     return Backbone(
         name=name,
         rate=rate,
         tx=tx,
-        init=lambda params, rank: swag.init(params, rank, dtype),
+        init=lambda params: swag.init(params, rank, dtype),
         collect=epoch.every(swag.update, start, interval),
         weights=lambda state, collected: collected,
+        restore=lambda state, collected: swag.State(**collected),
         sample=swag.sample,
         draws=draws,
-        rank=rank,
-        snapshots=snapshots,
+        drawn=drawn,
+        deviations=Deviations(rank, snapshots, swag.low_ranks_on_host, swag.assemble),
     )

@@ -18,7 +18,7 @@ from ltjax.representation import schedule
 from ltjax.route import experts as cascade
 from ltjax.route import table
 from ltjax.runtime import progress
-from ltjax.stages import classifier, loading, trained
+from ltjax.stages import backbones, classifier, loading, trained
 from ltjax.workdir import files, rows, versions
 from ltjax.workdir.files import check_new, write_arrays, write_json
 from ltjax.workdir.results import record
@@ -122,11 +122,12 @@ def _row(command):
             f"{shown(command.run)} has 1 expert; a router chooses between 2 or more, "
             "as model.count says"
         )
-    if row.backbone == "swag":
+    backbone = backbones.of_row(config, row.backbone)
+    if row.backbone == backbone.drawn:
         raise Mistake(
             f"--classifier {row} is the mean of many passes; give "
-            f"{rows.Row('swa', row.classifier, row.variant)}, which has a classifier "
-            "for each expert"
+            f"{row._replace(backbone=backbone.name)}, which has a classifier for each "
+            "expert"
         )
     method = METHODS.get(row.classifier)  # None of no re-training
     if config.classifier.experts == "together" and method and method.JOINT:

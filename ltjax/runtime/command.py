@@ -8,6 +8,7 @@ import io
 import itertools
 import os
 import re
+import signal
 import sys
 import textwrap
 import types
@@ -40,6 +41,8 @@ def in_one_line(prog):
     try:
         with contextlib.redirect_stderr(told):
             yield
+    except BrokenPipeError:
+        raise SystemExit(unread()) from None
     except SystemExit as end:
         if end.code:
             print(
@@ -111,8 +114,8 @@ def _is_text(statement):
 def exit_code(work, name="ltjax"):
     """Calls `work()`; the exit code of a command line of that name.
 
-    0, or 2 after a `Mistake` or where the memory is used up, told in one line, or 130
-    after Ctrl-C.
+    0, or 2 after a `Mistake` or where the memory is used up, told in one line, 130
+    after Ctrl-C, or 141 where nobody reads what is printed any more.
     """
     try:
         work()
@@ -122,6 +125,8 @@ def exit_code(work, name="ltjax"):
     except KeyboardInterrupt:
         print(f"{name}: stopped", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        return unread()
     except (RuntimeError, MemoryError) as error:
         line = shortage.told(error)
         if line is None:
@@ -129,6 +134,13 @@ def exit_code(work, name="ltjax"):
         print(f"{name}: {line}", file=sys.stderr)
         return 2
     return 0
+
+
+def unread():
+    """The exit code where whoever read the output has gone, as `head` does."""
+    # What is left of it goes nowhere, or Python would complain of it at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def keep_programs():

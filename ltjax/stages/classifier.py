@@ -36,7 +36,7 @@ class Outcome(NamedTuple):
     coverage: dict | None = None
 
 
-def train(settings, backbone, seen, loader, folder):
+def train(backbone, seen, loader, folder, settings):
     """Every row of a `Backbone`, of its `features.Features`.
 
     `settings` is the `classifier` part of a config. A finished row is saved with its
@@ -86,7 +86,7 @@ def train(settings, backbone, seen, loader, folder):
         return Outcome(found, accuracy)
     for classifier, (logits, params, own) in averaged.items():
         log_probs = heads.every_draw(logits, params, own)
-        add("swag", classifier, "", _averaged(log_probs, seen.test[1:], loader))
+        add(backbone.drawn, classifier, "", _averaged(log_probs, seen.test[1:], loader))
     logits = partial(heads.none(seen.head).logits, seen.head)
     of_draws = seen.test[1:], loader.tested, len(counts)
     spread = dispersion.per_class(logits, *of_draws)

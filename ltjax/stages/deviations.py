@@ -1,4 +1,4 @@
-"""Where the deviations of a SWAG posterior lie while it is collected.
+"""Where the deviations of a posterior, such as SWAG, lie while it is collected.
 
 They are K times the weights, more than all else that a training carries: whole on every
 device, cut over the devices, or in the host's memory. What is saved is the same for
@@ -8,22 +8,25 @@ all, so that a run may go on with them elsewhere.
 import jax
 import numpy as np
 
-from ltjax.posterior import swag
 from ltjax.runtime import devices
 
 
 class OnDevice:
-    """Deviations that the training carries, with a sharding of their own."""
+    """Deviations that the training carries, with a sharding of their own, or none."""
 
     def __init__(self, rank, sharding):
         """`sharding(leaf)` is that of deviations [K, ...]."""
         self.rank = rank
         self._sharding = sharding
 
+    def begun(self, carry):
+        """What the devices have of an empty carry (state, posterior)."""
+        return carry
+
     def shardings(self, carry):
-        """The shardings of a carry (state, posterior), or of its shapes."""
+        """The shardings of a carry, or of its shapes."""
         state, posterior = jax.tree.map(lambda leaf: devices.everywhere(), carry)
-        if isinstance(posterior, swag.State):
+        if self.rank:
             cut = jax.tree.map(self._sharding, carry[1].deviations)
             posterior = posterior.replace(deviations=cut)
         return state, posterior
@@ -56,6 +59,12 @@ class OnHost(OnDevice):
         self._count = 0
         self._ring = None
 
+    def begun(self, carry):
+        """With the slots of an epoch."""
+        state, posterior = carry
+        few = jax.tree.map(lambda leaf: leaf[: self.rank], posterior.deviations)
+        return state, posterior.replace(deviations=few)
+
     def like(self, shapes):
         """With NumPy arrays for all deviations, to be filled."""
         state, posterior = super().like(shapes)
@@ -85,6 +94,14 @@ class OnHost(OnDevice):
 
     def _zeros(self, leaf):
         return np.zeros((self._slots, *leaf.shape[1:]), leaf.dtype)
+
+
+def of(backbone, place):
+    """Those of a `Backbone`, which has none where it keeps no deviations."""
+    kept = backbone.deviations
+    if kept is None:
+        return placed("device", 0, 0)
+    return placed(place, kept.rank, kept.snapshots)
 
 
 def placed(place, rank, per_epoch):

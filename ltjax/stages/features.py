@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ltjax.data import streamed
@@ -145,8 +144,12 @@ def _taking(backbone, weights, system, loader, settings, room):
     posterior = settings.posterior
     key = jax.random.clone(loader.keys.members)
     members = extractors.make(key, backbone.draws, posterior.scale)
-    on_host = backbone.rank > 0 and settings.swa.place == "host"
-    whole = extractors.whole_of_parts if on_host else extractors.whole(backbone.sample)
+    large = backbone.deviations if settings.swa.place == "host" else None
+    on_host = large is not None
+    if on_host:
+        whole = extractors.whole_of_parts(large.assemble)
+    else:
+        whole = extractors.whole(backbone.sample)
     net = systems.network(system, system.fixed)
     heads = jax.jit(
         extractors.make_heads(whole, net), out_shardings=devices.everywhere()
@@ -154,33 +157,13 @@ def _taking(backbone, weights, system, loader, settings, room):
     extractor = systems.extractor(system, extractors.features_of(whole))
     passes = loader.passes(extractor, alone=on_host, whole=room)
     if on_host:
-        members = extractors.parts(weights, members)
+        members = extractors.parts(weights, members, large.low_ranks)
         weights = weights.replace(deviations=())
-        passes = passes._replace(refresh=one_by_one(passes.refresh, 1))
-        heads = one_by_one(heads, 1)
+        passes = passes._replace(refresh=extractors.one_by_one(passes.refresh, 1))
+        heads = extractors.one_by_one(heads, 1)
     return Taking(weights, members, passes, heads)
 
 
 def _streamed(batch):
     """Whether the images of a batch are decoded when they are needed."""
     return not isinstance(batch["image"], jax.Array)
-
-
-def one_by_one(compute, leading):
-    """`compute` of many members, which come from the host's memory one after another.
-
-    Of the arguments of `compute(weights, *of_members, *others)` the `leading` ones
-    after the weights, and all it returns, have a leading axis M.
-    """
-
-    def each(weights, *rest):
-        members, others = rest[:leading], rest[leading:]
-
-        def of(number):
-            return compute(weights, *extractors.at(members, number), *others)
-
-        count = len(jax.tree.leaves(members)[0])
-        found = [of(number) for number in range(count)]
-        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
-
-    return each

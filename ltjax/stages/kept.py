@@ -28,9 +28,9 @@ def batch_stats(out, name):
     return _entry(newest(out, f"features/{name}"), "batch_stats")
 
 
-def heads(out):
-    """Every member's own stage-one head, [M + 1, ...], of the SWA backbone."""
-    place = newest(out, "features/swa")
+def heads(out, name):
+    """Every member's own stage-one head, [M + 1, ...], of a backbone with draws."""
+    place = newest(out, f"features/{name}")
     if "heads" not in checkpoint.names(place):
         raise Mistake(
             f"{place} has no heads of the draws: an earlier version wrote it; delete "

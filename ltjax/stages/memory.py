@@ -7,14 +7,15 @@ features, and the copies of a save. Activations and the compiler's scratch come 
 import dataclasses
 import itertools
 import math
+from functools import partial
 from typing import NamedTuple
 
 import jax
 
 from ltjax import machine
 from ltjax.mistake import Mistake
-from ltjax.posterior import swag
-from ltjax.stages import deviations
+from ltjax.representation.objective import Objective, Task
+from ltjax.stages import backbones, deviations
 
 # What to do where it is too much, the cheapest first: of the features, and of the
 # deviations.
@@ -41,8 +42,9 @@ _PART = 2**28  # of what is saved image after image
 class Sizes(NamedTuple):
     """What a run's memory depends on, besides the config."""
 
-    params: dict  # shapes of the network's parameters
-    steps: int  # of an epoch of stage one
+    variables: dict  # shapes of those that train
+    objective: Objective
+    task: Task
     image: tuple = (0, 0, 0)  # [H, W, ch]
     train: int = 0  # images
     test: int = 0
@@ -99,28 +101,36 @@ def need(config, sizes):
 
 
 def _training(config, sizes):
-    """Bytes on each device and on the host, of the weights and of the posterior."""
-    swa, params = config.swa, sizes.params
-    store = deviations.placed(
-        swa.place, swa.rank, -(-sizes.steps // (swa.every_steps or sizes.steps))
-    )
-    posterior = jax.eval_shape(lambda p: swag.init(p, store.rank, swa.dtype), params)
-    _, shardings = store.shardings(((), posterior))
-    weights = _bytes(params)
+    """Bytes on each device and on the host, of the backbone that takes most."""
+    every = backbones.of(config, sizes.task)
+    needs = [_of_backbone(backbone, config, sizes) for backbone in every]
+    return max(needs, key=lambda need: sum(map(_count, need)))
+
+
+def _of_backbone(backbone, config, sizes):
+    """The same of one: what its training carries, and what a save copies of that."""
+    begin = partial(backbones.begun, backbone, sizes.objective)
+    carry = jax.eval_shape(begin, jax.random.key(0), sizes.variables)
+    store = deviations.of(backbone, config.swa.place)
+    state, posterior = jax.eval_shape(store.begun, carry)
+    weights = _bytes(state.params)
     device = {
         "parameters": weights,
-        "momentum": weights,
-        "mean": _bytes(posterior.mean),
-        "scatter": _bytes(posterior.scatter),
-        f"{store.rank} deviations": _bytes(posterior.deviations, shardings.deviations),
+        "statistics": _bytes(state.batch_stats),
+        "optimizer": _bytes(state.opt_state),
+        "objective": _bytes(state.memory),
+        "posterior": _bytes(posterior),
     }
-    kept = jax.eval_shape(lambda p: swag.init(p, swa.rank, swa.dtype), params)
-    saved = 2 * weights + _bytes((kept.mean, kept.scatter, kept.deviations))
-    host = {"saving": _COPIES * saved}
-    if swa.place == "host":
-        # Beside the deviations lie the low-rank parts of all draws, and of the mean.
-        host["deviations"] = _bytes(kept.deviations)
-        host["draws"] = (config.posterior.samples + 1) * weights
+    host = {"saving": _COPIES * _bytes(carry)}
+    if store.rank:
+        ring = posterior.deviations
+        device["posterior"] -= _bytes(ring)
+        _, shardings = store.shardings((state, posterior))
+        device[f"{store.rank} deviations"] = _bytes(ring, shardings.deviations)
+        if config.swa.place == "host":
+            # Beside them lie the low-rank parts of all draws, and of the mean.
+            host["deviations"] = _bytes(carry[1].deviations)
+            host["draws"] = (backbone.draws + 1) * weights
     return device, host
 
 
@@ -189,7 +199,7 @@ def _flags(config, **changes):
 
 def _fits(found):
     device, ram = device_memory(), host_memory()
-    used, beside = sum(found.device.values()), sum(found.host.values())
+    used, beside = _count(found.device), _count(found.host)
     if device is None:
         return ram is None or jax.local_device_count() * used + beside <= ram
     return used <= device and (ram is None or beside <= ram)
@@ -224,9 +234,13 @@ def _bytes(tree, shardings=None):
     )
 
 
+def _count(terms):
+    return sum(terms.values())
+
+
 def _sum(terms, where=""):
     words = " + ".join(f"{name} {_mib(count)}" for name, count in terms.items())
-    whole = f"{words} = {_mib(sum(terms.values()))} MiB"
+    whole = f"{words} = {_mib(_count(terms))} MiB"
     return f"{whole} {where}".rstrip()
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from ltjax.classifier import METHODS
 from ltjax.classifier import prior as priors
 from ltjax.mistake import Mistake, shown
+from ltjax.stages import backbones
 
 _SLACK = 1e-3  # by which shares that were rounded may miss 1
 
@@ -20,12 +21,13 @@ def assumed(config, row, counts):
     model, settings = config.model, config.classifier
     method = METHODS.get(row.classifier)  # None of no re-training
     joined = settings.experts == "together" and method and method.JOINT
-    power = None
+    found = None
     if joined or model.experts is None:
         plain = config.objective.plain and model.head.intercepts
-        power = priors.power(row.classifier, settings, config.optim.sampling, plain)
-    found = priors.shares(power, counts)
-    drawn = row.backbone == "swag" or (method and method.DRAWS)
+        trained = settings.tau, config.optim.sampling, plain
+        found = priors.assumed(row.classifier, counts, *trained)
+    of_draws = row.backbone == backbones.of_row(config, row.backbone).drawn
+    drawn = of_draws or (method and method.DRAWS)
     return found, priors.in_words(found, counts, bool(drawn))
 
 

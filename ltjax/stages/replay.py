@@ -7,9 +7,10 @@ import optax
 from ltjax.config import own
 from ltjax.mistake import Mistake
 from ltjax.models import partition
+from ltjax.posterior.members import arguments
 from ltjax.representation import step
 from ltjax.representation.objective import Task
-from ltjax.stages import divergence
+from ltjax.stages import backbones, divergence
 from ltjax.stages import start as starts
 from ltjax.stages import system as systems
 from ltjax.stages.keys import keys
@@ -29,14 +30,11 @@ def replayed(out):
     own.check_whole(config, out)
     task = Task(found.counts, found.steps, config.optim.epochs)
     minimised = config.objective.make(task)
-    tx = next(
-        each.tx
-        for each in systems.backbones(config, task)
-        if each.name == found.backbone
-    )
+    every = backbones.of(config, task)
+    tx = next(each.tx for each in every if each.name == found.backbone)
     batch = divergence.batch(arrays)
     inputs = batch["image"]
-    few = jax.tree.map(lambda leaf: leaf[:1], systems.arguments(inputs))
+    few = jax.tree.map(lambda leaf: leaf[:1], arguments(inputs))
 
     # Nothing can be asked of the images here; weights of a file are of colours.
     start = starts.again(config.model, len(found.counts), channels=3)

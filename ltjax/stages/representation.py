@@ -11,7 +11,7 @@ from ltjax.representation import step
 from ltjax.representation.backbone import Backbone
 from ltjax.runtime import devices
 from ltjax.runtime.stopping import Stopped
-from ltjax.stages import deviations, divergence
+from ltjax.stages import backbones, deviations, divergence
 from ltjax.stages import system as systems
 from ltjax.stages.deviations import OnDevice
 from ltjax.stages.loader import Epochs, Loader, in_words
@@ -59,15 +59,12 @@ def train(backbone, system, loader, folder, place="device"):
     Raises `Mistake` at a step that is not finite, which is not taken and told in
     `divergence.npz`, and `Stopped` where the run was asked to stop.
     """
-    store = deviations.placed(
-        place if backbone.rank else "device", backbone.rank, backbone.snapshots
-    )
+    store = deviations.of(backbone, place)
 
     def begin(variables):
         key = jax.random.fold_in(jax.random.clone(loader.keys.init), 1)
-        memory = system.objective.init(key, variables)
-        state = step.init(variables, backbone.tx, memory)
-        return state, backbone.init(state.params, store.rank)
+        carry = backbones.begun(backbone, system.objective, key, variables)
+        return store.begun(carry)
 
     def program(fixed):
         apply = systems.apply(systems.network(system, fixed))

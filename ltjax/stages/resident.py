@@ -117,8 +117,11 @@ class Resident:
                     jax.tree.map(lambda leaf, at=at: leaf[at[0] : at[-1] + 1], batch)
                     for at in cuts
                 )
-            compute = of_members(partial(features_all, fixed, weights), alone)
-            yield from one_late(partial(compute, members, batch_stats), batches)
+            compute = partial(features_all, fixed)
+            if alone:
+                compute = extractors.one_by_one(compute, 2)
+            who = weights, members, batch_stats
+            yield from one_late(partial(compute, *who), batches)
 
         return Passes(refresh, features, shape_of(features_of, fixed))
 
@@ -138,21 +141,6 @@ def shape_of(features_of, fixed):
         return count, len(batch["image"]), *rest
 
     return shape
-
-
-def of_members(compute, alone):
-    """`compute(members, batch_stats, images)` of all members, or of each `alone`."""
-    if not alone:
-        return compute
-
-    def each(members, batch_stats, batch):
-        found = [
-            compute(*extractors.at((members, batch_stats), number), batch)
-            for number in range(len(jax.tree.leaves(members)[0]))
-        ]
-        return jnp.concatenate(found)
-
-    return each
 
 
 def one_late(compute, batches):

@@ -19,7 +19,7 @@ from ltjax.stages.loader import (
     columns,
     words_of,
 )
-from ltjax.stages.resident import of_members, one_late, shape_of
+from ltjax.stages.resident import one_late, shape_of
 
 
 class Streamed:
@@ -145,10 +145,11 @@ class Streamed:
             images = others.pop("image")
             rows = np.arange(len(images))
             batches = stream.in_order(images, rows, settings.batch_size, words)
-            compute = of_members(partial(features_batch, fixed, weights), alone)
-            yield from one_late(
-                partial(compute, members, batch_stats), sent(batches, others)
-            )
+            compute = partial(features_batch, fixed)
+            if alone:
+                compute = extractors.one_by_one(compute, 2)
+            who = weights, members, batch_stats
+            yield from one_late(partial(compute, *who), sent(batches, others))
 
         return Passes(refresh, features, shape_of(features_of, fixed))
 

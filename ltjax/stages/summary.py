@@ -7,13 +7,13 @@ from ltjax.workdir import claim, events, predictions
 from ltjax.workdir.files import write_arrays, write_json
 
 
-def conclude(config, data, system, tested, loader, folder):
+def conclude(config, data, system, outcomes, loader, folder):
     """Writes what the backbones came to, `classifier.Outcome`s; returns the results."""
     counts = loader.index.counts.tolist()
     per_class = {"counts": counts, "accuracy": {}}
-    for each in tested:
+    for each in outcomes:
         per_class["accuracy"] |= each.accuracy
-    last = tested[-1]  # the one with draws
+    last = outcomes[-1]  # the one with draws
     per_class["dispersion"] = last.dispersion
     if last.coverage:
         per_class["coverage"] = last.coverage
@@ -21,7 +21,7 @@ def conclude(config, data, system, tested, loader, folder):
     results = {
         "dataset": _dataset(config, data, counts, system.moments),
         "seed": config.seed,
-        "rows": [row for each in tested for row in each.rows],
+        "rows": [row for each in outcomes for row in each.rows],
         "seconds": events.seconds_per_stage(folder.path),
         **_cost(config, data, system),
         **({"changes": accepted} if accepted else {}),

@@ -15,8 +15,7 @@ from ltjax.evaluation import cost as costs
 from ltjax.mistake import Mistake
 from ltjax.models import partition
 from ltjax.models.network import Network
-from ltjax.representation import backbone as backbones_of
-from ltjax.representation import schedule
+from ltjax.posterior.members import arguments
 from ltjax.representation.objective import Objective
 from ltjax.runtime import devices
 from ltjax.stages import bank, memory
@@ -35,7 +34,7 @@ class System(NamedTuple):
     # only a part of it trains; "trunk" and "teacher", {} of each mostly.
     fixed: dict
     trunk: Callable  # (fixed trunk, images float32) -> what the network's features take
-    told: Callable  # (fixed teacher, images uint8) -> what a teacher adds to a batch
+    teach: Callable  # (fixed teacher, images uint8) -> what a teacher adds to a batch
     digests: dict  # of weights that come from elsewhere
 
 
@@ -70,7 +69,7 @@ def of(config, data, task, taught_by):
         begin=None,
         fixed={"trunk": known.below, "teacher": taught_by.params},
         trunk=known.trunk,
-        told=taught_by.told,
+        teach=taught_by.teach,
         digests={"pretrained": known.digest, "teacher": taught_by.digest},
     )
 
@@ -116,11 +115,6 @@ def _inputs(system, fixed, batch, spread):
     return columns[0] if len(columns) == 1 else columns
 
 
-def arguments(found):
-    """The `inputs` of a network as arguments of its call."""
-    return found if isinstance(found, tuple) else (found,)
-
-
 def apply(net):
     """A network's training call as `representation.step` wants it, of `inputs`."""
 
@@ -135,8 +129,8 @@ def apply(net):
 def prepare(system, fixed, key, state, batch):
     """A batch as a step takes it, of one as it is stored: views, teacher, inputs."""
     seen = viewed(system, key, batch)
-    told = system.told(fixed["teacher"], seen["image"])
-    found = {**seen, **told, "image": inputs(system, fixed, seen)}
+    taught = system.teach(fixed["teacher"], seen["image"])
+    found = {**seen, **taught, "image": inputs(system, fixed, seen)}
     net = network(system, fixed)
     return system.objective.prepare(key, net, fixed, state, found)
 
@@ -183,17 +177,18 @@ def inputs_of_heads(system, params):
     return found["kernel"].shape[:-1]
 
 
-def sizes(system, config, data, steps):
-    """What the memory of a run depends on, a `memory.Sizes`; `steps` of an epoch."""
-    params = jax.eval_shape(system.begin, jax.random.key(0))["params"]
+def sizes(system, config, data, task):
+    """What the memory of a run depends on, a `memory.Sizes`."""
+    variables = jax.eval_shape(system.begin, jax.random.key(0))
     return memory.Sizes(
-        params=params,
-        steps=steps,
+        variables=variables,
+        objective=system.objective,
+        task=task,
         image=data.train.image.shape[1:],
         train=len(data.train.label),
         test=len(data.test.label),
         streamed=data.train.streamed,
-        dims=inputs_of_heads(system, params),
+        dims=inputs_of_heads(system, variables["params"]),
         classes=data.classes,
         views=bank.views(config),
     )
@@ -223,27 +218,6 @@ def example(data):
     if data.train.meta is not None:
         found["meta"] = np.zeros((1, *data.train.meta.shape[1:]), np.float32)
     return found
-
-
-def backbones(config, task):
-    """The backbones of a run: SGD to its end, then SWA with its posterior."""
-    optim, swa, posterior = config.optim, config.swa, config.posterior
-    steps, warmup = task.steps, optim.warmup_epochs * task.steps
-    interval, start = swa.every_steps or steps, configs.swa_start(config) * steps
-    constant = schedule.to_constant(optim.lr, swa.lr, start, warmup)
-    return (
-        backbones_of.last("sgd", *optim.make(steps)),
-        backbones_of.averaged(
-            "swa",
-            *optim.make(steps, constant),
-            start,
-            interval,
-            draws=posterior.samples,
-            rank=swa.rank,
-            snapshots=-(-steps // interval),
-            dtype=swa.dtype,
-        ),
-    )
 
 
 def check_views(config, data, objective):

@@ -21,7 +21,7 @@ class Teacher(NamedTuple):
     """Weights, and what they tell of a batch."""
 
     params: dict  # {} where nobody teaches
-    told: Callable  # (params, images uint8 [B, H, W, ch]) -> what it adds to the batch
+    teach: Callable  # (params, images uint8 [B, H, W, ch]) -> what it adds to the batch
     digest: str | None  # of the weights
 
 
@@ -54,7 +54,8 @@ def of_config(config, data):
         )
         return {"teacher": logits}
 
-    return Teacher(run.weights, logits_of, pretrained.digest(run.weights))
+    params = trained.point(run)
+    return Teacher(params, logits_of, pretrained.digest(params))
 
 
 def _check(path, data):
@@ -70,7 +71,7 @@ def _check(path, data):
             )
     # Of the test images too: what one run tests on, the other may have learned from.
     run = files.read_json(Path(path) / "config.json")["run"]
-    if run["data"] != identity.fingerprint(data):
+    if run["data"] != identity.fingerprint(data):  # it takes images only
         raise Mistake(
             f"{path} has other images or labels, or streamed them unlike this run; it "
             "must be a run on these"

@@ -14,17 +14,16 @@ import numpy as np
 from ltjax.classifier import NONE
 from ltjax.classifier.heads import class_means, of_methods
 from ltjax.config import Config
-from ltjax.config.model import computed_in
 from ltjax.data import sampling
 from ltjax.data.dataset import Dataset
 from ltjax.data.sampling import ClassIndex
 from ltjax.mistake import Mistake
 from ltjax.models import partition
 from ltjax.models.network import Network
-from ltjax.posterior import members as extractor
-from ltjax.posterior import swag
+from ltjax.posterior import members as extractors
+from ltjax.posterior import point as points
 from ltjax.posterior.members import Members
-from ltjax.stages import bank, classifier, kept, keys
+from ltjax.stages import backbones, bank, classifier, kept, keys
 from ltjax.stages import start as starts
 from ltjax.stages import system as systems
 from ltjax.workdir import adoption, checkpoint, files, identity
@@ -38,11 +37,11 @@ class Trained(NamedTuple):
     out: Path
     config: Config
     results: dict  # of results.json
-    backbone: str  # "sgd" or "swa"
+    backbone: str  # its name
     net: Network
     fixed: dict  # weights that did not move, as in `system.System`
     prepare: Callable  # images uint8 [B, H, W, ch] -> what the network takes
-    weights: Any  # parameters of "sgd", a `swag.State` of "swa"
+    weights: Any  # the posterior, with `mean`
     members: Members
     batch_stats: dict  # [M + 1, ...]
     # With its data, of `held`: what classifiers are trained on, and tested.
@@ -64,7 +63,7 @@ class Trained(NamedTuple):
 
 
 def read(out, name="swa", dtype=None):
-    """Opens the backbone `name`, "sgd" or "swa", of the finished run in `out`.
+    """Opens the backbone of the rows `name` of the finished run in `out`.
 
     `dtype` is the compute type, "float32" or "bfloat16"; None: the run's own. Raises
     `Mistake` for a run that is not finished, or not whole.
@@ -72,7 +71,7 @@ def read(out, name="swa", dtype=None):
     out = Path(out)
     results, config = results_of.record(out)
     if dtype:
-        model = computed_in(config.model, dtype)
+        model = config.model.computed_in(dtype)
         config = dataclasses.replace(config, model=model)
     data = results["dataset"]
     start, fixed = _start(out, config, data)
@@ -82,21 +81,21 @@ def read(out, name="swa", dtype=None):
         return start.pretrained.trunk(fixed["trunk"], images)
 
     # In NumPy arrays: the device may be too small for the deviations.
-    state, posterior = checkpoint.load_as_saved(kept.newest(out, name))
-    samples = config.posterior.samples if name == "swa" else 0
+    backbone = backbones.of_row(config, name)
+    saved = checkpoint.load_as_saved(kept.newest(out, backbone.name))
     return Trained(
         out=out,
         config=config,
         results=results,
-        backbone=name,
+        backbone=backbone.name,
         net=partition.bound(start.net, fixed),
         fixed=fixed,
         prepare=prepare,
-        weights=swag.State(**posterior) if name == "swa" else state["params"],
-        members=extractor.make(
-            keys.keys(config.seed).members, samples, config.posterior.scale
+        weights=backbone.restore(*saved),
+        members=extractors.make(
+            keys.keys(config.seed).members, backbone.draws, config.posterior.scale
         ),
-        batch_stats=kept.batch_stats(out, name),
+        batch_stats=kept.batch_stats(out, backbone.name),
     )
 
 
@@ -125,10 +124,11 @@ def held(out, name, config, data):
     `config` may have other classifiers than the run's. Raises `Mistake` for what is not
     there, or comes from another backbone.
     """
-    difference = adoption.backbone_difference(out, identity.of_run(config, data))
+    run = read(out, name)
+    made_of = identity.of_run(config, data, takes=run.net.takes)
+    difference = adoption.backbone_difference(out, made_of)
     if difference:
         raise Mistake(f"{out} holds another run: {difference}")
-    run = read(out, name)
     return run._replace(
         config=config,
         data=data,
@@ -145,9 +145,14 @@ def features(run, samples=0):
     Under the mean weights, then `samples` draws, at most as many as the run has.
     """
     posterior = run.config.posterior
-    draw = extractor.of_swag if samples else extractor.of_point
-    weights = jax.device_put(run.weights if samples else point(run))
-    compute = extractor.make_features(
+    # Without draws the device need not have room for deviations.
+    sample, weights = points.sample, points.init(point(run))
+    if samples:
+        backbone = backbones.of_row(run.config, run.backbone)
+        sample, weights = backbone.sample, run.weights
+    weights = jax.device_put(weights)
+    draw = extractors.features_of(extractors.whole(sample))
+    compute = extractors.make_features(
         draw, run.net, run.prepare, posterior.batch_size, posterior.chunk
     )
     first = partial(jax.tree.map, lambda leaf: leaf[: samples + 1])
@@ -157,7 +162,7 @@ def features(run, samples=0):
 
 def point(run):
     """The parameters of a run's single network: the mean, or the last of SGD."""
-    return run.weights.mean if run.backbone == "swa" else run.weights
+    return run.weights.mean
 
 
 def test_features(run):
@@ -208,7 +213,7 @@ def head(run, name, variant=""):
         params(run, NONE),
         None,  # what NCM learned is read below
         run.counts,
-        draws=run.backbone == "swa",
+        draws=len(run.members.scale) > 1,
     )
     # A headline of several variants is kept under its own name among them.
     (own,) = (

@@ -5,9 +5,6 @@ with the checksum of every file, written last: without the record it is unfinish
 """
 
 import contextlib
-import errno
-import hashlib
-import json
 import logging
 import os
 import re
@@ -22,6 +19,7 @@ from orbax.checkpoint import v1 as ocp
 from ltjax.mistake import Mistake
 from ltjax.posterior import trees
 from ltjax.runtime import hosts, shortage
+from ltjax.workdir import seal as checks
 from ltjax.workdir import shapes
 from ltjax.workdir.files import write_json
 
@@ -81,28 +79,12 @@ def position(path):
 
 def damage(path):
     """What is wrong with the files of a checkpoint, in words, or None."""
-    try:
-        record = json.loads((path / _RECORD).read_text(encoding="utf-8"))
-        files, number = dict(record["files"]), record["format"]
-    except FileNotFoundError:
-        return "it has no record, so it was never finished"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "its record cannot be read"
-    if number != FORMAT:
-        return f"its format is {number}, not {FORMAT}"
-    for name, digest in files.items():
-        try:
-            found = _digest(path / name)
-        except FileNotFoundError:
-            return f"{name} is missing"
-        except OSError as error:
-            # Not what may pass, such as too many open files.
-            if error.errno not in (errno.EIO, errno.EISDIR, errno.ENOTDIR):
-                raise
-            return f"{name} cannot be read: {error.strerror}"
-        if found != digest:
-            return f"{name} is not what was written"
-    return None
+
+    def checksums(record):
+        for name, digest in record["files"].items():
+            yield name, path / name, digest
+
+    return checks.damage(path / _RECORD, FORMAT, checksums)
 
 
 def set_aside(path):
@@ -119,7 +101,7 @@ def seal(path, made=None):
             "format": FORMAT,
             **(made or {}),
             "files": {
-                file.relative_to(path).as_posix(): _digest(file, sync=True)
+                file.relative_to(path).as_posix(): checks.checksum(file, sync=True)
                 for file in files
                 if file.name != _RECORD
             },
@@ -266,13 +248,6 @@ def _parts(leaf):
         return [(..., leaf)]
     parts = {str(part.index): part for part in leaf.addressable_shards}
     return [(part.index, part.data) for part in parts.values()]
-
-
-def _digest(file, sync=False):
-    with file.open("r+b" if sync else "rb") as content:  # or Windows syncs nothing
-        if sync:
-            os.fsync(content.fileno())
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _abstract(like):

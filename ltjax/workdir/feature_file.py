@@ -7,7 +7,6 @@ stored as uint16.
 """
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ltjax.mistake import Mistake
+from ltjax.workdir import seal as checks
 from ltjax.workdir.files import write_json
 
 # Of what a file holds and how; another number is refused.
@@ -65,7 +65,7 @@ def write(file, like, parts):
                 os.fsync(content.fileno())
         if seen != like.shape[1]:
             raise ValueError(f"{file} got {seen} of {like.shape[1]} images")
-        if _digest(file) != digest.hexdigest():
+        if checks.checksum(file) != digest.hexdigest():
             raise Mistake(f"{file} is not what was written; is the disk sound?")
     except BaseException:
         with contextlib.suppress(OSError):
@@ -86,25 +86,11 @@ def seal(file, like, digest, made=None):
 
 def damage(file):
     """What is wrong with a file, in words, or None."""
-    try:
-        record = json.loads(_record(file).read_text(encoding="utf-8"))
-        wanted, number = record["sha256"], record["format"]
-    except FileNotFoundError:
-        return "it has no record, so it was never finished"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "its record cannot be read"
-    if number != FORMAT:
-        return f"its format is {number}, not {FORMAT}"
-    try:
-        found = _digest(file)
-    except FileNotFoundError:
-        return "it is missing"
-    except OSError as error:
-        # Not what may pass, such as too many open files.
-        if error.errno not in (errno.EIO, errno.EISDIR, errno.ENOTDIR):
-            raise
-        return f"it cannot be read: {error.strerror}"
-    return None if found == wanted else "it is not what was written"
+
+    def checksums(record):
+        yield "it", file, record["sha256"]
+
+    return checks.damage(_record(file), FORMAT, checksums)
 
 
 def there(file):
@@ -166,8 +152,3 @@ def _told(file):
             f"{file} cannot be written: {error.strerror or error}; what was saved "
             "before is kept, the same command goes on from there"
         ) from error
-
-
-def _digest(file):
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """What a run is: the settings that decide its numbers, and where two differ."""
 
 import hashlib
+import itertools
 import json
 import unicodedata
 from collections import Counter
@@ -52,16 +53,16 @@ def _read(whole, out):
         ) from mistake
 
 
-def of_run(config, data, weights=None):
+def of_run(config, data, weights=None, takes=("image",)):
     """What decides a run's numbers, as JSON-ready data.
 
     `weights` are the digests of those that it takes from elsewhere, or None, by name:
     "pretrained" and "teacher". A run that is only opened again takes none: they are not
-    compared.
+    compared. `takes` are the columns of a batch that its network takes.
     """
     return {
         "config": of_config(config),
-        "data": fingerprint(data),
+        "data": fingerprint(data, takes),
         "classes": names(data.classes, data.class_names),
         **(weights or {}),
     }
@@ -72,21 +73,16 @@ def names(classes, class_names=None):
     return list(class_names or map(str, range(classes)))
 
 
-def fingerprint(data):
+def fingerprint(data, takes=("image",)):
     """A hash of all images and labels of a data set, in their order.
 
-    Of what else a batch carries, too.
-
+    Of what a network `takes` beside them, too; what it does not read decides nothing.
     Of images that are streamed, the hashes of their files stand for the pixels.
     """
     seen = hashlib.sha256()
-    splits = data.train, data.test
-    parts = (
-        part for split in splits for part in (split.image, split.label, split.meta)
-    )
-    for array in parts:
-        if array is None:
-            continue
+    columns = "image", "label", *sorted({*takes} - {"image", "label"})
+    for split, column in itertools.product((data.train, data.test), columns):
+        array = getattr(split, column)
         array = getattr(array, "digests", array)
         seen.update(f"{array.dtype} {array.shape} ".encode())
         seen.update(np.ascontiguousarray(array).data)

@@ -47,7 +47,8 @@ class Results(NamedTuple):
     @property
     def shown(self):
         """The rows that are looked at closely, as they are named in files."""
-        return [
+        # Those whose predictions are there; an earlier version kept none.
+        return list(self.predicted) or [
             f"swa-{classifier}"
             for classifier in predictions.shown(
                 row["classifier"]
@@ -70,11 +71,7 @@ def read(out):
 
     Raises `Mistake` for what is no run, not finished, or damaged.
     """
-    out = Path(out)
-    if not (out / "config.json").is_file():
-        raise Mistake(f"{out} holds no run; give the folder of one")
-    if not (out / "results.json").is_file():
-        raise Mistake(f"{out} holds a run that is not finished; run its command again")
+    out = _finished(out)
     try:
         record = files.read_json(out / "config.json")
         results = files.read_json(out / "results.json")
@@ -129,12 +126,8 @@ def record(out):
 
     Raises `Mistake` where there is none that tells of its images.
     """
-    out = Path(out)
-    kept, made = out / "results.json", out / "config.json"
-    if not os.path.isfile(made):  # `Path` raises on a name that is too long
-        raise Mistake(f"{out} holds no run; give the folder of one")
-    if not kept.is_file():
-        raise Mistake(f"{out} holds a run that is not finished; run its command again")
+    out = _finished(out)
+    kept = out / "results.json"
     results = files.read_json(kept)
     if "image" not in results["dataset"]:
         raise Mistake(
@@ -144,3 +137,13 @@ def record(out):
     config = identity.config_of(out)
     own.check_whole(config, out)
     return results, config
+
+
+def _finished(out):
+    """The folder of a finished run as a `Path`, or a `Mistake`."""
+    out = Path(out)
+    if not os.path.isfile(out / "config.json"):  # `Path` raises on one that is too long
+        raise Mistake(f"{out} holds no run; give the folder of one")
+    if not (out / "results.json").is_file():
+        raise Mistake(f"{out} holds a run that is not finished; run its command again")
+    return out

@@ -97,7 +97,7 @@ def test_joint_is_a_linear_classifier_with_a_loss(method):
 @every
 def test_a_prior_is_a_number_or_none(method):
     for plain in (None, 0.0, 1.0):
-        power = method.power(plain, SETTINGS)
+        power = method.power(plain, SETTINGS.tau)
         assert power is None or isinstance(power, float)
 
 

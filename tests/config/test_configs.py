@@ -11,6 +11,7 @@ from ltjax.config import Config, file, limits
 from ltjax.data import manifest
 from ltjax.mistake import Mistake
 from ltjax.representation.objective import Task
+from ltjax.stages import backbones
 from ltjax.stages import system as systems
 
 FILES = sorted(path for path in file.CONFIGS.glob("[!_]*.py"))
@@ -124,7 +125,7 @@ def test_networks_of_experts_have_the_size_of_their_release(name, parameters, me
 def test_their_rates_are_those_of_the_release(name, steps, rates):
     """At the first and the last step of an epoch, counted from 0."""
     task = Task(np.ones(100), steps, read(name).optim.epochs)
-    sgd, _ = systems.backbones(read(name), task)
+    sgd, _ = backbones.of(read(name), task)
     for epoch, wanted in rates.items():
         found = [sgd.rate(steps * epoch), sgd.rate(steps * epoch + steps - 1)]
         np.testing.assert_allclose(found, wanted, rtol=1e-5)

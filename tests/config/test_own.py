@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,26 @@ import pytest
 import tiny
 from flax import linen as nn
 
-from ltjax.config import Config, Head, Objective, Optim, Sgd, file, limits, own
+from ltjax import config as configs
+from ltjax.classifier import METHODS
+from ltjax.config import (
+    Config,
+    Head,
+    Model,
+    Objective,
+    Optim,
+    Sgd,
+    file,
+    limits,
+    own,
+)
+from ltjax.config import record as records
 from ltjax.mistake import Mistake
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
 from ltjax.predict import __main__ as predict
 from ltjax.report import __main__ as report
+from ltjax.representation import objective as objectives
 from ltjax.representation.objective import Objective as Seen
 from ltjax.representation.objective import Task
 from ltjax.run import run
@@ -236,3 +251,128 @@ def test_what_is_right_is_not_refused():
     )
     optim = kind(Optim, made=(rate, optax.sgd(rate)))
     own.check_made(Config(model=kind(None, made=network), optim=optim), 2, TASK)
+
+
+class Failing(nn.Module):
+    """Features that fail at one of the calls that a run makes of them."""
+
+    at: str = ""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        begins = self.is_initializing()
+        if self.at == ("init" if begins else "train" if train else "test"):
+            raise IndexError(f"no {self.at}\nhere")
+        return nn.Dense(5)(x.mean((1, 2)))
+
+
+class Unlike(nn.Module):
+    """A head without what re-training asks for."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(4)(x)
+
+    def linear(self, params):
+        return params["kernel"]
+
+    def inputs(self, features):
+        return features
+
+
+def network(at="", head=None):
+    return kind(None, made=Network(features=Failing(at), head=head or Linear(4)))
+
+
+def objective(**parts):
+    made = objectives.per_example(lambda logits, labels: logits.sum(-1))
+    return kind(None, made=made._replace(**parts))
+
+
+def fails(*args):
+    raise ZeroDivisionError("by nothing")
+
+
+STEP = optax.constant_schedule(0.1)
+ADDS = optax.GradientTransformation(lambda params: (), fails)
+FEW = {"epochs": 4, "warmup_epochs": 1, "batch_size": 16}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        ({"model": network("init")}, "model is Mine, whose network raises IndexError"),
+        ({"model": network("train")}, "model is Mine, whose network raises IndexError"),
+        ({"model": network("test")}, "model is Mine, whose network raises IndexError"),
+        (
+            {"model": network(head=Unlike())},
+            "model is Mine, whose network raises KeyError: 'kernel'",
+        ),
+        (
+            {"objective": objective(init=fails)},
+            "objective is Mine, whose objective raises ZeroDivisionError: by nothing",
+        ),
+        (
+            {"objective": objective(prepare=fails)},
+            "objective is Mine, whose objective raises ZeroDivisionError: by nothing",
+        ),
+        (
+            {"objective": objective(loss=fails), "model": network()},
+            "objective is Mine, whose objective raises ZeroDivisionError: by nothing",
+        ),
+        (
+            {"optim": kind(Optim, made=(STEP, ADDS), **FEW)},
+            "optim is Mine, whose optimizer raises ZeroDivisionError: by nothing",
+        ),
+    ],
+)
+def test_what_fails_in_what_was_made_is_told_before_a_run(
+    done, tmp_path, kinds, message
+):
+    usual = tiny.config_of(done.path)
+    config = dataclasses.replace(usual, **kinds)
+    with pytest.raises(Mistake) as caught:
+        run(config, tmp_path / "x", tiny.quiet())
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_error_of_our_own_is_not_blamed_on_a_user():
+    """A traceback is what we need of it."""
+    config = Config(objective=objective())
+    with pytest.raises(ZeroDivisionError), own.blamed(config, (Model,), "network"):
+        fails()
+
+
+METHOD = "halved"
+
+
+def test_a_method_that_nobody_has_made_is_told(done, tmp_path, monkeypatch, capsys):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Classifier(configs.Classifier):
+        methods: tuple[str, ...] = ("la", METHOD)
+
+    usual = tiny.config_of(done.path)
+    config = dataclasses.replace(
+        usual, classifier=Classifier(epochs=1, views=1, batch_size=16)
+    )
+    told = f"classifier.methods has '{METHOD}', which ltjax.classifier.METHODS has not"
+    with pytest.raises(Mistake, match=told):
+        run(config, tmp_path / "x", tiny.quiet())
+    assert not (tmp_path / "x").exists()
+    # Where there was one, but is no longer: every door refuses its folder.
+    copy = tmp_path / "copy"
+    shutil.copytree(done.out, copy)
+    whole = json.loads((copy / "config.json").read_text())
+    whole["config"] = json.loads(json.dumps(records.to_json(config)))
+    (copy / "config.json").write_text(json.dumps(whole))
+    told = f"{copy} has a classifier of its own, '{METHOD}', whose code its folder does"
+    assert (
+        predict.main([str(copy), str(tmp_path), "--out", str(tmp_path / "p.csv")]) == 2
+    )
+    assert told in capsys.readouterr().err
+    with pytest.raises(Mistake, match="has a classifier of its own"):
+        trained.read(copy)
+    monkeypatch.setitem(METHODS, METHOD, METHODS["la"])
+    assert trained.read(copy, "sgd").backbone == "sgd"

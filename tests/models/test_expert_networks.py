@@ -12,7 +12,7 @@ from ltjax.evaluation import cost
 from ltjax.models import resnet
 from ltjax.models.cifar_resnet import CifarResNet
 from ltjax.models.convolution import HE_FAN_IN
-from ltjax.models.experts import branched, copied
+from ltjax.models.experts import branched
 from ltjax.models.heads import Cosine, per_expert
 from ltjax.models.network import Network
 
@@ -262,6 +262,26 @@ def test_logits_and_statistics_equal_pytorch(make, train):
             layer = layer[name]
         np.testing.assert_allclose(layer["mean"], mean, rtol=1e-5, atol=1e-5)
         np.testing.assert_allclose(layer["var"], var, rtol=1e-5, atol=1e-5)
+
+
+def copied(tree, experts):
+    """The `Experts`' parameters or statistics, begun with those of a whole `ResNet`.
+
+    The trunk has its first parts, every branch its own copy of the others. Aligned maps
+    have no counterpart there and are left out.
+    """
+    modules = {
+        **{f"trunk_{i}": module for i, module in enumerate(experts.trunk)},
+        **{f"branches_{i}": module for i, module in enumerate(experts.branches)},
+    }
+    return {
+        name: {
+            layer: leaves
+            for layer, leaves in tree.items()
+            if module.first <= resnet.part(layer) < module.last
+        }
+        for name, module in modules.items()
+    }
 
 
 def test_experts_that_begin_with_a_single_network_are_it():

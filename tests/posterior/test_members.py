@@ -9,7 +9,7 @@ from ltjax.classifier import linear
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
-from ltjax.posterior import batch_norm, predictive, swag
+from ltjax.posterior import batch_norm, point, predictive, swag
 from ltjax.posterior import members as extractor
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -28,6 +28,8 @@ class Features(nn.Module):
 
 
 NET = Network(Features(), Linear(4))
+DRAW = extractor.whole(swag.sample)
+OF_PARTS = extractor.whole_of_parts(swag.assemble)
 
 
 def prepare(images):
@@ -66,7 +68,7 @@ def weights(posterior):
 @pytest.fixture(scope="module")
 def seen(posterior):
     """Statistics and features of every member."""
-    parts = (extractor.of_swag, NET, prepare)
+    parts = (extractor.features_of(DRAW), NET, prepare)
     refresh = jax.jit(extractor.make_refresh(*parts, batch_size=50, chunk=1))
     features = jax.jit(extractor.make_features(*parts, batch_size=50, chunk=2))
     stats = refresh(posterior, group(), IMAGES)
@@ -87,7 +89,7 @@ def test_the_mean_comes_first():
 def test_members_are_the_mean_and_draws_of_the_posterior(posterior, weights, chunk):
     def draw(posterior, members):
         def one(member):
-            return extractor.of_swag(posterior, member)
+            return DRAW(posterior, member)["features"]
 
         return jax.lax.map(one, members, batch_size=chunk)
 
@@ -122,18 +124,19 @@ def test_features_are_those_of_the_network(weights, seen):
 
 def test_a_point_has_the_mean_as_its_only_member(posterior, seen):
     everyone_stats, everyone = seen
-    parts, alone = (extractor.of_point, NET, prepare), extractor.first(group())
+    draw = extractor.features_of(extractor.whole(point.sample))
+    parts, alone = (draw, NET, prepare), extractor.first(group())
     refresh = jax.jit(extractor.make_refresh(*parts, batch_size=50, chunk=1))
     features = jax.jit(extractor.make_features(*parts, batch_size=50, chunk=1))
-    stats = refresh(posterior.mean, alone, IMAGES)
+    stats = refresh(point.init(posterior.mean), alone, IMAGES)
     chex.assert_trees_all_close(at(stats, 0), at(everyone_stats, 0), rtol=1e-6)
-    found = features(posterior.mean, alone, stats, IMAGES)
+    found = features(point.init(posterior.mean), alone, stats, IMAGES)
     assert found.shape == (1, len(IMAGES), 5)
     np.testing.assert_allclose(found[0], everyone[0], rtol=1e-5, atol=1e-6)
 
 
 def test_each_draw_has_the_head_of_the_same_draw(posterior, weights):
-    heads = jax.jit(extractor.make_heads(extractor.whole_of_swag, NET))
+    heads = jax.jit(extractor.make_heads(DRAW, NET))
     found = heads(posterior, group())
     chex.assert_trees_all_equal(at(found, 0), posterior.mean["head"])
     for member in (1, 2, 3):
@@ -141,9 +144,9 @@ def test_each_draw_has_the_head_of_the_same_draw(posterior, weights):
         chex.assert_trees_all_close(at(found, member), wanted, rtol=1e-6)
         assert np.all(wanted["kernel"] != posterior.mean["head"]["kernel"])
     # From the parts that a host keeps, without deviations on the device.
-    parts = extractor.parts(posterior, group())
+    parts = extractor.parts(posterior, group(), swag.low_ranks_on_host)
     bare = posterior.replace(deviations=())
-    heads = jax.jit(extractor.make_heads(extractor.whole_of_parts, NET))
+    heads = jax.jit(extractor.make_heads(OF_PARTS, NET))
     chex.assert_trees_all_close(heads(bare, parts), found, rtol=1e-5, atol=1e-6)
 
 
@@ -219,9 +222,9 @@ def test_members_of_a_diagonal_posterior_from_the_host(posterior):
     for factor in (1.0, 1.5):
         scaled = jax.tree.map(lambda leaf, f=factor: f * leaf, posterior.mean)
         own = swag.update(own, scaled)
-    parts = extractor.parts(own, group())
+    parts = extractor.parts(own, group(), swag.low_ranks_on_host)
     for number in (0, 1):
         one = at(parts, number)
-        found = extractor.whole_of_parts(own.replace(deviations=()), one)
+        found = OF_PARTS(own.replace(deviations=()), one)
         wanted = swag.sample(group().key[number], own, SCALES[number])
         chex.assert_trees_all_close(found, wanted, rtol=1e-5, atol=1e-6)

@@ -15,7 +15,7 @@ from ltjax.posterior import dispersion
 from ltjax.predict import __main__ as predict
 from ltjax.predict import predictor, story
 from ltjax.stages import kept, trained
-from ltjax.workdir import checkpoint
+from ltjax.workdir import seal
 from ltjax.workdir.rows import Row
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -95,13 +95,13 @@ def test_the_runs_own_test_images_give_its_table(desk, place, labels, capsys, na
 
 
 def test_every_file_of_a_checkpoint_is_hashed_once(desk, monkeypatch):
-    digest, files = checkpoint._digest, []
+    digest, files = seal.checksum, []
 
     def counted(file, *args):
         files.append(file)
         return digest(file, *args)
 
-    monkeypatch.setattr(checkpoint, "_digest", counted)
+    monkeypatch.setattr(seal, "checksum", counted)
     kept._damage.cache_clear()
     predicted("run test.npz --coverage 0.5 --samples 2")
     assert files

@@ -30,13 +30,13 @@ from ltjax.route import story
 from ltjax.route import table as routes
 from ltjax.run import run
 from ltjax.stages import (
+    backbones,
     divergence,
     kept,
     teacher,
     trained,
 )
 from ltjax.stages import keys as streams
-from ltjax.stages import system as systems
 from ltjax.stages.loading import load
 from ltjax.workdir import adoption, checkpoint, events, identity
 from ltjax.workdir.rows import Row
@@ -195,7 +195,7 @@ def test_a_refused_step_can_be_replayed(experts, student, tmp_path, capsys, taug
         batch["teacher"] = rng.normal(size=(4, 3, 4)).astype(np.float32)
     variables = jax.jit(net.init)(jax.random.key(0), images)
     task = Task(counts, 3, config.optim.epochs)
-    state = step.init(variables, systems.backbones(config, task)[0].tx)
+    state = step.init(variables, backbones.of(config, task)[0].tx)
     found = divergence.Step(
         backbone="sgd",
         step=0,

@@ -1,5 +1,6 @@
 import dataclasses
 import re
+import subprocess
 import sys
 from typing import Annotated
 
@@ -143,3 +144,15 @@ def test_what_else_is_told_while_words_are_read_is_kept(capsys, monkeypatch):
 
 def test_values_are_what_they_were():
     assert tyro.cli(command.documented(Outer), args=["--size", "5"]) == Outer(size=5)
+
+
+@pytest.mark.parametrize("door", ["main", "predict"])
+def test_a_reader_that_goes_away_is_no_failure(door):
+    words = [sys.executable, "-m", f"ltjax.{door}", "--help"]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.close()
+        complaint = process.stderr.read()
+    assert complaint == ""
+    assert process.returncode == 141

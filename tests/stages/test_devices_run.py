@@ -23,8 +23,7 @@ from ltjax.config import (
 from ltjax.mistake import Mistake
 from ltjax.run import run
 from ltjax.runtime import devices
-from ltjax.stages import features, representation
-from ltjax.stages import system as systems
+from ltjax.stages import backbones, features, representation
 from ltjax.workdir.events import Writer
 
 pytestmark = pytest.mark.usefixtures("thin")
@@ -127,7 +126,7 @@ def watched(config, out, count, kill_at=None):
     """
     seen = {}
     train, take, write = representation.train, features.take, Writer.write
-    every = systems.backbones
+    every = backbones.of
 
     def training(*args):
         seen["weights"] = train(*args)
@@ -145,7 +144,7 @@ def watched(config, out, count, kill_at=None):
 
     with pytest.MonkeyPatch.context() as patch:
         on(patch, count)
-        patch.setattr(systems, "backbones", lambda *args: every(*args)[1:])
+        patch.setattr(backbones, "of", lambda *args: every(*args)[1:])
         patch.setattr(representation, "train", training)
         patch.setattr(features, "take", taking)
         patch.setattr(Writer, "write", writing)

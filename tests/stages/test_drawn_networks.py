@@ -58,7 +58,7 @@ def test_a_prediction_is_that_of_the_row(place):
 
 
 def test_the_mean_has_the_head_of_the_mean(place):
-    heads = kept.heads(place.out)
+    heads = kept.heads(place.out, "swa")
     (own,) = {len(leaf) for leaf in jax.tree.leaves(heads)}
     assert own == place.config.posterior.samples + 1
     head = trained.logits(trained.read(place.out), "none")[1]

@@ -11,7 +11,7 @@ from ltjax.config import Augment, CifarResNet, Config, Data, Posterior, Sgd
 from ltjax.data.augment import geometry
 from ltjax.data.dataset import Split
 from ltjax.models.network import Network
-from ltjax.posterior import batch_norm, members
+from ltjax.posterior import batch_norm, members, point
 from ltjax.representation import objective
 from ltjax.stages import system as systems
 from ltjax.stages.classifier import Outcome
@@ -83,10 +83,12 @@ def test_statistics_are_those_of_augmented_images(zoo, tmp_path, monkeypatch, st
         pytest.importorskip("grain")
     system, loader = stages_of(zoo, tmp_path / "x", monkeypatch, stream)
     params = system.begin(jax.random.key(0))["params"]
-    extractor = systems.extractor(system, members.of_point)
+    extractor = systems.extractor(
+        system, members.features_of(members.whole(point.sample))
+    )
     refresh = loader.passes(extractor).refresh
     one = members.make(jax.random.key(1), 0, 1.0)
-    found = refresh(params, one, unlabelled(loader.train))
+    found = refresh(point.init(params), one, unlabelled(loader.train))
     mean, std = system.moments
 
     def apply(variables, images, **settings):

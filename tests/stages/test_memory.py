@@ -1,17 +1,22 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from ltjax.config import Classifier, Config, Posterior, ResNet, Sgd, Swa
+from ltjax.config import Classifier, Config, Optim, Posterior, ResNet, Sgd, Swa
 from ltjax.mistake import Mistake
+from ltjax.representation.objective import Objective, Task
 from ltjax.stages import memory
 from ltjax.stages.memory import Sizes
 
 MIB = 2**20
 # One MiB of weights, all of which two devices can share.
 PARAMS = {"kernel": jax.ShapeDtypeStruct((512, 512), jnp.float32)}
-SIZES = Sizes(PARAMS, steps=100)
+TASK = Task(counts=(), steps=100, epochs=200)
+SIZES = Sizes({"params": PARAMS}, Objective(None), TASK)
 # Images of 1 KiB; features of 4 KiB, 10 draws and the mean.
 SET = SIZES._replace(image=(16, 16, 4), train=1024, test=512, dims=(1024,), views=2)
 
@@ -23,11 +28,17 @@ def no_constants(monkeypatch):
     monkeypatch.setattr(memory, "_BATCHES", 3 * MIB)
 
 
+# The numbers of steps of the rate and of snapshots, int32 each; a save copies them, and
+# the state's number of steps, twice.
+COUNTS, SAVED = 2 * 4, 2 * 3 * 4
+
+
 def on(monkeypatch, device, host):
-    """A machine with so many MiB."""
-    device = None if device is None else device * MIB
+    """A machine with so many MiB, and room for what is counted on each device."""
+    device = None if device is None else device * MIB + COUNTS
     monkeypatch.setattr(memory, "device_memory", lambda: device)
-    monkeypatch.setattr(memory, "host_memory", lambda: host * MIB)
+    shared = 2 * COUNTS * (device is None)
+    monkeypatch.setattr(memory, "host_memory", lambda: host * MIB + SAVED + shared)
 
 
 def in_mib(terms):
@@ -58,8 +69,29 @@ def check(sizes=SIZES, classifier=None, **settings):
 )
 def test_the_arithmetic_of_the_posterior(settings, device, host):
     found = memory.need(Config(swa=Swa(**settings)), SIZES)
-    assert sum(found.device.values()) == device * MIB
-    assert sum(found.host.values()) == host * MIB
+    assert sum(found.device.values()) == device * MIB + COUNTS
+    assert sum(found.host.values()) == host * MIB + SAVED
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adam(Optim):
+    def make(self, steps, rate=None):
+        rate = rate or optax.constant_schedule(self.lr)
+        return rate, optax.adam(rate)
+
+
+def test_all_that_a_training_carries_is_counted():
+    """Two moments of Adam, an objective's memory, and statistics, saved twice."""
+    objective = Objective(None, init=lambda key, variables: jnp.zeros((3, 512, 512)))
+    stats = {"mean": jax.ShapeDtypeStruct((256, 512), jnp.float32)}
+    variables = {"params": PARAMS, "batch_stats": stats}
+    found = memory.need(Config(optim=Adam()), Sizes(variables, objective, TASK))
+    known = {"parameters": 1, "statistics": 0.5, "objective": 3, "20 deviations": 20}
+    assert in_mib(found.device).items() >= known.items()
+    counts = 2 * 4  # of steps, by Adam and by its rate
+    assert found.device["optimizer"] == 2 * MIB + counts
+    saved = sum(found.device.values()) + 4  # the state's own number of steps
+    assert found.host["saving"] == 2 * saved
 
 
 @pytest.mark.parametrize(
@@ -104,9 +136,9 @@ def test_features_lie_on_a_device_that_has_room(monkeypatch):
 def test_it_is_told_in_a_line(monkeypatch):
     on(monkeypatch, 24, 48)
     assert check() == (
-        "memory in MiB: parameters 1.0 + momentum 1.0 + mean 1.0 + scatter 1.0 + "
-        "20 deviations 20.0 = 24.0 MiB a device, and saving 48.0 = 48.0 MiB of the "
-        "host; activations come on top"
+        "memory in MiB: parameters 1.0 + optimizer 1.0 + posterior 2.0 + 20 deviations "
+        "20.0 = 24.0 MiB a device, and saving 48.0 = 48.0 MiB of the host; activations "
+        "come on top"
     )
     on(monkeypatch, 30, 300)
     told = check(SET, place="host")

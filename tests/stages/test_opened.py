@@ -52,7 +52,7 @@ def test_every_row_comes_out_again(place):
         z = trained.test_features(run)
         recipe, params = trained.head(run, row["classifier"], row["variant"])
         if row["backbone"] == "swag":
-            own = jax.tree.map(lambda leaf: leaf[1:], kept.heads(place.out))
+            own = jax.tree.map(lambda leaf: leaf[1:], kept.heads(place.out, "swa"))
             own = own if row["classifier"] == "none" else None
             z = z[1:]
             log_probs = heads.every_draw(recipe.logits, params, own)

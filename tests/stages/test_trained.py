@@ -92,7 +92,7 @@ def test_what_is_not_there_is_named(place, tmp_path):
     few = {"batch_stats": np.zeros(1)}
     checkpoint.save_step(features, (9,), few, keep=1)
     with pytest.raises(Mistake, match="no heads of the draws: an earlier version"):
-        kept.heads(out)
+        kept.heads(out, "swa")
 
 
 def few(config, **changes):

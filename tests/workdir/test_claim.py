@@ -222,6 +222,20 @@ def test_the_fingerprint_tells_shapes_and_types_apart():
     assert identity.fingerprint(dataclasses.replace(DATA, train=copy)) in found
 
 
+def test_the_fingerprint_has_what_the_network_takes_and_no_more():
+    def of(meta, takes):
+        meta = np.float32(meta).reshape(6, 1)
+        train, test = (part._replace(meta=meta) for part in (DATA.train, DATA.test))
+        data = dataclasses.replace(DATA, train=train, test=test)
+        return identity.of_run(CONFIG, data, takes=takes)["data"]
+
+    one, other, both = range(6), range(1, 7), ("image", "meta")
+    assert of(one, ("image",)) == of(other, ("image",)) == identity.fingerprint(DATA)
+    assert len({of(one, both), of(other, both), identity.fingerprint(DATA)}) == 3
+    # In whichever order it takes them.
+    assert of(one, both) == of(one, ("meta", "image"))
+
+
 def test_a_file_is_refused(tmp_path):
     path = tmp_path / "x"
     path.write_text("mine")

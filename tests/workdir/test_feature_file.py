@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ltjax.mistake import Mistake
-from ltjax.workdir import feature_file
+from ltjax.workdir import feature_file, seal
 
 ARRAY = np.random.default_rng(0).normal(size=(3, 7, 5)).astype(np.float32)
 
@@ -98,13 +98,13 @@ def test_a_full_disk_is_told_in_a_line_and_nothing_is_left(tmp_path, monkeypatch
 
 
 def test_a_disk_that_changes_bits_is_found(tmp_path, monkeypatch):
-    digest = feature_file._digest
+    digest = seal.checksum
 
     def changed(file):
         flip(file)
         return digest(file)
 
-    monkeypatch.setattr(feature_file, "_digest", changed)
+    monkeypatch.setattr(seal, "checksum", changed)
     with pytest.raises(Mistake, match="not what was written; is the disk sound"):
         write(tmp_path / "test.npy")
     assert not feature_file.there(tmp_path / "test.npy")

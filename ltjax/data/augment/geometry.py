@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax.data.augment import colour
 from ltjax.data.augment.warp import rotation, warp
 
 _BLOCK = 256  # images counted at a time; NumPy copies them as 8-byte integers
@@ -66,29 +65,6 @@ def cutout(key, images, size):
 
     square = covered(0, height)[:, :, None] & covered(1, width)[:, None]
     return jnp.where(square[..., None], 0, images)
-
-
-def jitter(key, images, strength):
-    """Changes light, contrast and colours of each image, in random order.
-
-    Each by a factor uniform in 1 - strength..1 + strength, strength at most 1.
-    """
-    order_key, factor_key = jax.random.split(key)
-    shape = (len(images), 3)
-    order = jax.random.uniform(order_key, shape).argsort(1)
-    low, high = 1 - strength, 1 + strength
-    factors = jax.random.uniform(factor_key, shape, minval=low, maxval=high)
-
-    def step(image, chosen):
-        lacking, factor = chosen
-        choices = (colour.black(image), colour.flat(image), colour.grey(image))
-        degenerate = jax.lax.select_n(lacking, *choices)
-        return colour.blend(degenerate, image, factor), None
-
-    def series(image, *steps):
-        return jax.lax.scan(step, image, steps)[0]
-
-    return jax.vmap(series)(images, order, factors)
 
 
 def moments(images):

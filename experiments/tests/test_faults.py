@@ -1,12 +1,12 @@
 """Kills and damages of a run on the digits, and what the report says of them."""
 
 import json
-from pathlib import Path
 
+import faults
+import injection
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[2]
 TINY = [
     *("--data.largest=30", "--data.imbalance-factor=5", "--model.width=4"),
     *("--optim.epochs=4", "--optim.batch-size=16", "--optim.warmup-epochs=1"),
@@ -21,19 +21,11 @@ TINY = [
 ]
 
 
-@pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "experiments")
-    import fault_injection
-
-    return fault_injection
-
-
-def test_killed_and_damaged_runs_end_as_the_one_left_alone(script, tmp_path, capsys):
+def test_killed_and_damaged_runs_end_as_the_one_left_alone(tmp_path, capsys):
     out = tmp_path / "report.json"
     config = "configs/digits_lt.py"
     flags = "--config", config, "--kills", "5", "--out", str(out)
-    code = script.main([*flags, "--work", str(tmp_path / "runs"), *TINY])
+    code = injection.main([*flags, "--work", str(tmp_path / "runs"), *TINY])
     text, err = capsys.readouterr()
     assert err == ""
     assert text.splitlines()[-1] == "kills 5, differences 0", text
@@ -52,21 +44,19 @@ def test_killed_and_damaged_runs_end_as_the_one_left_alone(script, tmp_path, cap
     }
     # The comparison can fail: one bit of one array, one figure, one loss.
     whole, other = (tmp_path / "runs" / name for name in ("whole", "run0"))
-    assert script.differences(other, whole) == []
+    assert injection.differences(other, whole) == []
     file = other / "results.json"
     results = json.loads(file.read_text())
     results["rows"][0]["nll"] += 1e-9
     file.write_text(json.dumps(results))
     metrics = other / "metrics.jsonl"
     metrics.write_text(metrics.read_text().replace('"loss": 1.', '"loss": 2.'))
-    found = script.differences(other, whole)
+    found = injection.differences(other, whole)
     assert "results.json" in found
     assert any(name.startswith("told of epoch sgd") for name in found)
 
 
-def test_a_flipped_bit_is_one_bit(script, tmp_path):
-    import faults
-
+def test_a_flipped_bit_is_one_bit(tmp_path):
     file = tmp_path / "x"
     before = bytes(range(200))
     file.write_bytes(before)
@@ -85,7 +75,7 @@ def test_a_flipped_bit_is_one_bit(script, tmp_path):
         (["--out", "no/x.json"], "--out no/x.json lies in no folder; make it first"),
     ],
 )
-def test_wrong_flags(script, capsys, args, line):
+def test_wrong_flags(capsys, args, line):
     config = ["--config", "configs/digits_lt.py"]
-    assert script.main([*config, *args]) == 2
-    assert capsys.readouterr().err == f"fault_injection: {line}\n"
+    assert injection.main([*config, *args]) == 2
+    assert capsys.readouterr().err == f"injection: {line}\n"

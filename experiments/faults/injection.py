@@ -1,7 +1,7 @@
 r"""Kills runs at random instants, damages what they saved, and compares bit for bit.
 
-    python experiments/fault_injection.py --config configs/digits_lt.py --kills 100 \
-        --seed 0 --out fault_injection.json
+    python experiments/faults/injection.py --config digits_lt --kills 100 --seed 0 \
+        --out fault_injection.json
 
 One run is left alone. Others, of the same config, are killed (`kill -9`) at random
 instants, a third of them while something is being saved, and started again by the same
@@ -305,7 +305,7 @@ def inject(flags, rest, work):
 def main(args):
     """Runs one command line; returns the exit code."""
     counts = []
-    code = exit_code(lambda: counts.append(report(args)), "fault_injection")
+    code = exit_code(lambda: counts.append(report(args)), "injection")
     return code or int(counts != [0])
 
 

@@ -1,7 +1,7 @@
 """Makes the posterior that is shipped in `examples/` from a run of the digits.
 
     python -m ltjax.main --config configs/digits_lt.py
-    python experiments/digits_posterior.py runs/digits_lt-seed0 examples
+    python examples/make_posterior.py runs/digits_lt-seed0 examples
 
 Of a posterior of 4 MB it makes one below 1 MB, in the same form: the deviations become
 the `--rank` directions in which the weights vary most; the variance in the others goes
@@ -22,7 +22,8 @@ from jax.flatten_util import ravel_pytree
 
 from ltjax.classifier import linear
 from ltjax.mistake import Mistake
-from ltjax.posterior import archive, batch_norm, predictive, swag
+from ltjax.posterior import archive, swag, trees
+from ltjax.posterior import members as extractors
 from ltjax.runtime.command import exit_code
 from ltjax.stages import keys as streams
 from ltjax.stages import trained
@@ -66,35 +67,23 @@ def rounded(tree, bits):
     return jax.tree.map(leaf, tree)
 
 
-def make_look(run, images):
-    """Builds `look(state, batch_stats) -> logits` of the test images, and of draws."""
-    prepared = {name: run.prepare(split) for name, split in images.items()}
+def make_look(run, train, test):
+    """Builds `look(state, members, stats=None) -> logits` of test images, per member.
 
-    def apply(variables, x, **settings):
-        return run.net.features.apply(variables, x, **settings)
+    Without statistics they are those of the training images.
+    """
+    sizes = run.config.posterior.batch_size, run.config.posterior.chunk
+    draw = extractors.features_of(extractors.whole(swag.sample))
+    parts = draw, run.net, run.prepare, *sizes
+    refresh = jax.jit(extractors.make_refresh(*parts))
+    features = jax.jit(extractors.make_features(*parts))
 
-    @jax.jit
-    def mean(state, batch_stats):
-        variables = {"params": state.mean["features"], "batch_stats": batch_stats}
-        return linear.logits(state.mean["head"], apply(variables, prepared["test"]))
-
-    @jax.jit
-    def draws(state, keys):
-        def draw(key):
-            return {"params": swag.sample(key, state)["features"]}
-
-        stats = batch_norm.refresh(
-            draw, jax.random.clone(keys), apply, prepared["train"]
-        )
-
-        def variables(pair):
-            return {**draw(pair[0]), "batch_stats": pair[1]}
-
-        pairs = (keys, stats)
-        z = predictive.features(pairs, variables, apply, prepared["test"])
+    def look(state, members, stats=None):
+        stats = refresh(state, members, train) if stats is None else stats
+        z = features(state, members, stats, test)
         return linear.logits(state.mean["head"], z)
 
-    return mean, draws
+    return look
 
 
 def make(source, place, rank, mean_bits, bits):
@@ -105,8 +94,8 @@ def make(source, place, rank, mean_bits, bits):
     seen = run.config.augment.make()["full"](
         streams.keys(run.config.seed).statistics, data.train.image
     )
-    mean, draws = make_look(run, {"train": seen, "test": data.test.image})
-    stats = jax.tree.map(lambda leaf: leaf[0], run.batch_stats)
+    look = make_look(run, seen, data.test.image)
+    stats = extractors.first(run.batch_stats)
     small = shrunk(run.weights, rank)
     small = small.replace(
         mean=rounded(small.mean, mean_bits),
@@ -114,13 +103,20 @@ def make(source, place, rank, mean_bits, bits):
         deviations=rounded(small.deviations, bits),
     )
     path = place / "digits_posterior.npz"
-    archive.save(path, small, rounded(stats, mean_bits))
+    archive.save(
+        path, small, jax.tree.map(lambda leaf: leaf[0], rounded(stats, mean_bits))
+    )
     small, rounded_stats = archive.load(path)
 
-    keys = jax.random.split(jax.random.key(0), _DRAWS)
-    label = data.test.label
-    before, after = mean(run.weights, stats), mean(small, rounded_stats)
-    of_draws = [draws(state, jax.random.clone(keys)) for state in (run.weights, small)]
+    rounded_stats = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], rounded_stats)
+    point = extractors.make(jax.random.key(1), 0, 1.0)
+    draws = extractors.Members(
+        jax.random.split(jax.random.key(0), _DRAWS), jnp.ones(_DRAWS)
+    )
+    label, states = data.test.label, (run.weights, small)
+    both = zip(states, (stats, rounded_stats))
+    before, after = (look(state, trees.clone(point), own)[0] for state, own in both)
+    of_draws = [look(state, trees.clone(draws)) for state in states]
 
     def accuracies(found):
         hits = [np.asarray(logits.argmax(-1) == label) for logits in found]
@@ -130,7 +126,7 @@ def make(source, place, rank, mean_bits, bits):
         return [round(float(logits.std(0).mean()), 3) for logits in found]
 
     of_mean = [before, after]
-    ranks = [len(jax.tree.leaves(of.deviations)[0]) for of in (run.weights, small)]
+    ranks = [len(jax.tree.leaves(of.deviations)[0]) for of in states]
     told = {
         "config": run.config.name,
         "bytes": path.stat().st_size,
@@ -160,7 +156,7 @@ def main():
         told = make(args.run, args.place, args.rank, args.mean_bits, args.bits)
         print(json.dumps(told, indent=1))
 
-    sys.exit(exit_code(work, "digits_posterior"))
+    sys.exit(exit_code(work, "make_posterior"))
 
 
 if __name__ == "__main__":

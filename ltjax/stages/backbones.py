@@ -1,0 +1,51 @@
+"""The backbones of a run, and what a training of one begins with."""
+
+from ltjax import config as configs
+from ltjax.mistake import Mistake
+from ltjax.representation import backbone, schedule, step
+from ltjax.representation.objective import Task
+
+
+def of(config, task):
+    """The backbones of a run: SGD to its end, then SWA with its posterior."""
+    optim, swa, posterior = config.optim, config.swa, config.posterior
+    steps, warmup = task.steps, optim.warmup_epochs * task.steps
+    interval, start = swa.every_steps or steps, configs.swa_start(config) * steps
+    constant = schedule.to_constant(optim.lr, swa.lr, start, warmup)
+    return (
+        backbone.last("sgd", *optim.make(steps)),
+        backbone.averaged(
+            "swa",
+            *optim.make(steps, constant),
+            start,
+            interval,
+            draws=posterior.samples,
+            drawn="swag",
+            rank=swa.rank,
+            snapshots=-(-steps // interval),
+            dtype=swa.dtype,
+        ),
+    )
+
+
+def of_row(config, name):
+    """The backbone whose rows, or those of whose draws, are called `name`.
+
+    To open it, not to train it: nobody asks how many steps there were.
+    """
+    every = of(config, Task(counts=(), steps=1, epochs=config.optim.epochs))
+    for each in every:
+        if name in (each.name, each.drawn):
+            return each
+    known = ", ".join(each.name for each in every)
+    raise Mistake(f"{name!r} is no backbone here, nor of its draws; there are {known}")
+
+
+def begun(backbone, objective, key, variables):
+    """What a training carries before its first step: its state, and what is collected.
+
+    `key` is for the objective's memory.
+    """
+    memory = objective.init(key, variables)
+    state = step.init(variables, backbone.tx, memory)
+    return state, backbone.init(state.params)
