@@ -1,6 +1,7 @@
 """Strict settings for every test: two virtual devices, no silent broadcasting."""
 
 import contextlib
+import os
 import sys
 
 import jax
@@ -14,8 +15,13 @@ jax.config.update("jax_debug_key_reuse", True)
 
 @pytest.fixture(scope="session")
 def hastily(tmp_path_factory):
-    """Builds contexts in which equal programs are compiled once in all, hastily."""
-    cache, inside = str(tmp_path_factory.mktemp("cache")), []
+    """Builds contexts in which equal programs are compiled once in all, hastily.
+
+    Once for all processes of the tests: what one has compiled another finds.
+    """
+    own = tmp_path_factory.getbasetemp()  # of one of two processes lies in that of both
+    cache = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
+    inside = []
     settings = (  # with their defaults
         ("jax_disable_most_optimizations", True, False),
         ("jax_compilation_cache_dir", str(cache), None),
@@ -51,17 +57,28 @@ def compiled_once(hastily):
         yield
 
 
+@pytest.fixture(scope="module")
+def thin(compiled_once):
+    """Where stages are tested and no network is: two layers in place of a ResNet."""
+    from tiny import thinned
+
+    with pytest.MonkeyPatch.context() as patch:
+        thinned(patch.setattr)
+        yield
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory, hastily):
-    """One run for all modules, without a page."""
-    from tiny import Place
+    """One run for all modules, of a thin network and without a page."""
+    from tiny import Place, thinned
 
-    with hastily(), _pageless():
+    with hastily(), _pageless(), pytest.MonkeyPatch.context() as patch:
+        thinned(patch.setattr)
         return Place(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(scope="module")
-def place(finished_run, compiled_once):
+def place(finished_run, thin):
     """A finished run, its config and its data; not to be changed."""
     return finished_run
 

@@ -23,7 +23,7 @@ from ltjax.stages import loading, trained
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("thin")
 
 ROOT = Path(__file__).parent.parent
 DIGITS = file.CONFIGS / "digits_lt.py"

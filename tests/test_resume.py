@@ -21,7 +21,7 @@ from ltjax.workdir.events import Writer
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, compiled_once):
+def place(tmp_path_factory, thin):
     """A finished run of few classifiers; not to be changed."""
     heads = Classifier(methods=("la", "srepr"), epochs=2, batch_size=16, views=1)
     return Place(tmp_path_factory.mktemp("place"), classifier=heads)

@@ -12,6 +12,13 @@ sys.path[:0] = [
     str(EXPERIMENTS.parent / "tests"),
 ]
 
-from strict import compiled_once, finished_run, hastily, pages, place  # noqa: E402
+from strict import (  # noqa: E402
+    compiled_once,
+    finished_run,
+    hastily,
+    pages,
+    place,
+    thin,
+)
 
-__all__ = ["compiled_once", "finished_run", "hastily", "pages", "place"]
+__all__ = ["compiled_once", "finished_run", "hastily", "pages", "place", "thin"]

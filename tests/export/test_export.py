@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import Place
 
 from ltjax.classifier import heads
+from ltjax.config import Classifier
 from ltjax.export import __main__ as export
 from ltjax.export import graph, story, tensors
 from ltjax.export import place as folder
@@ -25,6 +27,13 @@ from ltjax.workdir import rows
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 LOADER = Path(__file__).parents[2] / "examples" / "load_in_pytorch.py"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, compiled_once):
+    """A finished run of few classifiers, and of a ResNet, whose layers files name."""
+    heads = Classifier(methods=("ncm", "la", "srepr"), epochs=1, batch_size=16, views=1)
+    return Place(tmp_path_factory.mktemp("place"), classifier=heads)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from ltjax.models.cifar_resnet import CifarResNet, shortcut
 from ltjax.models.heads import Cosine, Linear
 from ltjax.models.network import Network
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(8, 8, 8, 1)).astype(np.float32)
 SMALL = CifarResNet(depth=8, width=4)

@@ -10,6 +10,8 @@ from ltjax.models import resnet, weights
 from ltjax.models.heads import Linear
 from ltjax.models.network import Network
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(4, 64, 64, 3)).astype(np.float32)
 # Blocks per stage, bottlenecks, groups and channels of a group in the first stage.

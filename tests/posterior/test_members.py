@@ -12,6 +12,8 @@ from ltjax.models.network import Network
 from ltjax.posterior import batch_norm, point, predictive, swag
 from ltjax.posterior import members as extractor
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (23, 4, 4, 3), np.uint8)
 SCALES = [0.0, 0.5, 0.5, 0.5]  # the mean and three draws

@@ -13,6 +13,8 @@ from ltjax.models.network import Network
 from ltjax.posterior import swa, swag
 from ltjax.representation import schedule, step
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 STEPS = 3
 RNG = np.random.default_rng(0)
 BATCHES = {  # of two seeds

@@ -21,7 +21,7 @@ from ltjax.workdir.files import read_json
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, compiled_once):
+def place(tmp_path_factory, thin):
     """A finished run of few classifiers, whose features lay on the device."""
     heads = Classifier(methods=("ncm", "la", "srepr"), epochs=2, batch_size=16, views=2)
     return Place(tmp_path_factory.mktemp("place"), classifier=heads)

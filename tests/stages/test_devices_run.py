@@ -26,7 +26,7 @@ from ltjax.runtime import devices
 from ltjax.stages import backbones, features, representation
 from ltjax.workdir.events import Writer
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("thin")
 
 
 def on(patch, count):

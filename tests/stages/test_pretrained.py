@@ -1,6 +1,7 @@
 """Pretrained weights, and runs that leave a part of them alone."""
 
 import dataclasses
+import functools
 import io
 import json
 import shutil
@@ -23,7 +24,7 @@ from ltjax.workdir import checkpoint
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 RNG = np.random.default_rng(0)
-WHOLE = resnet.resnet10()
+WHOLE = resnet.resnet10(width=8)
 IMAGES = RNG.normal(size=(2, 16, 16, 3)).astype(np.float32)
 
 
@@ -43,10 +44,20 @@ def random_tensors():
 TENSORS = random_tensors()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def narrow():
+    """Networks have an eighth of their channels everywhere but in the stem."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("resnet10", "resnet50"):
+            whole = getattr(resnet, name)
+            patch.setattr(resnet, name, functools.partial(whole, width=8))
+        yield
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "resnet10.npz"
-    weights.write(path, {**TENSORS, "fc.weight": np.zeros((7, 512), np.float32)})
+    weights.write(path, {**TENSORS, "fc.weight": np.zeros((7, 64), np.float32)})
     return path
 
 

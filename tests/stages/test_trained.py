@@ -95,16 +95,20 @@ def test_what_is_not_there_is_named(place, tmp_path):
         kept.heads(out, "swa")
 
 
+def few(config, **changes):
+    """The config with few classifiers, and changes of those."""
+    methods = ("la_posthoc", "la", "srepr")
+    settings = dataclasses.replace(config.classifier, methods=methods, **changes)
+    return dataclasses.replace(config, classifier=settings)
+
+
 def heads_changed(config):
-    return dataclasses.replace(
-        config, classifier=dataclasses.replace(config.classifier, lr=0.05)
-    )
+    return few(config, lr=0.05)
 
 
 def draws_changed(config):
-    return dataclasses.replace(
-        config, posterior=dataclasses.replace(config.posterior, samples=1)
-    )
+    posterior = dataclasses.replace(config.posterior, samples=1)
+    return dataclasses.replace(few(config), posterior=posterior)
 
 
 @pytest.mark.parametrize(
