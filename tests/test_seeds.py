@@ -18,6 +18,8 @@ from ltjax.runtime import processes
 from ltjax.runtime.stopping import Stopped
 from ltjax.stages.classifier import Outcome
 
+pytestmark = pytest.mark.usefixtures("thin")
+
 FILE = """
 from ltjax.config import Config, Data, CifarResNet, Sgd, Swa
 config = Config(

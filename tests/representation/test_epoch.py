@@ -11,6 +11,8 @@ from ltjax.losses import cross_entropy
 from ltjax.posterior import swa, swag
 from ltjax.representation import epoch, schedule, step
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 RNG = np.random.default_rng(1)
 DATA = {
     "image": RNG.integers(0, 256, (20, 4), np.uint8),

@@ -8,6 +8,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 from rich.console import Console
 from scipy.special import expit, log_softmax
 from tiny import Place, quiet, timeless
@@ -21,6 +22,9 @@ from ltjax.export import graph, tensors
 from ltjax.export import story as export
 from ltjax.losses import experts as losses
 from ltjax.mistake import Mistake
+from ltjax.models import cifar_resnet
+from ltjax.models.batch_norm import BatchNorm
+from ltjax.models.convolution import Convolution
 from ltjax.report.table import table
 from ltjax.representation import step
 from ltjax.representation.objective import Task
@@ -43,11 +47,29 @@ from ltjax.workdir.rows import Row
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
+
+class Short(cifar_resnet.CifarResNet):
+    """A network to branch that compiles soon: the stem, and one layer at the end."""
+
+    def _stage(self, stage, blocks, x, train):
+        if stage < 3:
+            return x
+        x = Convolution(self.dim, 2, name="conv3")(x)
+        return nn.relu(BatchNorm(name="norm3")(x, train))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CifarResNet, "body", lambda model: Short(width=model.width))
+        yield
+
+
 CLASSIFIER = Classifier(methods=("la",), epochs=1, batch_size=16, views=1)
 
 
 @pytest.fixture(scope="module")
-def experts(tmp_path_factory, compiled_once):
+def experts(tmp_path_factory, compiled_once, short):
     """MDCS, whose two views take every path that the other losses do, and more."""
     return Place(
         tmp_path_factory.mktemp("experts"),
