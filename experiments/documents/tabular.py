@@ -89,6 +89,12 @@ def means(lines, columns):
     return [f"{mean(lines, *one.path):.{one.decimals}f}" for one in columns]
 
 
+def plain(first, named, columns):
+    """A table of means over seeds, of pairs of a name and lines."""
+    body = ([name, *means(lines, columns)] for name, lines in named)
+    return markdown([first, *(one.heading for one in columns)], body)
+
+
 def table(rows, columns, first="row", name=title):
     """A table of mean ± deviation, the best of each column in bold."""
     body = {row: [name(row)] for row in rows}

@@ -83,15 +83,20 @@ def damaged(change):
     return meet
 
 
-def used(out):
-    """The checkpoints that the next process of a run reads."""
+def places(out):
+    """The checkpoints that a finished run has, by stage; of its trainings the last."""
     made = out / "checkpoints"
-    found = []
-    for name in ("sgd", "swa"):
-        found += checkpoint.steps(made / name)[:1]
+    found = [
+        place for name in ("sgd", "swa") for place in checkpoint.steps(made / name)[:1]
+    ]
     for name in ("features", "heads"):
         found += sorted(mark.parent for mark in (made / name).rglob(RECORD))
-    return [place for place in found if checkpoint.damage(place) is None]
+    return found
+
+
+def used(out):
+    """Those of them that the next process of a run reads."""
+    return [place for place in places(out) if checkpoint.damage(place) is None]
 
 
 def _full_disk(runs, out, rng):
