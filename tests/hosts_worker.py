@@ -1,4 +1,4 @@
-"""A process of a run on several hosts: `hosts_worker.py PLACE ADDRESS COUNT INDEX`."""
+"""A process of several hosts: `hosts_worker.py WORK PLACE ADDRESS COUNT INDEX`."""
 
 import dataclasses
 import json
@@ -133,9 +133,14 @@ def complain(index):
         raise Mistake("a file is missing")
 
 
-def work(place, address, count, index):
-    hosts.join(address, int(count), int(index))
-    place, index = Path(place), int(index)
+def stream(place, index):
+    """A run whose images are files."""
+    rows = run(streamed(place), place / "streamed", tiny.quiet())["rows"]
+    (place / f"streamed{index}.json").write_text(json.dumps(rows))
+
+
+def work(place, index):
+    """A run of arrays in memory, and what processes say to each other."""
     config = small(place)
     other = dataclasses.replace(config, seed=index)
     told = {
@@ -153,12 +158,13 @@ def work(place, address, count, index):
         "looked": looked(streamed(place).data),
         "rows": run(keeping(config, "sharded"), place / "pair", tiny.quiet())["rows"],
         "again": finished(keeping(config, "sharded"), place / "pair"),
-        "streamed": run(streamed(place), place / "streamed", tiny.quiet())["rows"],
     }
     (place / f"told{index}.json").write_text(json.dumps(told))
     np.savez(place / f"orders{index}.npz", **orders())
 
 
 if __name__ == "__main__":
+    _, name, folder, address, count, index = sys.argv
     lighten(setattr)
-    work(*sys.argv[1:])
+    hosts.join(address, int(count), int(index))
+    {"work": work, "stream": stream}[name](Path(folder), int(index))

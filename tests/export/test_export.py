@@ -36,6 +36,16 @@ def place(tmp_path_factory, compiled_once):
     return Place(tmp_path_factory.mktemp("place"), classifier=heads)
 
 
+def test_what_a_row_cannot_be(place, tmp_path):
+    for kind, row, words in (
+        ("posterior", "sgd/la", "needs a row of swa; sgd/la is a point"),
+        ("npz", "swa/ncm", "is not one linear layer"),
+    ):
+        with pytest.raises(Mistake, match=words):
+            story.export(place.out, (kind,), row, tmp_path / "no")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture(scope="module")
 def exported(place, tmp_path_factory):
     """The folder of an export without its graph."""
@@ -356,16 +366,6 @@ def test_a_file_that_differs_is_not_kept(place, tmp_path, monkeypatch, kind):
     with pytest.raises(RuntimeError, match=r"differs by .* more than 0\.001"):
         story.export(place.out, (kind,), out=tmp_path / "a" / "b")
     assert list((tmp_path / "a").iterdir()) == []
-
-
-def test_what_a_row_cannot_be(place, tmp_path):
-    for kind, row, words in (
-        ("posterior", "sgd/la", "needs a row of swa; sgd/la is a point"),
-        ("npz", "swa/ncm", "is not one linear layer"),
-    ):
-        with pytest.raises(Mistake, match=words):
-            story.export(place.out, (kind,), row, tmp_path / "no")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_package_is_named(monkeypatch):

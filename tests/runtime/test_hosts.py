@@ -35,14 +35,8 @@ def light():
         yield
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory, compiled_once):
-    """A folder in which two processes ran, told of below."""
-    place = tmp_path_factory.mktemp("hosts")
-    # Odd numbers, so that statistics, features and scores meet unequal parts.
-    tiny.save(place / "train.npz", [25] * tiny.CLASSES, 0)
-    tiny.save(place / "test.npz", [5, 5, 5, 2], 1)
-    hosts_worker.zoo(place)
+def in_two(work, place):
+    """Two processes that do `work` of `hosts_worker` in the folder."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(
             (str(Path(ltjax.__file__).parents[1]), str(TESTS))
@@ -52,17 +46,11 @@ def place(tmp_path_factory, compiled_once):
         "JAX_NUMPY_RANK_PROMOTION": "raise",
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     }
-    address = f"127.0.0.1:{free_port()}"
+    command = [sys.executable, TESTS / "hosts_worker.py", work, place]
+    command += [f"127.0.0.1:{free_port()}", "2"]
     processes = [
         subprocess.Popen(
-            [
-                sys.executable,
-                TESTS / "hosts_worker.py",
-                place,
-                address,
-                "2",
-                str(index),
-            ],
+            [*command, str(index)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -76,6 +64,17 @@ def place(tmp_path_factory, compiled_once):
         for process in processes:
             process.kill()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, compiled_once):
+    """A folder in which two processes ran, told of below."""
+    place = tmp_path_factory.mktemp("hosts")
+    # Odd numbers, so that statistics, features and scores meet unequal parts.
+    tiny.save(place / "train.npz", [25] * tiny.CLASSES, 0)
+    tiny.save(place / "test.npz", [5, 5, 5, 2], 1)
+    hosts_worker.zoo(place)
+    in_two("work", place)
     return place
 
 
@@ -197,10 +196,12 @@ def test_each_file_is_looked_at_by_one_process_and_known_to_all(place, told):
     assert [file["path"] for file in alone["skipped"]] == ["a/03.png"]
 
 
-def test_two_processes_stream_as_one_does(place, told, tmp_path):
+def test_two_processes_stream_as_one_does(place, tmp_path):
+    in_two("stream", place)
     wanted = run(hosts_worker.streamed(place), tmp_path / "alone", tiny.quiet())
-    for each in told:
-        assert_same_rows(each["streamed"], wanted["rows"])
+    for index in range(2):
+        rows = json.loads((place / f"streamed{index}.json").read_text())
+        assert_same_rows(rows, wanted["rows"])
 
 
 def test_another_config_in_one_process_is_refused_by_all(place, told):
