@@ -69,13 +69,18 @@ def columns(*headings):
     return [column for column in MAIN if column.heading in headings]
 
 
+def named(name, variant):
+    """The name of a classifier with that of its variant."""
+    return f"{name} ({VARIANTS.get(variant, variant)})" if variant else name
+
+
 def title(row):
     """A row's name as a reader knows it."""
     backbone, classifier, variant = row
     name = backbone.upper()
     if classifier != "none":
         name += f" + {METHODS[classifier].TITLE}"
-    return f"{name} ({VARIANTS.get(variant, variant)})" if variant else name
+    return named(name, variant)
 
 
 def mean(lines, *path):

@@ -3,8 +3,6 @@
 import contextlib
 import os
 import subprocess
-from collections.abc import Callable
-from typing import NamedTuple
 
 from ltjax.workdir import checkpoint
 
@@ -22,26 +20,6 @@ _CLOCK = (
 )
 
 
-class Fault(NamedTuple):
-    """Something that goes wrong with a run that was killed, and how it is met."""
-
-    name: str
-    # meet(runs, out, rng) -> whether the run did what it should, or None where that
-    # cannot be had: there is nothing to damage yet, say.
-    meet: Callable
-
-
-def everything(rng):
-    """All faults, in a random order."""
-    found = [
-        *(Fault(name, damaged(change)) for name, change in DAMAGES.items()),
-        Fault("full disk", _full_disk),
-        Fault("read-only folder", _read_only),
-        Fault("clock jump", _clock_jump),
-    ]
-    return [found[place] for place in rng.permutation(len(found))]
-
-
 def truncated(file, rng):
     """Cuts a file somewhere."""
     os.truncate(file, int(rng.integers(file.stat().st_size)))
@@ -57,13 +35,6 @@ def flipped(file, rng):
 def missing(file, rng):
     """Deletes a file."""
     file.unlink()
-
-
-DAMAGES = {
-    "truncated checkpoint": truncated,
-    "bit-flipped checkpoint": flipped,
-    "missing array": missing,
-}
 
 
 def damaged(change):
@@ -129,3 +100,15 @@ def _locked(out):
     finally:
         with contextlib.suppress(FileNotFoundError):
             subprocess.run((*off, out), stderr=subprocess.DEVNULL)
+
+
+# How each fault is met: meet(runs, out, rng) -> whether the run did what it should, or
+# None where that cannot be had: there is nothing to damage yet, say.
+FAULTS = {
+    "truncated checkpoint": damaged(truncated),
+    "bit-flipped checkpoint": damaged(flipped),
+    "missing array": damaged(missing),
+    "full disk": _full_disk,
+    "read-only folder": _read_only,
+    "clock jump": _clock_jump,
+}

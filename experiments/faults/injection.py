@@ -257,14 +257,14 @@ def inject(flags, rest, work):
         seen = kill(runs, out, rng, seconds)
         if seen and len(kills) < flags.kills:
             if len(kills) % _ROUND == 0:
-                plan += faults.everything(rng)
+                plan += rng.permutation(list(faults.FAULTS)).tolist()
             kills.append(seen)
             print(f"kill {len(kills)}: {seen}", flush=True)
         if seen and plan and not (out / "results.json").exists():
-            told = plan[0].meet(runs, out, rng)
+            told = faults.FAULTS[plan[0]](runs, out, rng)
             if told is not None:
-                met.append((plan.pop(0).name, told))
-                print(f"{met[-1][0]}: {'told' if told else 'NOT TOLD'}", flush=True)
+                print(f"{plan[0]}: {'told' if told else 'NOT TOLD'}", flush=True)
+                met.append((plan.pop(0), told))
         number += compared(out)
     out = work / f"run{number}"
     if out.exists():
