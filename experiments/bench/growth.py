@@ -50,11 +50,6 @@ def slope(sizes, values):
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 
-def _seconds(call):
-    _, times, _ = harness.by_turns({"ltjax": harness.ready(call)}, REPEATS)
-    return float(np.median(times["ltjax"]))
-
-
 def _compiled(function, *args, donate=()):
     program, seconds, memory = harness.compiled(function, *args, donate=donate)
     return program, {
@@ -66,7 +61,7 @@ def _compiled(function, *args, donate=()):
 
 def _point(function, *args):
     program, found = _compiled(function, *args)
-    return {"seconds": _seconds(lambda: program(*args)), **found}
+    return {"seconds": harness.median(lambda: program(*args), REPEATS), **found}
 
 
 def _carried(function, carry, *args):
@@ -79,7 +74,7 @@ def _carried(function, carry, *args):
         carry = program(carry, *args)
         return carry
 
-    return {"seconds": _seconds(call), **found}
+    return {"seconds": harness.median(call, REPEATS), **found}
 
 
 def _posterior(depth, rank):
@@ -124,8 +119,11 @@ def _evaluation(images, classes):
     # Scores are summed over batches, whose size bounds the memory whatever N is.
     batch = features[:, :1000], labels[:1000], np.ones(1000, bool)
     _, found = _compiled(lambda z, y, mask: tally(log_probs(z), y, mask), *batch)
-    seconds = _seconds(lambda: scores.score(log_probs, features, labels, by_group))
-    return {"seconds": seconds, **found}
+
+    def call():
+        return scores.score(log_probs, features, labels, by_group)
+
+    return {"seconds": harness.median(call, REPEATS), **found}
 
 
 def _train_step(depth):

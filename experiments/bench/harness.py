@@ -71,6 +71,12 @@ def by_turns(calls, repeats, deadline=float("inf"), may_fail=None):
     return first, {name: [turn[name] for turn in turns] for name in first}, failed
 
 
+def median(function, repeats):
+    """Median seconds of a function of JAX after its first time."""
+    _, times, _ = by_turns({"ltjax": ready(function)}, repeats)
+    return float(np.median(times["ltjax"]))
+
+
 def ratio(times, others):
     """Median and quartiles of `times` over `others`, turn by turn."""
     low, median, high = np.percentile(np.divide(times, others), (25, 50, 75))

@@ -107,15 +107,14 @@ def work(flags, turned=False):
     refresh = jax.jit(refresh, out_shardings=everywhere)
     stats = refresh(state.params, jnp.arange(1), data["image"])
 
-    epochs = {"ltjax": harness.ready(lambda: run_epoch(*args))}
-    _, times, _ = harness.by_turns(epochs, flags.repeats)
+    seconds = harness.median(lambda: run_epoch(*args), flags.repeats)
     parts = {"weights": state.params, "statistics": stats, **history}
     named = {
         part + jax.tree_util.keystr(path): np.asarray(leaf)
         for part, tree in parts.items()
         for path, leaf in jax.tree.leaves_with_path(tree)
     }
-    return {**named, "seconds": np.median(times["ltjax"]) / flags.steps}
+    return {**named, "seconds": seconds / flags.steps}
 
 
 def on_devices(flags, count, turned=False):
