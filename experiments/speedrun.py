@@ -17,8 +17,10 @@ import dataclasses
 import sys
 import time
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +36,7 @@ from ltjax.evaluation.tally import tally
 from ltjax.mistake import Mistake
 from ltjax.posterior import members as extractors
 from ltjax.representation import epoch, schedule, step
+from ltjax.representation.backbone import Backbone
 from ltjax.runtime.command import exit_code
 from ltjax.stages import backbones, bank, classifier
 from ltjax.stages import keys as streams
@@ -42,7 +45,6 @@ from ltjax.stages import system as systems
 from ltjax.workdir import identity
 from ltjax.workdir.files import write_json
 
-RECIPE = "cifar100_lt"
 # `stages.teacher` needs more packages.
 NOBODY = SimpleNamespace(params={}, teach=lambda params, images: {}, digest=None)
 
@@ -54,7 +56,7 @@ def read(args):
     add("--train", required=True, help="npz: image uint8 [N, H, W, C], label [N]")
     add("--test", required=True, help="npz of the test images")
     add("--out", type=Path, required=True, help="JSON file to write")
-    add("--config", default=RECIPE, help="config of the run, FILE or FILE:NAME")
+    add("--config", default="cifar100_lt", help="config of the run, FILE or FILE:NAME")
     add("--epochs", type=int, help="instead of the config's; warm-up and SWA scale")
     add("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     add("--seeds", type=int, default=1, help="runs, of seed 0, 1, ...")
@@ -85,104 +87,18 @@ def recipe(flags):
     return config
 
 
-def stage(clock, at_once, name, function, seeds, shared):
-    """`function(*seed, *shared)` for each of `seeds`, trees with a leading axis.
+class Recipe(NamedTuple):
+    """What all seeds share."""
 
-    `at_once` of them run side by side; one by one nothing is batched at all. `clock`
-    gets the seconds, those of compiling apart.
-    """
-
-    def program(seeds, shared):
-        size = at_once if at_once > 1 else None
-        return jax.lax.map(
-            lambda seed: function(*seed, *shared), seeds, batch_size=size
-        )
-
-    begin = time.perf_counter()
-    compiled = jax.jit(program).lower(seeds, shared).compile()
-    ready = time.perf_counter()
-    found = jax.block_until_ready(compiled(seeds, shared))
-    end = time.perf_counter()
-    clock["compile_seconds"][name] = ready - begin
-    clock["seconds"][name] = end - ready
-    print(f"{name}: {end - ready:.2f} s, compiled in {ready - begin:.2f} s", flush=True)
-    return found
+    config: configs.Config
+    system: systems.System
+    backbone: Backbone
+    order: loaders.Order
 
 
-def speedrun(config, seeds, at_once, clock):
-    """Rows of the results, and the log probabilities [seeds, N, C] behind each."""
-    run, begin = partial(stage, clock, at_once), time.perf_counter()
-    data, change = sources.npz(config.data.train, config.data.test), dataclasses.replace
-    train = longtail.tailed(data.train, data.classes, config.data.imbalance_factor)
-    data = change(data, train=train)
-    order = loaders.order(config, data)
-    system = systems.of(config, data, order.task, NOBODY)
-    _, backbone = backbones.of(config, order.task)
-    columns = {"image": train.image, "label": train.label}
-    columns, test = jax.block_until_ready(jax.device_put((columns, data.test)))
-    images = {"image": columns["image"]}
-    clock["seconds"]["data"] = time.perf_counter() - begin
-
-    keys = jax.vmap(streams.keys)(jnp.arange(seeds))
-    represent = make_represent(system, backbone, order)
-    weights, finite = run("representation", represent, (keys,), (columns,))
-    if not finite.all():
-        at = int(finite.all(0).argmin()) + 1
-        raise Mistake(f"a step of epoch {at} is not finite; try a smaller optim.lr")
-    statistics, views, features = make_looks(config, system, backbone)
-    stats = run("batch_norm", statistics, (weights, keys), (images,))
-    everyone = weights, keys, stats
-    seen = run("features", views, everyone, (images,))
-
-    # The classifier, and for reference the one that is re-trained without draws.
-    def head_of(name, keys, weights):
-        settings = change(config.classifier, methods=(name,))
-        head = system.net.head.linear(weights.mean["head"])
-        given = settings, keys.head, head, None, order.task.counts
-        made = heads.of_methods(*given, draws=True)
-        (found,) = (
-            head
-            for (method, _), head in made.items()
-            if method == name and "" in head.variants
-        )
-        return found
-
-    def fit(name, views, keys, weights, labels):
-        head = head_of(name, keys, weights)
-        return fitted(head, config.classifier, order.index, views, keys, labels)
-
-    labels = (columns["label"],)
-    params = {
-        "srepr": run("head", partial(fit, "srepr"), (seen, keys, weights), labels),
-        # All that the reference looks at.
-        "la": run(
-            "reference", partial(fit, "la"), (seen[:, :, :1], keys, weights), labels
-        ),
-    }
-
-    # One pass at test, with the mean.
-    def evaluate(weights, keys, stats, params, test):
-        z = features(weights, keys, stats, {"image": test.image}, mean=True)[0]
-        log_probs = {
-            name: jax.nn.log_softmax(head_of(name, keys, weights).logits(found, z))
-            for name, found in params.items()
-        }
-        ones = jnp.ones(len(z))
-        return {n: tally(p, test.label, ones) for n, p in log_probs.items()}, log_probs
-
-    found = run("evaluation", evaluate, (*everyone, params), (test,))
-    sums, log_probs = jax.device_get(found)
-    rows, by_group = [], longtail.groups(order.task.counts)
-    for name in params:
-        for seed in range(seeds):
-            row = {"seed": seed, "backbone": "swa", "classifier": name, "variant": ""}
-            own = jax.tree.map(lambda leaf, seed=seed: leaf[seed], sums[name])
-            rows.append({**row, **groups.summary(own, by_group)})
-    return rows, log_probs
-
-
-def make_represent(system, backbone, order):
-    """Builds `represent(keys, columns)`: the posterior, and which epochs are finite."""
+def representation(of, seed, data):
+    """The posterior, and which epochs are finite."""
+    keys, system, backbone = seed["keys"], of.system, of.backbone
     apply = systems.apply(systems.network(system, system.fixed))
     run_epoch = epoch.make_epoch(
         step.of_objective(apply, system.objective, backbone.tx),
@@ -190,73 +106,162 @@ def make_represent(system, backbone, order):
         lambda nothing, state: nothing,
     )
 
-    def represent(keys, columns):
-        def one(carry, number):
-            state, collected = carry
-            rows = order.rows(jax.random.fold_in(keys.order, number), number)
-            both = keys.prepare, keys.step
-            (state, _), history = run_epoch(both, (state, ()), columns, rows)
-            # Snapshots are at the end of an epoch.
-            return (state, backbone.collect(collected, state)), history["finite"].all()
+    def one(carry, number):
+        state, collected = carry
+        rows = of.order.rows(jax.random.fold_in(keys.order, number), number)
+        both = keys.prepare, keys.step
+        (state, _), history = run_epoch(both, (state, ()), data["train"], rows)
+        # Snapshots are at the end of an epoch.
+        return (state, backbone.collect(collected, state)), history["finite"].all()
 
-        variables = system.begin(keys.init)
-        key = jax.random.fold_in(keys.init, 1)
-        carry = backbones.begun(backbone, system.objective, key, variables)
-        carry, finite = jax.lax.scan(one, carry, jnp.arange(order.task.epochs))
-        return backbone.weights(*carry), finite
-
-    return represent
+    key, variables = jax.random.fold_in(keys.init, 1), system.begin(keys.init)
+    carry = backbones.begun(backbone, system.objective, key, variables)
+    carry, finite = jax.lax.scan(one, carry, jnp.arange(of.order.task.epochs))
+    return backbone.weights(*carry), finite
 
 
-def make_looks(config, system, backbone):
-    """Builds what gives statistics, features of views, and features of images."""
-    posterior = config.posterior
-    draw = extractors.features_of(extractors.whole(backbone.sample))
-    seen = systems.extractor(system, draw)
+def looks(of, seed):
+    """The extractor, what its programs are made of, weights, and their members."""
+    posterior = of.config.posterior
+    draw = extractors.features_of(extractors.whole(of.backbone.sample))
+    seen = systems.extractor(of.system, draw)
     net, inputs = seen.net(seen.fixed), partial(seen.inputs, seen.fixed)
     parts = draw, net, inputs, posterior.batch_size, posterior.chunk
-    refresh, compute = (
-        make(*parts) for make in (extractors.make_refresh, extractors.make_features)
-    )
-
-    def members(keys):
-        return extractors.make(keys.members, posterior.samples, posterior.scale)
-
-    def statistics(weights, keys, images):
-        return refresh(weights, members(keys), seen.seen(keys.statistics, images))
-
-    def features(weights, keys, stats, images, mean=False):
-        who = members(keys), stats
-        who = map(extractors.first, who) if mean else who
-        return compute(weights, *who, images)
-
-    def views(weights, keys, stats, images):
-        def view(number):
-            key = jax.random.fold_in(keys.views, number)
-            shown = {"image": seen.view(key, images["image"])}
-            return features(weights, keys, stats, shown)
-
-        return jax.lax.map(view, jnp.arange(bank.views(config)))
-
-    return statistics, views, features
+    key, (weights, _) = seed["keys"].members, seed["representation"]
+    members = extractors.make(key, posterior.samples, posterior.scale)
+    return seen, parts, weights, members
 
 
-def fitted(head, settings, index, views, keys, labels):
-    """The parameters of a head trained on `views` [V, M + 1, N, D] in turn."""
-    batches = classifier.batches_of(head.sampling, settings, index)
-    steps = len(jax.eval_shape(batches, keys.head_order, 0))
+def batch_norm(of, seed, data):
+    """The statistics of every member."""
+    seen, parts, *who = looks(of, seed)
+    images = seen.seen(seed["keys"].statistics, {"image": data["train"]["image"]})
+    return extractors.make_refresh(*parts)(*who, images)
+
+
+def features(of, seed, data):
+    """Those of every view of the training images [V, M + 1, N, D]."""
+    seen, parts, *who = looks(of, seed)
+    compute = partial(extractors.make_features(*parts), *who, seed["batch_norm"])
+
+    def view(number):
+        key = jax.random.fold_in(seed["keys"].views, number)
+        return compute({"image": seen.view(key, data["train"]["image"])})
+
+    return jax.lax.map(view, jnp.arange(bank.views(of.config)))
+
+
+def begun(of, seed):
+    """The `heads.Head` of either row, as it begins, by the name of its method."""
+    weights, _ = seed["representation"]
+    settings = dataclasses.replace(of.config.classifier, methods=tuple(ROWS))
+    start = of.system.net.head.linear(weights.mean["head"])
+    given = settings, seed["keys"].head, start, None, of.order.task.counts
+    made = heads.of_methods(*given, draws=True)
+    return {name: head for (name, _), head in made.items() if "" in head.variants}
+
+
+def head(name, of, seed, data):
+    """The parameters of a classifier, trained on the views in turn."""
+    head, settings = begun(of, seed)[name], of.config.classifier
+    key, views = seed["keys"].head_order, seed["features"]
+    batches = classifier.batches_of(head.sampling, settings, of.order.index)
+    steps = len(jax.eval_shape(batches, key, 0))
     rate = optax.cosine_decay_schedule(settings.lr, settings.epochs * steps)
     tx = schedule.sgd(rate, settings.momentum, settings.weight_decay)
     run_epoch = train.make_epoch(head.loss, tx)
 
     def one(carry, number):
-        rows = batches(jax.random.fold_in(keys.head_order, number), number)
+        rows = batches(jax.random.fold_in(key, number), number)
         seen = views[number % len(views)]
-        params, momentum, _ = run_epoch(*carry, seen, labels, rows)
+        seen = seen if head.draws else seen[:1]
+        params, momentum, _ = run_epoch(*carry, seen, data["train"]["label"], rows)
         return (params, momentum), None
 
     carry = head.params, tx.init(head.params)
     return jax.lax.scan(one, carry, jnp.arange(settings.epochs))[0][0]
+
+
+def evaluation(of, seed, data):
+    """Sums per class and log probabilities of either row: one pass, with the mean."""
+    _, parts, weights, members = looks(of, seed)
+    who = map(extractors.first, (members, seed["batch_norm"]))
+    compute = extractors.make_features(*parts)
+    z = compute(weights, *who, {"image": data["test"]["image"]})[0]
+    made = begun(of, seed)
+    log_probs = {
+        name: jax.nn.log_softmax(made[name].logits(seed[stage], z))
+        for name, stage in ROWS.items()
+    }
+    judged = data["test"]["label"], jnp.ones(len(z))
+    return {name: tally(p, *judged) for name, p in log_probs.items()}, log_probs
+
+
+# Each of what a seed has so far, {stage: what it gave}, and of the data.
+STAGES = {
+    "representation": representation,
+    "batch_norm": batch_norm,
+    "features": features,
+    "head": partial(head, "srepr"),
+    # Re-trained without draws.
+    "reference": partial(head, "la"),
+    "evaluation": evaluation,
+}
+ROWS = {"srepr": "head", "la": "reference"}
+
+
+def timed(clock, at_once, name, function, seeds, data):
+    """`function(seed, data)` of each of `seeds`, trees with a leading axis.
+
+    `at_once` of them run side by side; one by one nothing is batched at all. `clock`
+    gets the seconds, those of compiling apart.
+    """
+
+    def program(seeds, data):
+        size = at_once if at_once > 1 else None
+        return jax.lax.map(lambda seed: function(seed, data), seeds, batch_size=size)
+
+    compiled, compiling, _ = harness.compiled(program, seeds, data)
+    begin = time.perf_counter()
+    found = jax.block_until_ready(compiled(seeds, data))
+    seconds = time.perf_counter() - begin
+    clock["compile_seconds"][name], clock["seconds"][name] = compiling, seconds
+    print(f"{name}: {seconds:.2f} s, compiled in {compiling:.2f} s", flush=True)
+    return found
+
+
+def speedrun(config, seeds, at_once, clock):
+    """Rows of the results, and the log probabilities [seeds, N, C] behind each."""
+    begin = time.perf_counter()
+    data = sources.npz(config.data.train, config.data.test)
+    tailed = longtail.tailed(data.train, data.classes, config.data.imbalance_factor)
+    data = dataclasses.replace(data, train=tailed)
+    order = loaders.order(config, data)
+    system = systems.of(config, data, order.task, NOBODY)
+    _, backbone = backbones.of(config, order.task)
+    of = Recipe(config, system, backbone, order)
+    both = {"train": data.train, "test": data.test}
+    both = {name: loaders.columns(split, ()) for name, split in both.items()}
+    both = jax.block_until_ready(jax.device_put(both))
+    clock["seconds"]["data"] = time.perf_counter() - begin
+    found = {"keys": jax.vmap(streams.keys)(jnp.arange(seeds))}
+    for name, stage in STAGES.items():
+        found[name] = timed(clock, at_once, name, partial(stage, of), found, both)
+        _, finite = found["representation"]
+        if not finite.all():
+            at = int(finite.all(0).argmin()) + 1
+            raise Mistake(f"a step of epoch {at} is not finite; try a smaller optim.lr")
+    sums, log_probs = jax.device_get(found["evaluation"])
+    by_group = longtail.groups(order.task.counts)
+    rows = [
+        {
+            **{"seed": seed, "backbone": "swa", "classifier": name, "variant": ""},
+            **groups.summary(jax.tree.map(itemgetter(seed), sums[name]), by_group),
+        }
+        for name in ROWS
+        for seed in range(seeds)
+    ]
+    return rows, log_probs
 
 
 def main(args):

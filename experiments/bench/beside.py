@@ -10,6 +10,7 @@ cold and a warm compilation cache (`whole.py`).
 
 import time
 
+import measured
 import numpy as np
 
 from bench import harness
@@ -34,16 +35,12 @@ def flags(parser):
     add("--only", nargs="+", choices=(*PAIRS, *LONG), help="what to measure: all")
 
 
-def check(flags):
-    """Raises `Mistake` for flags that cannot be."""
+def measure(flags):
+    """The figures that the flags ask for; those left out are null."""
     harness.check_repeats(flags)
     long = [part for part in flags.only or () if part in LONG]
     if flags.quick and long:
         raise Mistake(f"--quick leaves out {long[0]}; drop one of the two")
-
-
-def measure(flags):
-    """The figures that the flags ask for; those left out are null."""
     started = time.monotonic()
     try:
         from bench import pairs
@@ -138,16 +135,15 @@ def share_of_epoch(found, images):
     return (1 / updates) / (images / trained)
 
 
-def told(tables, figures):
-    """What was measured, as tables."""
-    yield tables.bench(figures)
-    shown = {
-        "growth": tables.growth,
-        "peak_mebibytes": tables.peaks,
-        "digits": tables.digits,
+def told(figures):
+    """The tables of what was measured."""
+    detail = figures["detail"]
+    yield measured.bench(figures)
+    tables = {
+        "growth": measured.growth,
+        "peak_mebibytes": measured.peaks,
+        "digits": measured.digits,
     }
-    for name, make in shown.items():
-        if name in figures["detail"]:
-            yield make(figures)
-    if len(figures["detail"]["pairs"]) == len(PAIRS) and "digits" in figures["detail"]:
-        yield tables.targets(figures)
+    yield from (make(figures) for name, make in tables.items() if name in detail)
+    if len(detail["pairs"]) == len(PAIRS) and tables.keys() <= detail.keys():
+        yield measured.targets(figures)

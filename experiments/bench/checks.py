@@ -22,11 +22,6 @@ def flags(parser):
     parser.add_argument("--repeats", type=int, default=25, help="turns of both loops")
 
 
-def check(flags):
-    """Raises `Mistake` for flags that cannot be."""
-    harness.check_repeats(flags, 2)
-
-
 def loops():
     """Two calls that take the same steps: as a run does, and without its checks."""
     at, tx = shared.shared(), schedule.sgd(*shared.SGD)
@@ -68,6 +63,7 @@ def loops():
 
 def measure(flags):
     """The figures of the file."""
+    harness.check_repeats(flags, 2)
     _, times, _ = harness.by_turns(loops(), flags.repeats)
     found = harness.ratio(times["checked"], times["plain"])
     return {
@@ -75,8 +71,3 @@ def measure(flags):
         "quartiles": found["quartiles"],
         "seconds": times,
     }
-
-
-def told(tables, figures):
-    """What was measured, as tables."""
-    yield tables.checks(figures)

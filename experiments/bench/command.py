@@ -13,23 +13,25 @@ from ltjax.mistake import Mistake
 from ltjax.runtime.command import exit_code
 from ltjax.workdir.files import write_json
 
-# A part has `flags(parser)`, `check(flags)`, `measure(flags)`, which gives the figures
-# of the file, and `told(figures)`, the tables of them.
+# A part has `flags(parser)` and `measure(flags)`, the figures of the file. Those of all
+# but the first are told by the tables beside it.
 PARTS = {
-    "beside": beside,
-    "scaling": scaling,
-    "checks": checks,
-    "pipeline": pipeline,
-    "memory": memory,
+    "beside": (beside,),
+    "scaling": (scaling, measured.scaling),
+    "checks": (checks, measured.checks),
+    "pipeline": (pipeline, measured.pipeline),
+    "memory": (memory, measured.memory, measured.whole_runs),
 }
 
 
 def read(args, description):
-    """The part of a command line, and its flags."""
+    """The part of a command line, its tables, and its flags."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--part", choices=PARTS, default="beside")
-    part = PARTS[first.parse_known_args(args)[0].part]
-    parts = (f"  {name:9} {one.__doc__.splitlines()[0]}" for name, one in PARTS.items())
+    part, *tables = PARTS[first.parse_known_args(args)[0].part]
+    parts = (
+        f"  {name:9} {one.__doc__.splitlines()[0]}" for name, (one, *_) in PARTS.items()
+    )
     parser = argparse.ArgumentParser(
         parents=[first],
         description=description + "\n".join(parts),
@@ -38,26 +40,27 @@ def read(args, description):
     )
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     part.flags(parser)
-    return part, parser.parse_args(args)
+    return part, tables, parser.parse_args(args)
 
 
 def main(args, description=""):
     """Runs one command line; returns the exit code."""
 
     def work():
-        part, flags = read(args, description)
-        part.check(flags)
+        part, tables, flags = read(args, description)
         if not flags.out.absolute().parent.is_dir() or flags.out.is_dir():
             raise Mistake(f"--out {flags.out} is not a file in an existing folder")
         header, console = harness.header(), Console()
         figures = part.measure(flags)
         if part is beside:  # has it among the details
             figures["detail"]["environment"] = header
+            told = beside.told(figures)
         else:
             device = jax.devices()[0].device_kind
             figures = {**header, "device": device, **figures}
+            told = (make(figures) for make in tables)
         write_json(flags.out, figures)
-        for heads, *rows in part.told(measured, figures):
+        for heads, *rows in told:
             table = Table(*heads)
             for row in rows:
                 table.add_row(*map(str, row))

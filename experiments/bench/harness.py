@@ -1,11 +1,13 @@
-"""Turns, quartiles, processes of their own, and what figures depend on besides."""
+"""Turns, quartiles, compiling, processes, and what figures depend on besides."""
 
 import concurrent.futures
+import contextlib
 import importlib.metadata
 import multiprocessing
 import os
 import platform
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -69,10 +71,35 @@ def by_turns(calls, repeats, deadline=float("inf"), may_fail=None):
     return first, {name: [turn[name] for turn in turns] for name in first}, failed
 
 
+def median(function, repeats):
+    """Median seconds of a function of JAX after its first time."""
+    _, times, _ = by_turns({"ltjax": ready(function)}, repeats)
+    return float(np.median(times["ltjax"]))
+
+
 def ratio(times, others):
     """Median and quartiles of `times` over `others`, turn by turn."""
     low, median, high = np.percentile(np.divide(times, others), (25, 50, 75))
     return {"median": float(median), "quartiles": [float(low), float(high)]}
+
+
+def compiled(function, *args, donate=()):
+    """A program, the seconds of compiling it, and what the compiler says it takes."""
+    begin = time.perf_counter()
+    program = jax.jit(function, donate_argnums=donate).lower(*args).compile()
+    return program, time.perf_counter() - begin, program.memory_analysis()
+
+
+def resident(name="VmHWM", process="self"):
+    """Bytes of a process in memory, "VmRSS", or the most that there were, on Linux.
+
+    None of a process that has ended. `getrusage` would count what the parent held.
+    """
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith(name):
+                return 1024 * int(line.split()[1])
+    return None
 
 
 def apart(function, *args):

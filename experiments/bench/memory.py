@@ -51,12 +51,6 @@ def flags(parser):
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help=text)
 
 
-def check(flags):
-    """Raises `Mistake` for sizes that give no line."""
-    if len(set(flags.sizes)) < 2 or min(flags.sizes) < 512:
-        raise Mistake(f"--sizes are {flags.sizes}; give two or more, from 512 on")
-
-
 class Stage(NamedTuple):
     """One that a process does."""
 
@@ -152,20 +146,13 @@ def _dispersion(folder, count, classes):
     dispersion.per_class(partial(linear.logits, head), features, labels, classes)
 
 
-def resident(name="VmRSS"):
-    """Bytes of this process in memory, or "VmHWM", the most that there were."""
-    with open("/proc/self/status") as status:
-        (line,) = (line for line in status if line.startswith(name))
-    return 1024 * int(line.split()[1])
-
-
 def growth(call):
     """By how many bytes the process grows at most while it calls."""
     # Forgets the most that there were.
     Path("/proc/self/clear_refs").write_text("5")
-    begin = resident()
+    begin = harness.resident("VmRSS")
     kept = call()
-    found = resident("VmHWM") - begin
+    found = harness.resident() - begin
     del kept
     return found
 
@@ -214,6 +201,8 @@ def rows(sizes, name, known):
 
 def measure(flags):
     """The figures of all rows of both sets."""
+    if len(set(flags.sizes)) < 2 or min(flags.sizes) < 512:
+        raise Mistake(f"--sizes are {flags.sizes}; give two or more, from 512 on")
     jax.config.update("jax_platforms", "cpu")
     found = []
     for name, known in SETS.items():
@@ -228,9 +217,3 @@ def measure(flags):
         "whole_runs": programs.whole_runs(SETS, LIMITS),
         "note": NOTE,
     }
-
-
-def told(tables, figures):
-    """What was measured, as tables."""
-    yield tables.memory(figures)
-    yield tables.whole_runs(figures)

@@ -55,13 +55,11 @@ class Pair(NamedTuple):
 
 
 def use_cpu():
-    """Keeps both libraries on the CPU, with as many threads; returns their number."""
+    """Keeps both libraries on the CPU, with as many threads."""
     jax.config.update("jax_platforms", "cpu")
     # Or first calls would take what an earlier bench left them to compile.
     jax.config.update("jax_enable_compilation_cache", False)
-    threads = machine.threads()
-    torch.set_num_threads(threads)
-    return threads
+    torch.set_num_threads(machine.threads())
 
 
 def twin(channels_last=True):

@@ -27,19 +27,6 @@ def flags(parser):
     add("--workers", type=int, nargs="+", default=[0, 1, 2])
 
 
-def check(flags):
-    """Raises `Mistake` for flags that cannot be."""
-    least = {"size": 8, "batch_size": 1, "images": flags.batch_size}
-    for name, limit in least.items():
-        if getattr(flags, name) < limit:
-            raise Mistake(
-                f"--{name.replace('_', '-')} is {getattr(flags, name)}; "
-                f"it must be at least {limit}"
-            )
-    if min(flags.workers) < 0:
-        raise Mistake(f"--workers {min(flags.workers)} is no number of processes")
-
-
 def timed(batches, workers):
     """What one pass over the batches takes."""
     begin = time.monotonic()
@@ -55,6 +42,11 @@ def timed(batches, workers):
 
 def measure(flags):
     """The figures of every number of workers on the same images."""
+    for name, least in ("size", 8), ("batch_size", 1), ("images", flags.batch_size):
+        found = getattr(flags, name)
+        if found < least:
+            flag = f"--{name.replace('_', '-')}"
+            raise Mistake(f"{flag} is {found}; it must be at least {least}")
     files = listing.folder(flags.folder)
     # Some more than asked for, in place of those that cannot be read.
     numbers = streamed.spaced(len(files.paths), flags.images * 11 // 10)
@@ -79,8 +71,3 @@ def measure(flags):
         "checking": checking,
         "rows": [timed(batches, workers) for workers in flags.workers],
     }
-
-
-def told(tables, figures):
-    """What was measured, as tables."""
-    yield tables.pipeline(figures)

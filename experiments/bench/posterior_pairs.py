@@ -16,22 +16,17 @@ DRAWS = 10
 SETS = 1 + DRAWS
 
 
-def snapshots():
-    """Weights that differ a little, as those of successive epochs do."""
-    params = shared().variables["params"]
-    return [
-        jax.tree.map(lambda leaf, by=1 + 0.001 * i: leaf * by, params)
-        for i in range(pairs.RANK + 2)
-    ]
-
-
 @functools.cache
 def posteriors():
     """The SWAG posterior of the same snapshots in ltjax and in PyTorch, and its net."""
     at, update, network = shared(), jax.jit(swag.update), pairs.twin()
     ours = swag.init(at.variables["params"], pairs.RANK)
     theirs = peer.Swag(network.parameters(), pairs.RANK)
-    for params in snapshots():
+    for at_epoch in range(pairs.RANK + 2):
+        # They differ a little, as those of successive epochs do.
+        params = jax.tree.map(
+            lambda leaf, by=1 + 0.001 * at_epoch: leaf * by, at.variables["params"]
+        )
         ours = update(ours, params)
         peer.load(network, at.variables | {"params": params})
         theirs.update()

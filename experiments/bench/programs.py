@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
+from bench import harness
 from ltjax.classifier import heads, train
 from ltjax.config import Classifier, Config, ResNet
 from ltjax.losses import cross_entropy
-from ltjax.posterior import batch_norm, predictive
+from ltjax.models.heads import Linear
+from ltjax.models.network import Network
+from ltjax.posterior import members
 from ltjax.representation import epoch, step
 from ltjax.representation.objective import Objective, Task
 from ltjax.stages import memory
@@ -20,17 +23,14 @@ DIM, DRAWS, BATCH = 2048, 10, 128
 IMAGE = (224, 224, 3)
 
 
-class Net(nn.Module):
-    """A network of almost no weights, with a batch norm."""
-
-    classes: int
+class Pooled(nn.Module):
+    """Features of almost no weights, with a batch norm."""
 
     @nn.compact
-    def __call__(self, images, train=True):
-        """Features of images uint8 [B, H, W, ch], or logits of them."""
+    def __call__(self, images, train=False):
+        """Images uint8 [B, H, W, ch] to [B, DIM]."""
         x = images.astype(jnp.float32).mean((1, 2)) / 255
-        x = nn.BatchNorm(use_running_average=not train)(nn.Dense(DIM)(x))
-        return nn.Dense(self.classes)(x) if self.classes else x
+        return nn.BatchNorm(use_running_average=not train)(nn.Dense(DIM)(x))
 
 
 def programs(classes):
@@ -58,55 +58,47 @@ def programs(classes):
 
 
 def whole_runs(sets, limits):
-    """What `memory.check` says of a ResNet-50 on each set, by where features lie."""
-    found = []
-    for name, known in sets.items():
-        model = ResNet(name="resnet50")
-        net = model.make(known["classes"])
-        image = jax.ShapeDtypeStruct((1, *IMAGE), jnp.float32)
-        variables = jax.eval_shape(net.init, jax.random.key(0), image)
-        head = jax.eval_shape(net.head.linear, variables["params"]["head"])
-        for bank, dtype in (
-            ("memory", "float32"),
-            ("file", "float32"),
-            ("file", "bfloat16"),
-        ):
-            config = Config(
-                model=model, classifier=Classifier(bank=bank, bank_dtype=dtype)
-            )
-            task = Task((), known["train"] // BATCH, config.optim.epochs)
-            sizes = memory.Sizes(
-                variables=variables,
-                objective=Objective(None),
-                task=task,
-                image=IMAGE,
-                train=known["train"],
-                test=known["test"],
-                streamed=True,
-                dims=head["kernel"].shape[:-1],
-                classes=known["classes"],
-                views=4,
-            )
-            device, host = (int(limits[side]) for side in ("device", "host"))
-            with (
-                mock.patch.object(memory, "device_memory", lambda size=device: size),
-                mock.patch.object(memory, "host_memory", lambda size=host: size),
-            ):
-                need = memory.need(config, sizes)
-            used = {
-                "device": sum(need.device.values()),
-                "host": sum(need.host.values()),
-            }
-            fits = all(used[side] <= limits[side] for side in used)
-            found.append(
-                {"set": name, "bank": bank, "bank_dtype": dtype, **used, "fits": fits}
-            )
-    return found
+    """What `memory.need` says of a ResNet-50 on each set, by where features lie."""
+    banks = ("memory", "float32"), ("file", "float32"), ("file", "bfloat16")
+    return [
+        {
+            "set": name,
+            "bank": bank,
+            "bank_dtype": dtype,
+            **(used := _needed(known, limits["device"], bank, dtype)),
+            "fits": all(used[side] <= limits[side] for side in used),
+        }
+        for name, known in sets.items()
+        for bank, dtype in banks
+    ]
+
+
+def _needed(known, device, bank, dtype):
+    model = ResNet(name="resnet50")
+    net = model.make(known["classes"])
+    image = _shape(1, *IMAGE)
+    variables = jax.eval_shape(net.init, jax.random.key(0), image)
+    head = jax.eval_shape(net.head.linear, variables["params"]["head"])
+    config = Config(model=model, classifier=Classifier(bank=bank, bank_dtype=dtype))
+    sizes = memory.Sizes(
+        variables=variables,
+        objective=Objective(None),
+        task=Task((), known["train"] // BATCH, config.optim.epochs),
+        image=IMAGE,
+        train=known["train"],
+        test=known["test"],
+        streamed=True,
+        dims=head["kernel"].shape[:-1],
+        classes=known["classes"],
+        views=4,
+    )
+    with mock.patch.object(memory, "device_memory", return_value=device):
+        need = memory.need(config, sizes)
+    return {"device": sum(need.device.values()), "host": sum(need.host.values())}
 
 
 def _bytes(function, *args, donate=()):
-    compiled = jax.jit(function, donate_argnums=donate).lower(*args).compile()
-    seen = compiled.memory_analysis()
+    _, _, seen = harness.compiled(function, *args, donate=donate)
     return (
         seen.argument_size_in_bytes
         + seen.output_size_in_bytes
@@ -119,69 +111,51 @@ def _shape(*shape, dtype=jnp.float32):
     return jax.ShapeDtypeStruct(shape, dtype)
 
 
-def _variables(net):
-    return jax.eval_shape(net.init, jax.random.key(0), _shape(1, *IMAGE))
+def _images(count):
+    return _shape(count, *IMAGE, dtype=jnp.uint8)
+
+
+def _network(classes):
+    net = Network(Pooled(), Linear(classes))
+    return net, jax.eval_shape(net.init, jax.random.key(0), _shape(1, *IMAGE))
 
 
 @cache
 def _epoch(classes, count):
-    net, tx = Net(classes), optax.sgd(0.1, 0.9)
+    (net, variables), tx = _network(classes), optax.sgd(0.1, 0.9)
     run = epoch.make_epoch(
         step.make_step(net.apply, cross_entropy, tx),
         epoch.of_images(lambda key, images: images),
         lambda posterior, state: posterior,
     )
-    state = jax.eval_shape(lambda v: step.init(v, tx), _variables(net))
-    data = {
-        "image": _shape(count, *IMAGE, dtype=jnp.uint8),
-        "label": _shape(count, dtype=jnp.int32),
-    }
+    state = jax.eval_shape(lambda v: step.init(v, tx), variables)
+    data = {"image": _images(count), "label": _shape(count, dtype=jnp.int32)}
     rows = _shape(count // BATCH, BATCH, dtype=jnp.int32)
     keys = jax.eval_shape(lambda: tuple(jax.random.split(jax.random.key(0))))
     return _bytes(run, keys, (state, ()), data, rows, donate=1)
 
 
-def _members():
-    """The mean and draws, each a number that scales the weights."""
-    net = Net(0)
-
-    def draw(params, member):
-        return jax.tree.map(lambda leaf: member * leaf, params)
-
-    return net, draw, _shape(1 + DRAWS), _variables(net)
+def _draw(params, member):
+    """The mean and draws are each a number that scales the weights."""
+    return jax.tree.map(lambda leaf: member * leaf, params["features"])
 
 
 @cache
 def _refresh(count):
-    net, draw, members, variables = _members()
-
-    def run(params, members, images):
-        return batch_norm.refresh(
-            lambda member: {"params": draw(params, member)},
-            members,
-            lambda v, x, train, mutable: net.apply(v, x, train, mutable=mutable),
-            images,
-        )
-
-    images = _shape(count, *IMAGE, dtype=jnp.uint8)
-    return _bytes(run, variables["params"], members, images)
+    net, variables = _network(1)
+    run = members.make_refresh(_draw, net, lambda images: images, 1000, 1)
+    return _bytes(run, variables["params"], _shape(1 + DRAWS), _images(count))
 
 
 @cache
 def _features(count):
-    net, draw, members, variables = _members()
-
-    def run(variables, members, images):
-        def of(member):
-            return {**variables, "params": draw(variables["params"], member)}
-
-        def apply(v, x):
-            return net.apply(v, x, False)
-
-        return predictive.features(members, of, apply, images)
-
-    images = _shape(count, *IMAGE, dtype=jnp.uint8)
-    return _bytes(run, variables, members, images)
+    net, variables = _network(1)
+    run = members.make_features(_draw, net, lambda images: images, 1000, 1)
+    stats = jax.tree.map(
+        lambda leaf: _shape(1 + DRAWS, *leaf.shape),
+        variables["batch_stats"]["features"],
+    )
+    return _bytes(run, variables["params"], _shape(1 + DRAWS), stats, _images(count))
 
 
 def _sent():

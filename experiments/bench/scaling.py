@@ -51,17 +51,6 @@ def flags(parser):
         add(f"--{name.replace('_', '-')}", type=int, default=value, help=text)
 
 
-def check(flags):
-    """Refuses devices that do not divide the batch."""
-    harness.check_repeats(flags)
-    for count in flags.devices:
-        if count < 1 or flags.batch_size % count:
-            raise Mistake(
-                f"--devices {count} does not divide --batch-size {flags.batch_size}; "
-                "give a divisor of it, or another --batch-size"
-            )
-
-
 def work(flags, turned=False):
     """Trains and refreshes on all devices of this process; returns arrays by name.
 
@@ -118,15 +107,14 @@ def work(flags, turned=False):
     refresh = jax.jit(refresh, out_shardings=everywhere)
     stats = refresh(state.params, jnp.arange(1), data["image"])
 
-    epochs = {"ltjax": harness.ready(lambda: run_epoch(*args))}
-    _, times, _ = harness.by_turns(epochs, flags.repeats)
+    seconds = harness.median(lambda: run_epoch(*args), flags.repeats)
     parts = {"weights": state.params, "statistics": stats, **history}
     named = {
         part + jax.tree_util.keystr(path): np.asarray(leaf)
         for part, tree in parts.items()
         for path, leaf in jax.tree.leaves_with_path(tree)
     }
-    return {**named, "seconds": np.median(times["ltjax"]) / flags.steps}
+    return {**named, "seconds": seconds / flags.steps}
 
 
 def on_devices(flags, count, turned=False):
@@ -160,6 +148,13 @@ def compare(found, wanted, count, batch_size, control=False):
 
 def measure(flags):
     """The figures of every number of devices."""
+    harness.check_repeats(flags)
+    for count in flags.devices:
+        if count < 1 or flags.batch_size % count:
+            raise Mistake(
+                f"--devices {count} does not divide --batch-size {flags.batch_size}; "
+                "give a divisor of it, or another --batch-size"
+            )
     first, *_ = flags.devices
     runs = {n: harness.apart(on_devices, flags, n) for n in flags.devices}
     wanted, size = runs[first], flags.batch_size
@@ -168,8 +163,3 @@ def measure(flags):
     rows.insert(1, compare(control, wanted, first, size, control=True))
     settings = {name: getattr(flags, name) for name in SETTINGS}
     return {"settings": settings, "rows": rows, "note": NOTE}
-
-
-def told(tables, figures):
-    """What was measured, as tables."""
-    yield tables.scaling(figures)

@@ -39,9 +39,13 @@ def shared():
     counts = longtail.exponential_counts(CLASSES, 500, 100)
     labels = rng.permutation(np.repeat(np.arange(CLASSES), counts)).astype(np.int32)
     images = rng.integers(0, 256, (len(labels), 32, 32, 3), np.uint8)
-    net = config.CifarResNet(depth=32).make(CLASSES)
-    variables = net.init(jax.random.key(0), normalise(images[:1]))
-    return Shared(net, variables, images, labels, counts, rng)
+    return Shared(*network(32), images, labels, counts, rng)
+
+
+def network(depth):
+    """A CIFAR ResNet and its first variables."""
+    net = config.CifarResNet(depth=depth).make(CLASSES)
+    return net, net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
 
 
 def normalise(images):

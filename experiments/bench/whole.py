@@ -1,8 +1,6 @@
 """Whole processes: peak memory of each side of a pair, and runs on the digits.
 
-Peaks are read from /proc, where Linux keeps them per program; `getrusage` would count
-what the parent of a process held when it started it. They include the interpreter and
-its libraries.
+Peaks include the interpreter and its libraries.
 """
 
 import os
@@ -18,16 +16,6 @@ from ltjax.workdir import events
 CONFIG = "digits_lt"
 
 
-def high_water(process="self"):
-    """Peak resident memory of a live process so far, MiB; None where unknown."""
-    try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    except OSError:
-        return None
-    kibibytes = [line.split()[1] for line in lines if line.startswith("VmHWM")]
-    return int(kibibytes[0]) / 1024 if kibibytes else None
-
-
 def peaks(build, scale):
     """Peak memory of a process that only builds the pair, and of one per side."""
     return {
@@ -41,7 +29,7 @@ def _peak(build, scale, side):
     sides = build(scale).sides
     if side:
         sides[side]()
-    return high_water()
+    return harness.resident() / 2**20
 
 
 def digits():
@@ -52,7 +40,7 @@ def digits():
 
 def _run(place, name):
     cache = {"JAX_COMPILATION_CACHE_DIR": str(place / "cache")}
-    out, begin, first, peak = place / name, time.monotonic(), None, None
+    out, begin, first, peak = place / name, time.monotonic(), None, 0
     command = ("-m", "ltjax.main", "--config", CONFIG, "--out", str(out))
     process = subprocess.Popen(
         (sys.executable, *command),
@@ -60,7 +48,7 @@ def _run(place, name):
         stdout=subprocess.DEVNULL,
     )
     while process.poll() is None:
-        peak = high_water(process.pid) or peak
+        peak = harness.resident(process=process.pid) or peak
         # The first sign of a training step is the event of its epoch, a little later.
         if not first and any(e["event"] == "epoch" for e in events.events(out)):
             first = time.monotonic() - begin
@@ -70,5 +58,5 @@ def _run(place, name):
     return {
         "seconds": time.monotonic() - begin,
         "seconds_to_first_epoch": first,
-        "peak_mebibytes": peak,
+        "peak_mebibytes": peak / 2**20,
     }

@@ -12,37 +12,25 @@ SYSTEMS = {"ride": "RIDE", "shike": "SHIKE", "mdcs": "MDCS"}
 _FIRST_STAGE, _LA = ("sgd", "none", ""), ("sgd", "la", "")
 # SHIKE's, by its own config: each classifier learns alone.
 _SECOND_STAGE = "sgd", "la", "published"
-PUBLISHED = {  # the row that is the published system
-    "ride": _FIRST_STAGE,
-    "shike": _SECOND_STAGE,
-    "mdcs": _FIRST_STAGE,
-}
+# The row that is the published system.
+PUBLISHED = {"ride": _FIRST_STAGE, "shike": _SECOND_STAGE, "mdcs": _FIRST_STAGE}
 COMBINED, _UNDISTILLED = ("swa", "srepr", ""), ("swa", "srepr", "b")
 AGAINST = _FIRST_STAGE, _SECOND_STAGE, _LA, ("swa", "none", ""), ("swa", "la", "")
 SEEDS = (0,)
 # Under the one protocol: re-trained with the settings of one network, in the runs that
 # trained the backbones, and on these with the settings chosen for experts, but alone.
-BEFORE = {
-    "ride": ("experts_ride_common_cpu.jsonl",),
-    "shike": ("experts_shike_common_cpu.jsonl",),
-    "mdcs": ("experts_mdcs_common_cpu.jsonl",),
-}
-ALONE = {
-    "ride": ("experts_ride_alone_cpu.jsonl",),
-    "shike": ("experts_shike_alone_cpu.jsonl",),
-    "mdcs": ("experts_mdcs_alone_cpu.jsonl",),
-}
-# The settings chosen. The second file is that of SHIKE's own config, same backbones.
-CHOSEN = {
-    "ride": ("experts_ride_together_cpu.jsonl",),
-    "shike": ("experts_shike_together_cpu.jsonl", "shike_common_cpu.jsonl"),
-    "mdcs": ("experts_mdcs_together_cpu.jsonl",),
-}
-# With each system's own views; RIDE's are those of the one protocol.
-OWN = {
-    "shike": ("experts_shike_own_cpu.jsonl", "shike_own_cpu.jsonl"),
-    "mdcs": ("experts_mdcs_own_cpu.jsonl",),
-}
+BEFORE, ALONE, CHOSEN, OWN = (
+    {name: [f"experts_{name}_{way}_cpu.jsonl"] for name in systems}
+    for way, systems in (
+        ("common", SYSTEMS),
+        ("alone", SYSTEMS),
+        ("together", SYSTEMS),  # the settings chosen
+        ("own", ("shike", "mdcs")),  # own views; RIDE's are those of the one protocol
+    )
+)
+# SHIKE's own config on the same backbones.
+CHOSEN["shike"].append("shike_common_cpu.jsonl")
+OWN["shike"].append("shike_own_cpu.jsonl")
 ROUTE = "route_ride_cpu.json"
 _COMPARED = tabular.columns("all", "NLL", "ECE")
 
@@ -143,14 +131,12 @@ def gains(systems, combined):
     """A table of the row `combined` less other rows of the same system."""
     body = []
     for system, rows in systems.items():
-        for row in AGAINST:
-            if row not in rows:
-                continue
-            of = [
-                [tabular.mean(rows[one], *column.path) for column in _COMPARED]
-                for one in (combined, row)
-            ]
-            all_, nll, ece = (ours - theirs for ours, theirs in zip(*of))
+        for row in (row for row in AGAINST if row in rows):
+            all_, nll, ece = (
+                tabular.mean(rows[combined], *one.path)
+                - tabular.mean(rows[row], *one.path)
+                for one in _COMPARED
+            )
             better = nll < 0 and ece < 0 and all_ >= 0
             name = f"{SYSTEMS[system]}: {title(system, row)}"
             cells = f"{all_:+.2f}", f"{nll:+.3f}", f"{ece:+.3f}"
@@ -166,26 +152,24 @@ def settings_compared(before, alone, together):
     body = []
     for system, rows in together.items():
         for row in (("swa", "crt", ""), ("swa", "la", ""), _UNDISTILLED, COMBINED):
-            if row not in rows:
-                continue
-            of_ways = [
-                tabular.means(way[system][row], _COMPARED) for way in ways.values()
-            ]
-            name = f"{SYSTEMS[system]}: {tabular.title(row)}"
-            body.append([name, *(cell for cells in zip(*of_ways) for cell in cells)])
+            if row in rows:
+                found = [
+                    tabular.means(of[system][row], _COMPARED) for of in ways.values()
+                ]
+                body.append([f"{SYSTEMS[system]}: {tabular.title(row)}"])
+                body[-1] += (cell for cells in zip(*found) for cell in cells)
     heads = [f"{one.heading}, {way}" for one in _COMPARED for way in ways]
     return tabular.markdown(["row", *heads], body)
 
 
 def short():
     """A table of the published systems, and of the SWA backbone re-trained."""
-    shown = tabular.columns("few", "all", "NLL", "ECE")
-    body = [
-        [f"{SYSTEMS[system]}: {title(system, row)}", *tabular.means(rows[row], shown)]
+    named = (
+        (f"{SYSTEMS[system]}: {title(system, row)}", rows[row])
         for system, rows in read(CHOSEN).items()
         for row in (PUBLISHED[system], ("swa", "la", ""), _UNDISTILLED, COMBINED)
-    ]
-    return tabular.markdown(["row", *(one.heading for one in shown)], body)
+    )
+    return tabular.plain("row", named, tabular.columns("few", "all", "NLL", "ECE"))
 
 
 def title(system, row):
@@ -196,35 +180,29 @@ def title(system, row):
 
 def each_expert(before, alone, together):
     """A table of the experts of each system's published row and of SWA + SRepr."""
-    body = []
+    named = []
     for system, rows in together.items():
+        published = PUBLISHED[system]
         for way, row, lines in (
-            ("", PUBLISHED[system], rows[PUBLISHED[system]]),
+            ("", published, rows[published]),
             (", before", COMBINED, before[system][COMBINED]),
             (", alone", COMBINED, alone[system][COMBINED]),
             (", together", COMBINED, rows[COMBINED]),
         ):
             name = f"{SYSTEMS[system]}, {title(system, row)}{way}"
             each = list(zip(*(line["experts"] for line in lines)))
-            found = {
-                **{f"expert {at}": single for at, single in enumerate(each, 1)},
-                f"mean of {len(each)}": lines,
-            }
-            body += [
-                [f"{name}: {what}", *tabular.means(of, tabular.MAIN)]
-                for what, of in found.items()
-            ]
-    heads = (column.heading for column in tabular.MAIN)
-    return tabular.markdown(["row", *heads], body)
+            named += ((f"{name}: expert {at}", of) for at, of in enumerate(each, 1))
+            named.append((f"{name}: mean of {len(each)}", lines))
+    return tabular.plain("row", named, tabular.MAIN)
 
 
 def cost(systems):
     """A table of parameters and multiplications."""
-    body = []
-    for system, rows in systems.items():
-        cost = rows[COMBINED][0]["cost"]
-        figures = f"{cost['parameters']:,}", f"{cost['macs'] / 1e6:.1f}"
-        body.append([SYSTEMS[system], *figures])
+    costs = {name: rows[COMBINED][0]["cost"] for name, rows in systems.items()}
+    body = (
+        (SYSTEMS[name], f"{of['parameters']:,}", f"{of['macs'] / 1e6:.1f}")
+        for name, of in costs.items()
+    )
     heads = ["system", "parameters", "million multiplications an image"]
     return tabular.markdown(heads, body)
 
@@ -237,10 +215,6 @@ def routed(found):
         for row in found["rows"]
     ]
     heads = ["experts", *(one.heading for one in shown), "million multiplications"]
-    return {
-        "routed row": found["row"],
-        "routed shares": ", ".join(
-            f"{100 * share:.1f} %" for share in found["stopped"]
-        ),
-        "routed": tabular.markdown(heads, body),
-    }
+    shares = ", ".join(f"{100 * share:.1f} %" for share in found["stopped"])
+    table = tabular.markdown(heads, body)
+    return {"routed row": found["row"], "routed shares": shares, "routed": table}

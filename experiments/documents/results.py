@@ -17,10 +17,7 @@ def lines(file):
     path = RESULTS / file
     if not path.exists():
         raise Mistake(f"{path.name} does not exist in {RESULTS}; make it first")
-    try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
-    except ValueError as error:
-        raise Mistake(f"{file} is cut or damaged: {error!r}") from error
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def figures(file):
@@ -31,14 +28,11 @@ def figures(file):
 def by_seed(file, seeds):
     """The lines of a result file by seed; refuses what would mix or miss something."""
     found = lines(file)
-    try:
-        kinds = sorted({(line["config"], line["settings"]) for line in found})
-        data = sorted({line["data"] for line in found})
-    except (KeyError, TypeError) as error:
-        raise Mistake(f"{file} is cut or damaged: {error!r}") from error
+    kinds = sorted({(line["config"], line["settings"]) for line in found})
     if len(kinds) > 1:
         names = ", ".join(f"{config} ({digest})" for config, digest in kinds)
         raise Mistake(f"{file} mixes configs: {names}; a table has one")
+    data = sorted({line["data"] for line in found})
     if len(data) > 1:
         raise Mistake(f"{file} mixes data: {', '.join(data)}; a table has one set")
     ours = {}
@@ -79,18 +73,18 @@ def of_rows(by_seed):
 def provenance(by_seed):
     """Which commits, devices and, where they tell, processors made the lines."""
     lines = [line for lines in by_seed.values() for line in lines]
+
+    def every(name):
+        return sorted({str(line.get(name) or "not told") for line in lines})
+
     # A dirty tree is told, too.
-    commits = sorted(
-        {re.sub(r"(\w{7})\w*", r"\1", str(line["commit"])) for line in lines}
-    )
-    devices = sorted({line["device"] for line in lines})
-    # Lines of earlier versions tell of none.
-    processors = sorted({line.get("processor") or "not told" for line in lines})
-    told = f"; processor {' or '.join(processors)}"
-    told = "" if processors == ["not told"] else told
+    commits = sorted({re.sub(r"(\w{7})\w*", r"\1", one) for one in every("commit")})
+    # Lines of earlier versions tell of no processor.
+    told = f"; processor {' or '.join(every('processor'))}"
+    told = "" if every("processor") == ["not told"] else told
     return (
-        f"{seeds_in_words(by_seed).capitalize()}; device {', '.join(devices)}{told}; "
-        f"commit {', '.join(commits)}."
+        f"{seeds_in_words(by_seed).capitalize()}; "
+        f"device {', '.join(every('device'))}{told}; commit {', '.join(commits)}."
     )
 
 

@@ -69,13 +69,18 @@ def columns(*headings):
     return [column for column in MAIN if column.heading in headings]
 
 
+def named(name, variant):
+    """The name of a classifier with that of its variant."""
+    return f"{name} ({VARIANTS.get(variant, variant)})" if variant else name
+
+
 def title(row):
     """A row's name as a reader knows it."""
     backbone, classifier, variant = row
     name = backbone.upper()
     if classifier != "none":
         name += f" + {METHODS[classifier].TITLE}"
-    return f"{name} ({VARIANTS.get(variant, variant)})" if variant else name
+    return named(name, variant)
 
 
 def mean(lines, *path):
@@ -87,6 +92,12 @@ def mean(lines, *path):
 def means(lines, columns):
     """The cells of a row's columns, means over seeds."""
     return [f"{mean(lines, *one.path):.{one.decimals}f}" for one in columns]
+
+
+def plain(first, named, columns):
+    """A table of means over seeds, of pairs of a name and lines."""
+    body = ([name, *means(lines, columns)] for name, lines in named)
+    return markdown([first, *(one.heading for one in columns)], body)
 
 
 def table(rows, columns, first="row", name=title):

@@ -1,9 +1,9 @@
 """Tables of what was tried, one line for each choice: sweeps, statistics, methods."""
 
 import results
-from tabular import MAIN, columns, markdown
+from tabular import MAIN, columns, markdown, named
 
-from ltjax import classifier as classifiers
+from ltjax.classifier import METHODS
 from ltjax.report.aggregate import moments
 
 _LOWEST = 30
@@ -116,10 +116,8 @@ def methods(file):
 
 
 def _method(classifier, variant):
-    known = classifiers.METHODS.get(classifier)
-    name = known.TITLE if known else "that of stage one"
-    variant = variant.replace("stage_one", "head of stage one")
-    return f"{name} ({variant})" if variant else name
+    known = METHODS.get(classifier)
+    return named(known.TITLE if known else "that of stage one", variant)
 
 
 def statistics(file, of, images):

@@ -3,8 +3,6 @@
 import contextlib
 import os
 import subprocess
-from collections.abc import Callable
-from typing import NamedTuple
 
 from ltjax.workdir import checkpoint
 
@@ -20,26 +18,6 @@ _CLOCK = (
     "import itertools, time; real, turn = time.time, itertools.count(); "
     "time.time = lambda: real() - 3e7 - 60 * next(turn); "
 )
-
-
-class Fault(NamedTuple):
-    """Something that goes wrong with a run that was killed, and how it is met."""
-
-    name: str
-    # meet(runs, out, rng) -> whether the run did what it should, or None where that
-    # cannot be had: there is nothing to damage yet, say.
-    meet: Callable
-
-
-def everything(rng):
-    """All faults, in a random order."""
-    found = [
-        *(Fault(name, damaged(change)) for name, change in DAMAGES.items()),
-        Fault("full disk", _full_disk),
-        Fault("read-only folder", _read_only),
-        Fault("clock jump", _clock_jump),
-    ]
-    return [found[place] for place in rng.permutation(len(found))]
 
 
 def truncated(file, rng):
@@ -59,13 +37,6 @@ def missing(file, rng):
     file.unlink()
 
 
-DAMAGES = {
-    "truncated checkpoint": truncated,
-    "bit-flipped checkpoint": flipped,
-    "missing array": missing,
-}
-
-
 def damaged(change):
     """Builds the meeting with a checkpoint, one that is looked at next, changed."""
 
@@ -83,15 +54,20 @@ def damaged(change):
     return meet
 
 
-def used(out):
-    """The checkpoints that the next process of a run reads."""
+def places(out):
+    """The checkpoints that a finished run has, by stage; of its trainings the last."""
     made = out / "checkpoints"
-    found = []
-    for name in ("sgd", "swa"):
-        found += checkpoint.steps(made / name)[:1]
+    found = [
+        place for name in ("sgd", "swa") for place in checkpoint.steps(made / name)[:1]
+    ]
     for name in ("features", "heads"):
         found += sorted(mark.parent for mark in (made / name).rglob(RECORD))
-    return [place for place in found if checkpoint.damage(place) is None]
+    return found
+
+
+def used(out):
+    """Those of them that the next process of a run reads."""
+    return [place for place in places(out) if checkpoint.damage(place) is None]
 
 
 def _full_disk(runs, out, rng):
@@ -124,3 +100,15 @@ def _locked(out):
     finally:
         with contextlib.suppress(FileNotFoundError):
             subprocess.run((*off, out), stderr=subprocess.DEVNULL)
+
+
+# How each fault is met: meet(runs, out, rng) -> whether the run did what it should, or
+# None where that cannot be had: there is nothing to damage yet, say.
+FAULTS = {
+    "truncated checkpoint": damaged(truncated),
+    "bit-flipped checkpoint": damaged(flipped),
+    "missing array": damaged(missing),
+    "full disk": _full_disk,
+    "read-only folder": _read_only,
+    "clock jump": _clock_jump,
+}

@@ -96,10 +96,10 @@ class Runs:
     def refused(self, out, program=faults.PROGRAM):
         """Whether a run ends with one line and exit code 2; None if it just ends."""
         code, said = self.finish(out, program)
-        lines = [line for line in said.splitlines() if line.startswith("ltjax: ")]
         if code == 0:
             return None
-        well = code == 2 and len(lines) == 1 and "Traceback" not in said
+        told = sum(line.startswith("ltjax: ") for line in said.splitlines())
+        well = code == 2 and told == 1 and "Traceback" not in said
         if not well:
             print(f"exit code {code}, and it said: {said}", flush=True)
         return well
@@ -139,12 +139,8 @@ def kill(runs, out, rng, seconds):
         raise RuntimeError(f"a run ended with {code}: {runs.said()}")
     if code == 0:
         return None
-    after = time.monotonic() - begin
-    return {
-        "stage": stage(out),
-        "saving": bool(unfinished(out) - before),
-        "seconds": round(after, 2),
-    }
+    saving, after = bool(unfinished(out) - before), time.monotonic() - begin
+    return {"stage": stage(out), "saving": saving, "seconds": round(after, 2)}
 
 
 def unfinished(out):
@@ -191,22 +187,14 @@ def stage(out):
 
 def differences(out, whole):
     """Names what two finished runs do not share, bit for bit; seconds aside."""
-    found = []
-    for file in ("results.json", "classes.json"):
-        ours, theirs = (_timeless(files.read_json(run / file)) for run in (out, whole))
-        if ours != theirs:
-            found.append(file)
-    ours, theirs = (_told(run) for run in (out, whole))
-    found += [
-        f"told of {key}"
-        for key in sorted(ours | theirs)
-        if ours.get(key) != theirs.get(key)
-    ]
-    ours, theirs = (_arrays(run) for run in (out, whole))
-    for name in sorted(ours.keys() | theirs.keys()):
-        if ours.get(name) != theirs.get(name):
-            found.append(name)
-    return found
+    ours, theirs = (_figures(run) | _told(run) | _arrays(run) for run in (out, whole))
+    names = dict.fromkeys([*ours, *theirs])
+    return [name for name in names if ours.get(name) != theirs.get(name)]
+
+
+def _figures(out):
+    names = "results.json", "classes.json"
+    return {name: _timeless(files.read_json(out / name)) for name in names}
 
 
 def _timeless(tree):
@@ -219,7 +207,9 @@ def _told(out):
     """The last event of each kind and place; a kill may have one told twice."""
     names = ("event", "backbone", "epoch", "row", "name")
     return {
-        " ".join(str(event[name]) for name in names if name in event): _timeless(event)
+        f"told of {' '.join(str(event[n]) for n in names if n in event)}": _timeless(
+            event
+        )
         for event in events.events(out)
         if event["event"] != "save"  # when that is, the clock decides
     }
@@ -227,15 +217,8 @@ def _told(out):
 
 def _arrays(out):
     """Bytes, shape and type of every array that a finished run uses, by its name."""
-    made = out / "checkpoints"
-    places = [checkpoint.steps(made / name)[0] for name in ("sgd", "swa")]
-    places += sorted(
-        mark.parent
-        for name in ("features", "heads")
-        for mark in (made / name).rglob(faults.RECORD)
-    )
-    found = {}
-    for place in places:
+    made, found = out / "checkpoints", {}
+    for place in faults.places(out):
         tree = checkpoint.load_as_saved(place)
         for path, leaf in jax.tree.leaves_with_path(tree):
             name = f"{place.relative_to(made)}{jax.tree_util.keystr(path)}"
@@ -262,27 +245,31 @@ def inject(flags, rest, work):
     print(f"a run takes {seconds:.1f} s", flush=True)
     kills, met, plan, number = [], [], [], 0
     wrong = [f"first: {name}" for name in differences(work / "first", whole)]
-    while True:
+
+    def compared(out):
+        found = (out / "results.json").exists()
+        if found:
+            wrong.extend(f"{out.name}: {name}" for name in differences(out, whole))
+        return found
+
+    while len(kills) < flags.kills or plan:
         out = work / f"run{number}"
-        ended = len(kills) == flags.kills and not plan
-        if ended:
-            runs.finish(out)
-        if (out / "results.json").exists():
-            wrong += [f"{out.name}: {name}" for name in differences(out, whole)]
-            number += 1
-        if ended:
-            break
-        seen = kill(runs, work / f"run{number}", rng, seconds)
+        seen = kill(runs, out, rng, seconds)
         if seen and len(kills) < flags.kills:
             if len(kills) % _ROUND == 0:
-                plan += faults.everything(rng)
+                plan += rng.permutation(list(faults.FAULTS)).tolist()
             kills.append(seen)
             print(f"kill {len(kills)}: {seen}", flush=True)
-        if seen and plan and not (work / f"run{number}" / "results.json").exists():
-            told = plan[0].meet(runs, work / f"run{number}", rng)
+        if seen and plan and not (out / "results.json").exists():
+            told = faults.FAULTS[plan[0]](runs, out, rng)
             if told is not None:
-                met.append((plan.pop(0).name, told))
-                print(f"{met[-1][0]}: {'told' if told else 'NOT TOLD'}", flush=True)
+                print(f"{plan[0]}: {'told' if told else 'NOT TOLD'}", flush=True)
+                met.append((plan.pop(0), told))
+        number += compared(out)
+    out = work / f"run{number}"
+    if out.exists():
+        runs.finish(out)
+        number += compared(out)
     wrong += [f"{name} was not told" for name, told in met if not told]
     return {
         "commit": versions.commit(),
@@ -304,13 +291,13 @@ def inject(flags, rest, work):
 
 def main(args):
     """Runs one command line; returns the exit code."""
-    counts = []
-    code = exit_code(lambda: counts.append(report(args)), "injection")
-    return code or int(counts != [0])
+    differ = []
+    code = exit_code(lambda: differ.extend(report(args)), "injection")
+    return code or int(bool(differ))
 
 
 def report(args):
-    """Does what a command line asks for, writes the report; how many differences."""
+    """Does what a command line asks for and writes the report; the differences."""
     flags, rest = read(args)
     with tempfile.TemporaryDirectory() as temporary:
         work = flags.work or Path(temporary)
@@ -320,9 +307,8 @@ def report(args):
         write_json(flags.out, found)
     for name in found["differences"]:
         print(f"difference: {name}")
-    count = len(found["differences"])
-    print(f"kills {found['kills']}, differences {count}")
-    return count
+    print(f"kills {found['kills']}, differences {len(found['differences'])}")
+    return found["differences"]
 
 
 if __name__ == "__main__":

@@ -359,7 +359,6 @@ def test_the_spread_is_told_per_group_and_drawn(tmp_path):
             (0, 1),
             "table2_x.jsonl mixes data: d0, d1; a table has one set",
         ),
-        ([{"seed": 0}], (0,), "table2_x.jsonl is cut or damaged: KeyError('config')"),
         (
             [line(0, ROWS[0])],
             (0, 1, 2),
