@@ -23,9 +23,8 @@ def main(args):
     """Runs one command line; returns the exit code.
 
     0: done. 2: a mistake of the user, a full disk or used-up memory. 143 or 130:
-    stopped by SIGTERM or SIGINT. 75: stopped by `--stop-after-minutes`. 141: nobody
-    reads what is printed. Flags that there are not, and `--help`, leave by
-    `SystemExit`.
+    stopped by SIGTERM or SIGINT. 75: stopped by `--stop-after-minutes`. Flags
+    that there are not, and `--help`, leave by `SystemExit`.
     """
     out = None
     try:
@@ -48,8 +47,6 @@ def main(args):
     except Mistake as mistake:
         print(f"ltjax: {mistake}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return commands.unread()
     except OSError as error:
         if error.errno not in DISK:
             raise

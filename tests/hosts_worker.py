@@ -82,7 +82,7 @@ def streamed(place):
         optim=Sgd(epochs=2, warmup_epochs=0, batch_size=4),
         swa=Swa(start=1, every_steps=1, rank=2),
         posterior=Posterior(samples=1, batch_size=5),
-        classifier=Classifier(methods=(), batch_size=4, views=1),
+        classifier=Classifier(methods=("la",), epochs=1, batch_size=4, views=1),
     )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import runpy
 from pathlib import Path
 
 import jax
@@ -18,6 +19,7 @@ from ltjax.classifier import heads
 from ltjax.config import file
 from ltjax.data import longtail, sources
 from ltjax.evaluation import scores
+from ltjax.posterior import swag
 from ltjax.stages import loading, trained
 
 matplotlib.use("Agg")
@@ -265,3 +267,31 @@ def test_a_folder_of_ones_own_images_up_to_its_training(photos, monkeypatch):
 def test_a_folder_of_ones_own_images(photos):
     for line in own_folder(photos):
         assert ((line >= 0) & (line <= 1)).all()
+
+
+def test_a_smaller_posterior_varies_as_much():
+    rng = np.random.default_rng(0)
+    state = swag.init({"a": np.zeros((3, 2)), "b": np.zeros(4)}, rank=5)
+    for _ in range(7):
+        state = swag.update(
+            state, {"a": rng.normal(size=(3, 2)), "b": rng.normal(size=4)}
+        )
+    shrunk = runpy.run_path(str(ROOT / "examples" / "make_posterior.py"))["shrunk"]
+    small = shrunk(state, 2)
+
+    def variances(state, rank):
+        count = min(int(state.count), rank)
+        return jax.tree.map(
+            lambda scatter, rows: (
+                scatter / state.count + (rows**2).sum(0) / (count - 1)
+            ),
+            state.scatter,
+            state.deviations,
+        )
+
+    assert jax.tree.leaves(small.deviations)[0].shape[0] == 2
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5),
+        variances(small, 2),
+        variances(state, 5),
+    )

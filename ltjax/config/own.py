@@ -51,19 +51,20 @@ def of_user(config):
 def blamed(config, kinds, what):
     """Has an error of `what` a user's own kind made told in a line that names it.
 
-    `kinds` are the choices that it may be of; an error of ltjax's own stays as it is.
+    `kinds` are the choices that it may be of, the likeliest first; an error of ltjax's
+    own stays as it is.
     """
     try:
         yield
     except Mistake:
         raise
     except Exception as error:  # whatever its author's code raises
-        for path, choice, record in of_user(config):
-            if choice in kinds:
-                raise Mistake(
-                    f"{path} is {type(record).__name__}, whose {what} raises "
-                    f"{_in_a_line(error)}"
-                ) from error
+        suspects = [each for each in of_user(config) if each[1] in kinds]
+        for path, _, record in sorted(suspects, key=lambda each: kinds.index(each[1])):
+            raise Mistake(
+                f"{path} is {type(record).__name__}, whose {what} raises "
+                f"{_in_a_line(error)}"
+            ) from error
         raise
 
 

@@ -59,9 +59,12 @@ def bound(net, fixed):
     """The `Network` of the variables that train: `fixed` ones are given to it.
 
     Parts of it in which nothing trains, and batch norm whose statistics are fixed, are
-    in evaluation mode at all times.
+    in evaluation mode at all times, if they are told of the mode in a word of Linen's
+    own (`_EVALUATION`).
     """
-    if not (fixed.get("params") or fixed.get("batch_stats")):
+    kinds = ("params", "batch_stats")
+    fixed = {kind: fixed[kind] for kind in kinds if fixed.get(kind)}
+    if not fixed:
         return net
     return Bound(
         apply=Part(net, fixed).apply,
@@ -127,15 +130,17 @@ def _stays(own, fixed, path):
 def _in_evaluation(context, args, told):
     """The arguments of a module's call with those of `_EVALUATION` in their place."""
     module = context.module
-    signature = inspect.signature(getattr(type(module), context.method_name))
-    call = signature.bind(module, *args, **told)
+    # What is called need not be a method of its class: under a lifted transform it is
+    # not.
+    signature = inspect.signature(context.orig_method)
+    call = signature.bind(*args, **told)
     for name, value in _EVALUATION.items():
         if getattr(module, name, None) is not None:
             # Told when it was made, for this one call of the network: no other has it.
             object.__setattr__(module, name, value)
         elif name in signature.parameters:
             call.arguments[name] = value
-    return call.args[1:], call.kwargs
+    return call.args, call.kwargs
 
 
 def _within(path, words):

@@ -8,7 +8,6 @@ import io
 import itertools
 import os
 import re
-import signal
 import sys
 import textwrap
 import types
@@ -41,8 +40,9 @@ def in_one_line(prog):
     try:
         with contextlib.redirect_stderr(told):
             yield
-    except BrokenPipeError:
-        raise SystemExit(unread()) from None
+    except BrokenPipeError:  # of `--help | head`: what is left of it goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except SystemExit as end:
         if end.code:
             print(
@@ -114,8 +114,8 @@ def _is_text(statement):
 def exit_code(work, name="ltjax"):
     """Calls `work()`; the exit code of a command line of that name.
 
-    0, or 2 after a `Mistake` or where the memory is used up, told in one line, 130
-    after Ctrl-C, or 141 where nobody reads what is printed any more.
+    0, or 2 after a `Mistake` or where the memory is used up, told in one line, or 130
+    after Ctrl-C.
     """
     try:
         work()
@@ -125,8 +125,6 @@ def exit_code(work, name="ltjax"):
     except KeyboardInterrupt:
         print(f"{name}: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return unread()
     except (RuntimeError, MemoryError) as error:
         line = shortage.told(error)
         if line is None:
@@ -134,13 +132,6 @@ def exit_code(work, name="ltjax"):
         print(f"{name}: {line}", file=sys.stderr)
         return 2
     return 0
-
-
-def unread():
-    """The exit code where whoever read the output has gone, as `head` does."""
-    # What is left of it goes nowhere, or Python would complain of it at its end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 128 + signal.SIGPIPE
 
 
 def keep_programs():

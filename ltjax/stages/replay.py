@@ -37,7 +37,7 @@ def replayed(out):
     few = jax.tree.map(lambda leaf: leaf[:1], arguments(inputs))
 
     # Nothing can be asked of the images here; weights of a file are of colours.
-    start = starts.again(config.model, len(found.counts), channels=3)
+    start = starts.again(out, config, len(found.counts), channels=3)
     net = partition.bound(start.net, starts.given(start, config.seed, few))
 
     def begin():

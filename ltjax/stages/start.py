@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 from ltjax.config.kind import told
 from ltjax.config.model import begun_anew
+from ltjax.mistake import Mistake
 from ltjax.models import partition, pretrained
 from ltjax.models.network import Network
 from ltjax.models.pretrained import Pretrained
 from ltjax.stages import keys
+from ltjax.workdir import files
 
 
 class Start(NamedTuple):
@@ -21,6 +23,8 @@ class Start(NamedTuple):
 def of(model, classes, channels):
     """The `Start` of a model config, for images of so many channels."""
     trained = told(model, "trained") or ()
+    if isinstance(trained, str):
+        raise Mistake(f"model.trained is {trained!r}; it must be a tuple of words")
     net, known = model.make(classes), pretrained.none()
     if told(model, "pretrained") is not None:
         body = net.features
@@ -47,6 +51,18 @@ def given(start, seed, inputs):
     return begin(start, keys.keys(seed).init, inputs)[1]
 
 
-def again(model, classes, channels):
-    """The `Start` of a run that is over: of weights that it moved nothing is needed."""
-    return of(model if model.trained else begun_anew(model), classes, channels)
+def again(out, config, classes, channels):
+    """The `Start` of the run in `out`: of weights that it moved nothing is needed.
+
+    Raises `Mistake` where those that it did not move are not here any more.
+    """
+    model = config.model
+    if not model.trained:
+        return of(begun_anew(model), classes, channels)
+    start = of(model, classes, channels)
+    digest = files.read_json(out / "config.json")["run"]["pretrained"]
+    if start.pretrained.digest != digest:
+        raise Mistake(
+            f"model.pretrained {model.pretrained} is not the file that {out} began with"
+        )
+    return start

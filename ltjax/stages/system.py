@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ltjax import config as configs
+from ltjax.config import Head, Model, own
 from ltjax.data import sampling, streamed
 from ltjax.data.augment import geometry, views
 from ltjax.evaluation import cost as costs
@@ -76,7 +77,8 @@ def of(config, data, task, taught_by):
     def first():
         return arguments(_inputs(system, system.fixed, example(data), _here))
 
-    given = starts.given(start, config.seed, first())
+    with own.blamed(config, (Model, Head), "network"):
+        given = starts.given(start, config.seed, first())
     return system._replace(
         begin=lambda key: starts.begin(start, key, first())[0],
         fixed={**system.fixed, **given},

@@ -26,7 +26,7 @@ from ltjax.posterior.members import Members
 from ltjax.stages import backbones, bank, classifier, kept, keys
 from ltjax.stages import start as starts
 from ltjax.stages import system as systems
-from ltjax.workdir import adoption, checkpoint, files, identity
+from ltjax.workdir import adoption, checkpoint, identity
 from ltjax.workdir import results as results_of
 from ltjax.workdir.rows import Row
 
@@ -101,17 +101,8 @@ def read(out, name="swa", dtype=None):
 
 def _start(out, config, data):
     """The `start.Start` of a run's network, and its weights that did not move."""
-    start = starts.again(config.model, data["classes"], data["image"][-1])
-    others = [column for column in start.net.takes if column != "image"]
-    if others:
-        raise Mistake(f"the network of {out} takes {others[0]!r} beside images")
+    start = starts.again(out, config, data["classes"], data["image"][-1])
     known = start.pretrained
-    digest = files.read_json(out / "config.json")["run"]["pretrained"]
-    if start.trained and known.digest != digest:
-        raise Mistake(
-            f"model.pretrained {config.model.pretrained} is not the file that {out} "
-            "began with"
-        )
     images = np.zeros((1, *data["image"]), np.float32)
     inputs = known.trunk(known.below, images)
     given = starts.given(start, config.seed, (inputs,))
@@ -125,8 +116,7 @@ def held(out, name, config, data):
     there, or comes from another backbone.
     """
     run = read(out, name)
-    made_of = identity.of_run(config, data, takes=run.net.takes)
-    difference = adoption.backbone_difference(out, made_of)
+    difference = adoption.backbone_difference(out, identity.of_run(config, data))
     if difference:
         raise Mistake(f"{out} holds another run: {difference}")
     return run._replace(
@@ -134,7 +124,7 @@ def held(out, name, config, data):
         data=data,
         index=sampling.class_index(data.train.label, data.classes),
         head=params(run, NONE),
-        plain=kept.features(out, name, "plain")[0],
+        plain=kept.features(out, run.backbone, "plain")[0],
         test=test_features(run),
     )
 

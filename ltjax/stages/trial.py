@@ -5,7 +5,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from ltjax.config import Head, Model, Objective, Optim, own
+from ltjax.config import Head, Model, Objective, Optim, Schedule, own
+from ltjax.mistake import Mistake
 from ltjax.posterior.members import arguments
 from ltjax.representation import step
 from ltjax.stages import backbones
@@ -27,17 +28,34 @@ def check(config, system, data, task):
     key = jax.random.key(0)
     with own.blamed(config, (Model, Head), "network"):
         variables = jax.eval_shape(system.begin, key)
-        jax.eval_shape(partial(_network, system), variables, batch)
+        _, _, linear = jax.eval_shape(partial(_network, system), variables, batch)
+    _check_classes(config, linear["kernel"].shape[-1], data.classes)
     with own.blamed(config, (Objective,), "objective"):
         memory = jax.eval_shape(system.objective.init, key, variables)
-    for backbone in backbones.of(config, task):
+    with own.blamed(config, (Schedule, Optim), "rate"):
+        every = backbones.of(config, task)
+        for backbone in every:
+            jax.eval_shape(backbone.rate, jax.ShapeDtypeStruct((), jnp.int32))
+    for backbone in every:
         begin = partial(step.init, tx=backbone.tx)
         with own.blamed(config, (Optim,), "optimizer"):
             state = jax.eval_shape(begin, variables, memory=memory)
             update = backbone.tx.update
             jax.eval_shape(update, state.params, state.opt_state, state.params)
-        with own.blamed(config, (Objective,), "objective"):
+        with own.blamed(config, (Objective, Model, Head), "training step"):
             jax.eval_shape(partial(_step, system, backbone.tx), key, state, batch)
+
+
+def _check_classes(config, found, classes):
+    """Refuses a network or a head of one's own that has other classes than the data."""
+    if found == classes:
+        return
+    for path, choice, record in own.of_user(config):
+        if choice in (Model, Head):
+            raise Mistake(
+                f"{path} is {type(record).__name__}, whose linear classifier is of "
+                f"{found} classes; there are {classes}"
+            )
 
 
 def _network(system, variables, batch):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ltjax.config import Data
 from ltjax.config import record as records
+from ltjax.config.kind import told
 from ltjax.mistake import Mistake
 from ltjax.workdir import files
 
@@ -29,6 +30,9 @@ def of_config(config):
     """
     fields = records.to_json(config, places=False)
     fields["data"]["stream"] = bool(config.data.stream)
+    trained = told(config.model, "trained")
+    if trained:  # of a user's own it may be no field
+        fields["model"].setdefault("trained", list(trained))
     # What comes as arrays has no background, unless one was asked for.
     files = config.data.source in ("folder", "csv")
     if not files and config.data.background == Data.background:

@@ -14,6 +14,7 @@ from ltjax.config import (
     Config,
     Cosine,
     Data,
+    Model,
     ResNet,
     Ride,
     Sgd,
@@ -186,3 +187,14 @@ print({"jax", "flax", "optax"} & sys.modules.keys())
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+def test_which_parts_train_decides_the_run_of_a_network_of_ones_own():
+    made = []
+    for words in ("head",), ("block", "head"):
+        named = {"trained": words, "make": lambda self, classes: None}
+        kind = type("Mine", (Model,), named)
+        kind = dataclasses.dataclass(frozen=True)(kind)
+        made.append(identity.of_config(Config(model=kind()))["model"])
+    assert [each["trained"] for each in made] == [["head"], ["block", "head"]]
+    assert "trained" not in BASE["model"]

@@ -280,8 +280,23 @@ class Unlike(nn.Module):
         return features
 
 
-def network(at="", head=None):
-    return kind(None, made=Network(features=Failing(at), head=head or Linear(4)))
+class Flat(nn.Module):
+    """A head with one logit."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(4, name="dense")(x)[:, 0]
+
+    def linear(self, params):
+        return params["dense"]
+
+    def inputs(self, features):
+        return features
+
+
+def network(at="", head=None, base=None, **fields):
+    made = Network(features=Failing(at), head=head or Linear(4))
+    return kind(base, made=made, **fields)
 
 
 def objective(**parts):
@@ -314,11 +329,31 @@ FEW = {"epochs": 4, "warmup_epochs": 1, "batch_size": 16}
         ),
         (
             {"objective": objective(prepare=fails)},
-            "objective is Mine, whose objective raises ZeroDivisionError: by nothing",
+            "objective is Mine, whose training step raises ZeroDivisionError: by n",
         ),
         (
             {"objective": objective(loss=fails), "model": network()},
-            "objective is Mine, whose objective raises ZeroDivisionError: by nothing",
+            "objective is Mine, whose training step raises ZeroDivisionError: by n",
+        ),
+        (
+            {"model": network("init", base=Model, trained=("head",))},
+            "model is Mine, whose network raises IndexError",
+        ),
+        (
+            {"model": network(base=Model, trained="head")},
+            "model.trained is 'head'; it must be a tuple of words",
+        ),
+        (
+            {"model": network(head=Flat())},
+            "model is Mine, whose training step raises",
+        ),
+        (
+            {"model": network(head=Linear(7))},
+            "model is Mine, whose linear classifier is of 7 classes; there are 4",
+        ),
+        (
+            {"optim": Sgd(schedule=kind(None, made=lambda at: 1 if at else 0), **FEW)},
+            "optim.schedule is Mine, whose rate raises TracerBoolConversionError",
         ),
         (
             {"optim": kind(Optim, made=(STEP, ADDS), **FEW)},

@@ -184,3 +184,23 @@ def test_a_head_of_which_a_part_is_given():
     )
     features = np.ones((2, 3), np.float32)
     np.testing.assert_array_equal(bound.head.inputs(features), head.inputs(features))
+
+
+class Wrapped(nn.Module):
+    """Layers under transforms that call them by other names than their own."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        x = nn.WeightNorm(nn.Dense(3, name="dense1"), name="norm1")(x.mean((1, 2)))
+        x = nn.remat(lambda layer, x: layer(x))(nn.Dense(3, name="dense2"), x)
+        return nn.Dense(3, name="dense3")(x)
+
+
+def test_layers_under_transforms_may_be_given_too():
+    net = Network(features=Wrapped(), head=Linear(4))
+    variables = net.init(jax.random.key(0), IMAGES)
+    own, fixed = partition.split(variables, ("dense3", "head"))
+    got, _ = partition.bound(net, fixed).apply(
+        own, IMAGES, train=True, mutable=["batch_stats"]
+    )
+    np.testing.assert_allclose(got, net.apply(variables, IMAGES), rtol=1e-6)
