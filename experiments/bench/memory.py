@@ -194,9 +194,9 @@ def rows(sizes, name, known):
         of = classes if by_class else None
         found = [(n * factor, more + grown(stage, n * factor, of)) for n in sizes]
         yield {"set": name, **line(stage, side, images, classes, found, known)}
-    for stage, (images, program) in programs.programs(classes).items():
+    for stage, program in programs.programs(classes).items():
         found = [(size, program(size)) for size in sizes]
-        yield {"set": name, **line(stage, "device", images, classes, found, known)}
+        yield {"set": name, **line(stage, "device", "train", classes, found, known)}
 
 
 def measure(flags):

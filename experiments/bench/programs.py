@@ -34,26 +34,24 @@ class Pooled(nn.Module):
 
 
 def programs(classes):
-    """{stage: (whose images, function from their number to bytes)} of a device.
+    """{stage: function from the number of training images to bytes} of a device.
 
     What streams takes batches; so its programs do not depend on the number of images.
     """
+
+    def sent(row):
+        # Two parts of 2^28 bytes, of which one is at work.
+        return lambda count: _head(classes, row, _sent()) + 2**28
+
     return {
-        "stage one, images on the device": ("train", partial(_epoch, classes)),
-        "stage one, streamed": ("train", lambda count: _epoch(classes, 2 * BATCH)),
-        "batch norm, images on the device": ("train", _refresh),
-        "batch norm, streamed": ("train", lambda count: _refresh(1000)),
-        "features, whole": ("train", _features),
-        "features, in parts": ("train", lambda count: _features(1000)),
-        "srepr, view on the device": ("train", partial(_head, classes, "srepr")),
-        **{
-            # Two parts of 2^28 bytes, of which one is at work.
-            f"{row}, batches sent": (
-                "train",
-                lambda count, row=row: _head(classes, row, _sent()) + 2**28,
-            )
-            for row in ("la", "disalign", "srepr")
-        },
+        "stage one, images on the device": partial(_epoch, classes),
+        "stage one, streamed": lambda count: _epoch(classes, 2 * BATCH),
+        "batch norm, images on the device": _refresh,
+        "batch norm, streamed": lambda count: _refresh(1000),
+        "features, whole": _features,
+        "features, in parts": lambda count: _features(1000),
+        "srepr, view on the device": partial(_head, classes, "srepr"),
+        **{f"{row}, batches sent": sent(row) for row in ("la", "disalign", "srepr")},
     }
 
 

@@ -46,16 +46,20 @@ def same_start(stored):
         params = trained.refit(
             stored, recipe, stored.config.classifier, trained.views(stored)
         )
-        figures, _ = scores.score(
-            heads.one_pass(recipe.logits, params),
-            stored.test[:1],
-            stored.data.test.label,
-            longtail.groups(stored.index.counts),
-        )
+        figures = scored(stored, heads.one_pass(recipe.logits, params))
         note = {**figures, "seconds": time.monotonic() - begin}
         checkpoint.save(place, params, note)
     names = Row(stored.backbone, *SAME_START)._asdict()
     return {**names, **checkpoint.note(place)}
+
+
+def scored(stored, log_probs):
+    """The figures of a row on the test images, of one pass."""
+    groups = longtail.groups(stored.index.counts)
+    figures, _ = scores.score(
+        log_probs, stored.test[:1], stored.data.test.label, groups
+    )
+    return figures
 
 
 def params(stored, classifier, variant):

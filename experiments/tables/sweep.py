@@ -28,8 +28,7 @@ import protocol
 from ltjax import machine
 from ltjax.classifier.heads import one_pass
 from ltjax.config import Srepr
-from ltjax.data import longtail
-from ltjax.evaluation import nll, scores
+from ltjax.evaluation import nll
 from ltjax.runtime.command import exit_code
 from ltjax.stages import trained
 from ltjax.stages.loading import load
@@ -171,12 +170,9 @@ def judged(stored, bank, classifier, variant, settings, samples):
         return bank(epoch % settings.views, draws)[: samples + 1]
 
     params = trained.refit(stored, recipe, settings, view)
-    labels = stored.data.test.label
     log_probs = one_pass(recipe.logits, params)
-    figures, _ = scores.score(
-        log_probs, stored.test[:1], labels, longtail.groups(stored.index.counts)
-    )
-    return figures, np.asarray(nll(log_probs(stored.test[:1]), labels), np.float64)
+    losses = nll(log_probs(stored.test[:1]), stored.data.test.label)
+    return heads.scored(stored, log_probs), np.asarray(losses, np.float64)
 
 
 def main(args):
