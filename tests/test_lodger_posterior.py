@@ -25,7 +25,7 @@ from ltjax.runtime.stopping import Stopped
 from ltjax.stages import backbones, trained
 from ltjax.workdir import checkpoint, results
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
+pytestmark = pytest.mark.usefixtures("thin")
 
 USUAL = backbones.of
 KEPT, START = 3, 2  # snapshots, and the epoch after which they are taken
@@ -100,7 +100,7 @@ def moved_in():
 
 
 @pytest.fixture(scope="module")
-def whole(moved_in, tmp_path_factory):
+def whole(moved_in, thin, tmp_path_factory):
     """A finished run."""
     few = Classifier(methods=("la", "srepr"), epochs=1, batch_size=16, views=1)
     return tiny.Place(tmp_path_factory.mktemp("mine"), classifier=few)

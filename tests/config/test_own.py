@@ -14,6 +14,7 @@ from flax import linen as nn
 from ltjax import config as configs
 from ltjax.classifier import METHODS
 from ltjax.config import (
+    Classifier,
     Config,
     Head,
     Model,
@@ -94,7 +95,8 @@ def done(tmp_path_factory, compiled_once):
     words = "--optim.epochs 4 --optim.warmup-epochs 1 --optim.batch-size 16"
     mine = file.configured(path / "mine.py", [*words.split(), "--objective.gamma", "3"])
     kinds = {name: getattr(mine, name) for name in ("model", "objective", "optim")}
-    return tiny.Place(path, **kinds)
+    few = Classifier(methods=("la", "srepr"), epochs=1, batch_size=16, views=1)
+    return tiny.Place(path, classifier=few, **kinds)
 
 
 def test_they_are_trained(done):
