@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
-from tiny import Place, quiet, timeless
+from tiny import OFTEN, Place, quiet, timeless
 
 from ltjax.config import Classifier
 from ltjax.mistake import Mistake
@@ -24,7 +24,8 @@ from ltjax.workdir.events import Writer
 def place(tmp_path_factory, thin):
     """A finished run of few classifiers; not to be changed."""
     heads = Classifier(methods=("la", "srepr"), epochs=2, batch_size=16, views=1)
-    return Place(tmp_path_factory.mktemp("place"), classifier=heads)
+    path = tmp_path_factory.mktemp("place")
+    return Place(path, classifier=heads, checkpoint=OFTEN)
 
 
 class Killed(BaseException):
@@ -226,8 +227,8 @@ def test_what_went_on_with_changes_is_not_taken_over(place, tmp_path):
 def test_an_accepted_change_to_fewer_steps_an_epoch(place, tmp_path):
     """A checkpoint within an epoch that has fewer steps now is at that epoch's end."""
     out = tmp_path / "x"
-    with pytest.raises(Stopped):  # three steps an epoch, one a piece at first
-        run(place.config, out, quiet(), stopping=asked(2))
+    with pytest.raises(Stopped):  # three steps an epoch, the first a piece of its own
+        run(place.config, out, quiet(), stopping=asked(1))
     at = checkpoint.position(checkpoint.steps(out / "checkpoints" / "sgd")[0])
     assert at[1] > 0
     optim = dataclasses.replace(place.config.optim, batch_size=48)

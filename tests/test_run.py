@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
-from tiny import CLASSES, config_of, quiet, save, strict_json
+from tiny import CLASSES, OFTEN, config_of, quiet, save, strict_json
 
 from ltjax.config import (
     Checkpoint,
@@ -236,7 +236,7 @@ def test_the_seed_does_not_change_the_subset(place, tmp_path, monkeypatch):
 
 def test_a_head_that_diverges_is_named(place, tmp_path):
     settings = dataclasses.replace(place.config.classifier, methods=("la",), lr=1e30)
-    config = dataclasses.replace(place.config, classifier=settings)
+    config = dataclasses.replace(place.config, classifier=settings, checkpoint=OFTEN)
     out = tmp_path / "x"
     with pytest.raises(Mistake, match=r"^sgd-la: the loss is .*--classifier\.lr$"):
         run(config, out, quiet())

@@ -24,6 +24,7 @@ from ltjax.run import run
 from ltjax.stages.classifier import Outcome
 
 CLASSES = 4
+OFTEN = Checkpoint(every_seconds=0)  # where what is saved on the way is looked at
 
 
 class Thin(nn.Module):
@@ -59,7 +60,7 @@ def config_of(place, **data):
         swa=Swa(start=2, every_steps=1, rank=2),
         posterior=Posterior(samples=2, batch_size=20),
         classifier=Classifier(epochs=2, batch_size=16, views=2),
-        checkpoint=Checkpoint(every_seconds=0),
+        checkpoint=Checkpoint(every_seconds=3600),  # only at the end
     )
 
 

@@ -21,8 +21,8 @@ def check(other, run, names):
         done = checkpoint.position(steps[0])[0] if steps else None
         if done != last:
             raise Mistake(
-                f"--stage-one {other} has {done} epochs of {name}; it must have "
-                f"finished the {last} of optim.epochs"
+                f"--stage-one {other} has {done or 'no'} epochs of {name}; it must "
+                f"have finished the {last} of optim.epochs"
             )
         wrong = checkpoint.damage(steps[0])
         if wrong:

@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 from rich.console import Console
 from scipy.special import expit, log_softmax
-from tiny import Place, quiet, timeless
+from tiny import OFTEN, Place, quiet, timeless
 
 from ltjax import replay
 from ltjax.classifier import heads
@@ -94,6 +94,7 @@ def student(experts):
         optim=optim,
         swa=Swa(start=1, rank=2),
         classifier=Classifier(methods=()),
+        checkpoint=OFTEN,
     )
     config, out = taught_by(experts.out, config), experts.path / "student"
     return config, out, run(config, out, quiet())

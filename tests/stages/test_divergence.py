@@ -24,7 +24,8 @@ def config(tmp_path_factory):
     place = tmp_path_factory.mktemp("data")
     for name, counts in (("train", [24] * tiny.CLASSES), ("test", [5] * tiny.CLASSES)):
         tiny.save(place / f"{name}.npz", counts, 0)
-    return tiny.config_of(place, imbalance_factor=6)
+    config = tiny.config_of(place, imbalance_factor=6)
+    return dataclasses.replace(config, checkpoint=tiny.OFTEN)
 
 
 def replayed(capsys, out):

@@ -180,7 +180,7 @@ def test_another_stage_one_is_refused(place, tmp_path):
     shutil.rmtree(half / "checkpoints" / "swa" / "4")
     message = refused(place, place.config, half, out / "half")
     assert message == (
-        f"--stage-one {half} has 3 epochs of swa; it must have finished the 4 of "
+        f"--stage-one {half} has no epochs of swa; it must have finished the 4 of "
         "optim.epochs"
     )
 
