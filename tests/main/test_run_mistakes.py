@@ -251,7 +251,7 @@ ROWS = (
         "stage one unfinished",
         run("old"),
         "main --config mine.py --stage-one old --classifier.lr 1.0",
-        "--stage-one old has None epochs of sgd; it must have finished the 4",
+        "--stage-one old has no epochs of sgd; it must have finished the 4",
     ),
 )
 
