@@ -111,5 +111,5 @@ def _run(config, out, command, stopping, show):
 
 
 if __name__ == "__main__":
-    commands.keep_programs()
+    commands.prepare_jax()
     sys.exit(main(sys.argv[1:]))

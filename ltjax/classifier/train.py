@@ -55,6 +55,9 @@ def fit(params, loss, tx, view, labels, rows, epochs, watch=lambda *_: None):
     for epoch in range(epochs):
         features = view(epoch)
         run = in_parts if isinstance(features, np.ndarray) else whole
+        if not epoch and run is whole:
+            # Where they will be afterwards, or the second epoch would be compiled anew.
+            params, opt_state = jax.device_put((params, opt_state), features.sharding)
         params, opt_state, losses = run(
             params, opt_state, features, labels, rows(epoch)
         )

@@ -64,5 +64,5 @@ def main(args):
 
 
 if __name__ == "__main__":
-    command.keep_programs()
+    command.prepare_jax()
     sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import dataclasses
+import importlib.util
 import inspect
 import io
 import itertools
@@ -134,12 +135,19 @@ def exit_code(work, name="ltjax"):
     return 0
 
 
-def keep_programs():
-    """Has JAX keep them, if it is not imported yet and nobody asked for another place.
+def prepare_jax():
+    """Has JAX compile quickly and keep what it compiled; before it is imported.
 
     Half of a small run is compilation, of many programs that take less than the second
-    from which JAX would keep them by itself.
+    from which JAX would keep them by itself. On a CPU, the dearest optimizations of
+    LLVM are a third of it, and make no program here faster (docs/performance.md). What
+    the user asks for by the same variables stays as it is.
     """
     place = Path.home() / ".cache" / "ltjax"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(place))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    # The same flag would weaken what a GPU compiles; its backends are plugins.
+    others = map(importlib.util.find_spec, ("jax_plugins", "libtpu"))
+    if os.environ.get("JAX_PLATFORMS") == "cpu" or not any(others):
+        asked = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=1 {asked}".strip()

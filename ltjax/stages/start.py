@@ -37,7 +37,7 @@ def begin(start, key, inputs):
 
     Raises `Mistake` for a word of `trained` that is in no name.
     """
-    # Not compiled as a whole: a generator takes a second to compile, and one by one
+    # Not compiled as a whole: a generator takes long to compile, and one by one
     # those of equal shape, and of the other backbone, are compiled once.
     variables = pretrained.begin(start.net.init(key, *inputs), start.pretrained)
     partition.check(start.trained, variables, start.pretrained.below)
