@@ -177,9 +177,14 @@ def _unusual(fields, defaults):
 
 
 def finished(options, config):
-    """The results of a run, made or found."""
-    out = options.runs / folder_of(config)
+    """The folder of a run, made or found, its results, what its lines begin with."""
     earlier = options.stage_one and options.stage_one / folder_of(config)
+    out, results, about = ended(config, options.runs / folder_of(config), earlier)
+    return out, results, {**about, "holdout": options.holdout}
+
+
+def ended(config, out, earlier=None):
+    """The same of a run in a folder; it takes over the backbones of an earlier one."""
     results = run(config, out, stage_one=earlier)
     made = files.read_json(out / "config.json")
     by = versions.versions()["ltjax"], made.get("versions", {}).get("ltjax")
@@ -194,7 +199,7 @@ def finished(options, config):
         "dataset": results["dataset"]["name"],
         "imbalance_factor": results["dataset"]["imbalance_factor"],
         **facts(config, made["run"]["data"]),
-        "holdout": options.holdout,
+        "holdout": config.data.holdout,
         "seed": config.seed,
         "commit": last["commit"],
         "device": last["devices"][0],

@@ -126,10 +126,15 @@ class Streamed:
                     yield devices.whole({"image": image, **here})
 
         def refresh(weights, members, batch):
-            words, carry, others = words_of(self.keys.statistics, 0), None, dict(batch)
+            carry, others = None, dict(batch)
+            words = words_of(self.keys.statistics, 0) if settings.augmented else None
             images = others.pop("image")
-            across = stream.across(images, settings.batch_size, words)
-            for some in sent(across, others):
+            if settings.order == "strides":
+                batches = stream.across(images, settings.batch_size, words)
+            else:
+                rows = np.arange(len(images))
+                batches = stream.in_order(images, rows, settings.batch_size, words)
+            for some in sent(batches, others):
                 if carry is None:
                     like = jax.eval_shape(fold_of, fixed, weights, members, None, some)
                     carry = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)

@@ -14,7 +14,8 @@ def conclude(config, data, system, outcomes, loader, folder):
     for each in outcomes:
         per_class["accuracy"] |= each.accuracy
     last = outcomes[-1]  # the one with draws
-    per_class["dispersion"] = last.dispersion
+    if last.dispersion:
+        per_class["dispersion"] = last.dispersion
     if last.coverage:
         per_class["coverage"] = last.coverage
     accepted = claim.changes(folder.path)
@@ -30,7 +31,7 @@ def conclude(config, data, system, outcomes, loader, folder):
     def write():
         write_json(folder.path / "classes.json", per_class)
         write_arrays(folder.path / "labels.npz", {"test": data.test.label})
-        predictions.write(folder.path, last.predicted)
+        predictions.write(folder.path, last.predicted or {})
         write_json(folder.path / "results.json", results)
 
     hosts.by_first(write)

@@ -1,0 +1,173 @@
+r"""Choices of stage one, one change at a time, on the held-out images of one seed.
+
+    python experiments/tables/stage_one.py --config cifar100_lt:cpu \
+        --out experiments/results/stage_one_cifar100_lt100_cpu.jsonl \
+        --data.train cifar100_train.npz --data.test cifar100_test.npz
+
+trains the config as it is (`base`) and under each of the `CHANGES`, without the images
+that are held out, and tests on these; nothing is chosen on the test set. Each backbone
+is a sitting of its own: its lines, one for each row, are appended when it ends, with
+the change, the settings, the commit and the seconds. The same command goes on where it
+stopped, at the newest checkpoint; `--only NAME ...` names those that are wanted. A
+change of the SWA backbone trains that one only, and one of batch-norm statistics
+nothing: it takes over the backbones of `base`.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from typing import NamedTuple
+
+import protocol
+
+from ltjax.mistake import Mistake, nearest
+from ltjax.runtime.command import exit_code
+from ltjax.stages.loading import load
+from ltjax.workdir import files, identity
+
+BASE = "base"
+METHODS = ("la_posthoc", "la", "srepr")
+BOTH = ("sgd", "swa")
+HALF = "HALF"  # of the epochs
+
+
+class Change(NamedTuple):
+    """What differs from the config as it is."""
+
+    flags: tuple  # of a run
+    backbones: tuple = BOTH  # that differ by it
+    trains: bool = True  # whether they are trained anew
+
+
+def _swa(*flags):
+    return Change(flags, ("swa",))
+
+
+def _statistics(*flags):
+    return Change(flags, trains=False)
+
+
+# In the order in which they are made: those that are to tell most come first.
+CHANGES = {
+    BASE: Change(()),
+    "swa_lr_0.05": _swa("--swa.lr", "0.05"),
+    "init_pytorch": Change(("--model.init", "pytorch")),
+    # What the trial in PyTorch had: both of them.
+    "trial": Change(("--model.init", "pytorch", "--swa.lr", "0.05")),
+    "statistics_plain": _statistics("--posterior.augmented", "False"),
+    "statistics_neighbours": _statistics("--posterior.order", "neighbours"),
+    "swa_start_half": _swa("--swa.start", HALF),
+    "weight_decay_2e-4": Change(("--optim.weight-decay", "2e-4")),
+    "swa_lr_0.1": _swa("--swa.lr", "0.1"),
+    "init_fan_in": Change(("--model.init", "fan_in")),
+    "keep_last": Change(("--optim.drop-last", "False")),
+    "weight_decay_1e-3": Change(("--optim.weight-decay", "1e-3")),
+    "swa_lr_0.05_start_half": _swa("--swa.lr", "0.05", "--swa.start", HALF),
+}
+
+
+def made(options):
+    """Makes every backbone of the changes that are wanted, and appends its lines."""
+    known = _known(options.out)
+    wanted = options.only or CHANGES
+    for name in wanted:
+        if name not in CHANGES:
+            raise Mistake(
+                f"--only {name} is no change; it must be of {', '.join(CHANGES)}"
+                f"{nearest(name, CHANGES)}"
+            )
+    # All of them are told what is wrong with them before the first hour.
+    configs = {name: config_of(options, name) for name in wanted}
+    data = identity.fingerprint(load(config_of(options, BASE).data))
+    for name, config in configs.items():
+        ours = protocol.facts(config, data)
+        for backbone in CHANGES[name].backbones:
+            there = known.get((name, backbone))
+            if there is None:
+                append(options.out, lines(options, name, config, backbone))
+            elif any(there[fact] != ours[fact] for fact in ours):
+                raise Mistake(
+                    f"--out {options.out} holds {name} of {backbone} with other "
+                    "settings or data; give a new file"
+                )
+            else:
+                print(f"{options.out} has {name} of {backbone}", flush=True)
+
+
+def _known(out):
+    """The first line of each (change, backbone) in the file."""
+    if not out.absolute().parent.is_dir() or out.is_dir():
+        raise Mistake(f"--out {out} is not a file in an existing folder")
+    found = {}
+    for text in out.read_text().splitlines() if out.exists() else ():
+        try:
+            line = json.loads(text)
+            found.setdefault((line["change"], line["sitting"]), line)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Mistake(f"--out {out} holds other lines; give a new file") from error
+    return found
+
+
+def config_of(options, name):
+    """The config of the validation run of a change."""
+    plain = protocol.config_of(options, options.seed, options.holdout)
+    half = str(plain.optim.epochs // 2)
+    flags = (half if flag == HALF else flag for flag in CHANGES[name].flags)
+    changed = argparse.Namespace(**{**vars(options), "rest": [*options.rest, *flags]})
+    config = protocol.config_of(changed, options.seed, options.holdout)
+    classifier = dataclasses.replace(config.classifier, methods=METHODS)
+    return dataclasses.replace(config, classifier=classifier)
+
+
+def lines(options, name, config, backbone):
+    """The lines of one backbone under a change, trained or taken over."""
+    change, base = CHANGES[name], config_of(options, BASE)
+    one = dataclasses.replace(config, backbones=(backbone,))
+    earlier = None
+    if not change.trains:
+        earlier = _folder(options, base, BASE)
+        protocol.ended(dataclasses.replace(base, backbones=(backbone,)), earlier)
+    print(f"{name} of {backbone} begins", flush=True)
+    out = _folder(options, config, name)
+    _, results, about = protocol.ended(one, out, earlier)
+    about |= {
+        "change": name,
+        "flags": list(change.flags),
+        "sitting": backbone,
+        "epochs": config.optim.epochs,
+        "stages": results["seconds"],  # so far, of both backbones
+    }
+    own = {"sgd": ("sgd",), "swa": ("swa", "swag")}[backbone]
+    return [{**about, **row} for row in results["rows"] if row["backbone"] in own]
+
+
+def _folder(options, config, name):
+    return options.runs / f"{protocol.folder_of(config)}-{name}"
+
+
+def append(out, found):
+    """Appends lines to the file, whole or not at all."""
+    before = out.read_text() if out.exists() else ""
+    files.write_text(out, before + "".join(json.dumps(line) + "\n" for line in found))
+
+
+def main(args):
+    """Runs one command line; returns the exit code."""
+
+    def work():
+        parser = protocol.parser(__doc__)
+        parser.add_argument("--only", nargs="+", help="changes, by their names")
+        options = protocol.read(parser, args)
+        if not options.holdout:
+            raise Mistake("--holdout is 0; choose on held-out images, --holdout 50")
+        if len(options.seeds) > 1:
+            raise Mistake(f"--seeds is {options.seeds}; choices are made on one seed")
+        [options.seed] = options.seeds
+        made(options)
+
+    return exit_code(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
