@@ -53,8 +53,8 @@ CHANGES = {
     BASE: Change(()),
     "swa_lr_0.05": _swa("--swa.lr", "0.05"),
     "init_pytorch": Change(("--model.init", "pytorch")),
-    # What the trial in PyTorch had: both of them.
-    "trial": Change(("--model.init", "pytorch", "--swa.lr", "0.05")),
+    # What the trial in PyTorch had: both of them. Its SGD network is the one above.
+    "trial": _swa("--model.init", "pytorch", "--swa.lr", "0.05"),
     "statistics_plain": _statistics("--posterior.augmented", "False"),
     "statistics_neighbours": _statistics("--posterior.order", "neighbours"),
     "swa_start_half": _swa("--swa.start", HALF),
