@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from ltjax.evaluation import conformal
+from ltjax.evaluation import groups as figures_of
 from ltjax.evaluation.groups import group_ece, per_class_accuracy, summary
 from ltjax.evaluation.tally import empty, tally
 
@@ -20,14 +21,23 @@ def score(log_probs, features, labels, groups):
     bool [C], by the name of each group. Classes without test images have accuracy None.
     Where the features or what they give are not finite, neither is the NLL.
     """
-    labels = np.asarray(labels)
-    total = empty(_classes(groups))
-    for rows, mask in _batches(len(labels)):
-        total = total + _tally(log_probs(features[:, rows]), labels[rows], mask)
-    total = jax.tree.map(np.asarray, total)
+    total = _whole(log_probs, features, labels, _classes(groups))
     figures = {**summary(total, groups), "group_ece": group_ece(total, groups)}
     accuracy = per_class_accuracy(total)
     return figures, [None if np.isnan(a) else float(a) for a in accuracy]
+
+
+def balanced(log_probs, features, labels, classes):
+    """`groups.balanced` of features [K, N, D], as `score` sees them."""
+    return figures_of.balanced(_whole(log_probs, features, labels, classes))
+
+
+def _whole(log_probs, features, labels, classes):
+    """The tally of all images, in arrays of the host."""
+    labels, total = np.asarray(labels), empty(classes)
+    for rows, mask in _batches(len(labels)):
+        total = total + _tally(log_probs(features[:, rows]), labels[rows], mask)
+    return jax.tree.map(np.asarray, total)
 
 
 def top_labels(log_probs, features):

@@ -118,6 +118,18 @@ def notes(results):
         )
     if any(row["variant"] == "b" for row in results["rows"]):
         yield "SRepr (b): not distilled; SRepr (c-...): the other distillation"
+    if "seeds" not in results:
+        yield from (choice(row) for row in results["rows"] if "choice" in row)
+
+
+def choice(row):
+    """What a row was chosen to be, of what, and what that cost, in a line."""
+    told = row["choice"]
+    return (
+        f"{label(row)}: α {told['alpha']:g}, T {told['temperature']:g}, of "
+        f"{len(told['candidates'])} on {told['images']:,} held-out images, in "
+        f"{told['seconds']:.0f} s"
+    )
 
 
 def _repeats_headline(row, results):

@@ -46,18 +46,21 @@ def joined(config, task, results):
     return dataclasses.replace(config, backbones=tuple(both))
 
 
+def every(config, task):
+    """The same of all sittings, whichever of them the config of one trains."""
+    return of(dataclasses.replace(config, backbones=_ALL), task)
+
+
 def of_row(config, name):
     """The backbone whose rows, or those of whose draws, are called `name`.
 
-    To open it, not to train it: nobody asks how many steps there were, nor which of
-    them a sitting trained.
+    To open it, not to train it: nobody asks how many steps there were.
     """
-    config = dataclasses.replace(config, backbones=_ALL)
-    every = of(config, Task(counts=(), steps=1, epochs=config.optim.epochs))
-    for each in every:
+    known = every(config, Task(counts=(), steps=1, epochs=config.optim.epochs))
+    for each in known:
         if name in (each.name, each.drawn):
             return each
-    known = ", ".join(each.name for each in every)
+    known = ", ".join(each.name for each in known)
     raise Mistake(f"{name!r} is no backbone here, nor of its draws; there are {known}")
 
 

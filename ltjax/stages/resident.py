@@ -32,6 +32,8 @@ class Resident:
         self._settings = config.posterior
         self.train = jax.device_put(columns(data.train, takes))
         self.test = jax.device_put(columns(data.test, takes))
+        held = data.validation
+        self.validation = held and jax.device_put(columns(held, takes))
 
     def epochs(self, program, fixed, shardings):
         """Epochs of one compiled loop; they have no pace."""

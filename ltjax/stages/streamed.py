@@ -32,9 +32,9 @@ class Streamed:
         self.labels, self.tested = data.train.label, data.test.label
         self._settings, self._workers = config.posterior, config.data.workers
         self._here = columns(data.train, takes)  # of which a batch is cut on the host
-        self.train, self.test = (
-            {**columns(split, takes), "label": jax.device_put(split.label)}
-            for split in (data.train, data.test)
+        self.train, self.test, self.validation = (
+            split and {**columns(split, takes), "label": jax.device_put(split.label)}
+            for split in (data.train, data.test, data.validation)
         )
 
     def epochs(self, program, fixed, shardings):

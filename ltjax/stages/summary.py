@@ -39,7 +39,7 @@ def conclude(config, data, system, outcomes, loader, folder):
 
 
 def _dataset(config, data, counts, moments):
-    mean, std = moments
+    (mean, std), held = moments, data.validation
     return {
         "name": data.name,
         "classes": data.classes,
@@ -50,6 +50,7 @@ def _dataset(config, data, counts, moments):
         "image": list(data.train.image.shape[1:]),
         "mean": list(map(float, mean)),
         "std": list(map(float, std)),
+        **({"validation": len(held.label)} if held else {}),
         **({"manifest": data.manifest} if data.manifest else {}),
         **({"shared": data.shared} if data.shared else {}),
         **({"class_names": list(data.class_names)} if data.class_names else {}),
