@@ -62,4 +62,4 @@ class Choice(NamedTuple):
 
     candidates: tuple
     bar: Head
-    bar_name: str  # of its row
+    bar_title: str  # as it is read

@@ -147,7 +147,7 @@ def _choice(given):
         )
         for alpha, temperature in grid(chosen.form)
     )
-    return Choice(every, logit_adjustment.heads(given)[""], "la")
+    return Choice(every, logit_adjustment.heads(given)[""], logit_adjustment.TITLE)
 
 
 def _head(given, alpha, temperature, form, on):

@@ -1,7 +1,8 @@
 """A row that is chosen: its candidates trained, and judged on held-out images."""
 
 import time
-from functools import partial
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -11,58 +12,74 @@ from ltjax.classifier import heads
 from ltjax.evaluation import scores
 from ltjax.mistake import Mistake
 from ltjax.runtime import hosts
+from ltjax.stages.features import Features
+from ltjax.stages.loader import Loader
+from ltjax.workdir.cache import Cache
 
 
-def learned(choice, row, learn, seen, loader, cache):
+class Trials(NamedTuple):
+    """What the candidates of a row are trained with, and judged on."""
+
+    row: str  # its key
+    learn: Callable  # (head, watch) -> (its parameters, trained, and what is told)
+    seen: Features
+    loader: Loader
+    # Of the row's backbone: what was trained is kept, and a run that was stopped goes
+    # on with the next one.
+    cache: Cache
+
+
+def learned(choice, trials, watch):
     """The parameters of the best candidate of a `method.Choice`, and what is told.
 
-    `row` is the key of the row. `learn(head, watch)` trains a head. `seen` are the
-    `features.Features`; each class of the held-out images weighs as much as any other,
-    as in a balanced test set. What was trained lies in the `cache` of the row's
-    backbone, so that a run that was stopped goes on with the next one.
+    Each class of the held-out images weighs as much as any other, as in a balanced test
+    set. `watch` is not called: losses of several heads are no curve.
     """
-    judge = partial(_judged, seen.validation[:1], loader)
-    bar = _entry(f"{row}-bar", choice.bar, learn, judge, cache)[1]
+    _, bar = _entry("bar", choice.bar, trials)
     found = [
-        _entry(f"{row}-candidate{number}", each.head, learn, judge, cache)
+        _entry(f"candidate{number}", each.head, trials)
         for number, each in enumerate(choice.candidates)
     ]
     notes = [note for _, note in found]
-    try:
-        at = choices.best(
-            [note["nll"] for note in notes], [note["acc"] for note in notes], bar["acc"]
-        )
-    except ValueError as error:
-        raise Mistake(f"{error}; try a smaller --classifier.lr") from error
-    # Of several processes all take what the first one takes.
-    at = hosts.gathered(at)[0]
     figures = [
         {**each.settings, "nll": note["nll"], "acc": note["acc"]}
         for each, note in zip(choice.candidates, notes)
     ]
+    try:
+        at = choices.best(*_columns(figures, "nll", "acc"), bar["acc"])
+    except ValueError as error:
+        raise Mistake(f"{error}; try a smaller --classifier.lr") from error
+    # Of several processes all take what the first one takes.
+    at = hosts.gathered(at)[0]
     told = {
         **figures[at],
-        "bar": {"classifier": choice.bar_name, "nll": bar["nll"], "acc": bar["acc"]},
+        "bar": {"title": choice.bar_title, "nll": bar["nll"], "acc": bar["acc"]},
         "candidates": figures,
-        "images": len(loader.validation["label"]),
+        "images": len(trials.loader.validation["label"]),
         "seconds": sum(note["seconds"] for note in (bar, *notes)),
     }
-    return found[at][0], told
+    return found[at][0], {"choice": told}
 
 
-def _entry(name, head, learn, judge, cache):
-    """The parameters of a head, trained now or before, and its figures."""
+def _columns(figures, *names):
+    return ([each[name] for each in figures] for name in names)
+
+
+def _entry(name, head, trials):
+    """The parameters of a head, trained now or before, and their figures."""
 
     def make():
         begin = time.monotonic()
-        params = jax.block_until_ready(learn(head, lambda *_: None))
-        figures = judge(head, params)
+        params, _ = trials.learn(head, lambda *_: None)
+        figures = _judged(head, jax.block_until_ready(params), trials)
         return params, {**figures, "seconds": time.monotonic() - begin}
 
-    return cache.get(name, make, lambda: head.params)
+    return trials.cache.get(f"{trials.row}-{name}", make, lambda: head.params)
 
 
-def _judged(features, loader, head, params):
-    log_probs = heads.one_pass(head.logits, params)
+def _judged(head, params, trials):
+    loader = trials.loader
+    features = trials.seen.validation[:1]
     labels = np.asarray(loader.validation["label"])
+    log_probs = heads.one_pass(head.logits, params)
     return scores.balanced(log_probs, features, labels, len(loader.index.counts))

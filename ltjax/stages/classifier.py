@@ -46,19 +46,7 @@ def train(backbone, seen, loader, folder, settings):
     the one of the SWA row.
     """
     name, counts = backbone.name, loader.index.counts
-    means = heads.class_means(settings, seen.plain, loader.labels, len(counts))
-    made = heads.of_methods(
-        settings, loader.keys.head, seen.head, means, counts, backbone.draws > 0
-    )
-    batches = {
-        rule: jax.jit(batches_of(rule, settings, loader.index))
-        for rule in ("instance", "class")
-    }
-    by = loader.keys.head_order, seen.view, loader.train["label"]
-
-    def learn(head, watch):
-        return fit(head, settings, *by, batches[head.sampling], watch)
-
+    made, learn = _heads(backbone, seen, loader, settings)
     found, accuracy, averaged, classifiers = [], {}, {}, {}
 
     def add(backbone, classifier, variant, note):
@@ -74,7 +62,10 @@ def train(backbone, seen, loader, folder, settings):
     with folder.stage(f"classify {name}", len(made)) as done:
         for (classifier, variant), head in made.items():
             row = Row(name, classifier, variant).key
-            fitted = partial(_learned, head, row, learn, seen, loader, cache)
+            fitted = partial(learn, head)
+            if head.choice:
+                trials = choosing.Trials(row, learn, seen, loader, cache)
+                fitted = partial(choosing.learned, head.choice, trials)
             make = partial(_row, folder, row, head, fitted, seen.test[:1], loader)
             params, note = cache.get(row, make, lambda like=head.params: like)
             params = devices.local(params)
@@ -98,6 +89,28 @@ def train(backbone, seen, loader, folder, settings):
     spread = dispersion.per_class(logits, *of_draws)
     closely = _closely(name, classifiers, seen.test[:1], loader)
     return Outcome(found, accuracy, spread, *closely)
+
+
+def _heads(backbone, seen, loader, settings):
+    """The `Head`s of a backbone by row; `learn(head, watch)`: its parameters, trained.
+
+    And what is told of that besides: nothing.
+    """
+    counts = loader.index.counts
+    means = heads.class_means(settings, seen.plain, loader.labels, len(counts))
+    made = heads.of_methods(
+        settings, loader.keys.head, seen.head, means, counts, backbone.draws > 0
+    )
+    batches = {
+        rule: jax.jit(batches_of(rule, settings, loader.index))
+        for rule in ("instance", "class")
+    }
+    by = loader.keys.head_order, seen.view, loader.train["label"]
+
+    def learn(head, watch):
+        return fit(head, settings, *by, batches[head.sampling], watch), {}
+
+    return made, learn
 
 
 def _averaged(log_probs, features, loader):
@@ -156,14 +169,6 @@ def _row(folder, row, head, fitted, features, loader):
     # Told before it is saved: a kill in between repeats the event, and loses none.
     folder.event(event="row", row=row, stage="classifier", **note)
     return devices.whole(params), note
-
-
-def _learned(head, row, learn, seen, loader, cache, watch):
-    """The parameters of a head after training, and what is told of a choice, if any."""
-    if head.choice is None:
-        return learn(head, watch), {}
-    params, told = choosing.learned(head.choice, row, learn, seen, loader, cache)
-    return params, {"choice": told}
 
 
 def _alone(head, params, features, loader):

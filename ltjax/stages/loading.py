@@ -148,12 +148,10 @@ def _told(data):
         )
     if data.validation is not None:
         held = longtail.class_counts(data.validation.label, data.classes)
-        line = f"held out of all training: {held.sum():,} images of "
-        if held.all():
-            yield f"{line}all {data.classes} classes"
-        else:
-            few = f"fewer than {partition.LEAST} images"
-            yield f"{line}{(held > 0).sum()} classes; {(held == 0).sum()} have {few}"
+        line = f"held out of all training: {held.sum():,} images"
+        none = (held == 0).sum()
+        few = f"; classes of fewer than {partition.LEAST}, which spare none: {none}"
+        yield line + few * bool(none)
     if data.shared:
         yield (
             f"{data.shared} of the {len(data.test.label)} test images are training "

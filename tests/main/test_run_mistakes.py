@@ -60,6 +60,27 @@ COMMANDS = (
         "--seeds 0,1 --parallel 2 --hosts.detect",
         "parallel is 2; with --hosts it must be 1",
     ),
+    (
+        "backbones: one twice",
+        "--backbones sgd sgd",
+        "backbones is ('sgd', 'sgd'); it must be at least one, and none of them twice",
+    ),
+    (
+        "an alpha to be chosen on nothing",
+        "--classifier.srepr.alpha auto",
+        "classifier.srepr.alpha is 'auto', which is chosen on images that are held out "
+        "of training, and data.validation is 0; give --data.validation 0.1, or a",
+    ),
+    (
+        "an alpha beyond",
+        "--classifier.srepr.alpha 1.5",
+        "classifier.srepr.alpha is 1.5; it must be in 0..1, or auto",
+    ),
+    (
+        "more held out than half",
+        "--data.validation 0.6",
+        "data.validation is 0.6; it must be in 0..0.5",
+    ),
     ("a path as name", "--name a/b", "name is 'a/b'; it must be the name of a folder"),
     ("a long name", f"--name {LONG}", "it must be at most 200 bytes long"),
     (
