@@ -116,7 +116,7 @@ def shown(results, out, data, voice, again=False):
     `again` makes only one that is not there: a process that was killed at its very end
     may have left none.
     """
-    voice.console.print(table(results))
+    voice.console.print(table(results, voice.console.width))
     if hosts.first() and not (again and (out / page.FILE).exists()):
         voice.say(page.made(out, data.test.image))
     return results

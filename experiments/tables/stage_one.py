@@ -1,4 +1,4 @@
-r"""Choices of stage one, one change at a time, on the held-out images of one seed.
+r"""Choices of stage one, one change at a time, on held-out images of a seed or some.
 
     python experiments/tables/stage_one.py --config cifar100_lt:cpu \
         --out experiments/results/stage_one_cifar100_lt100_cpu.jsonl \
@@ -10,7 +10,8 @@ is a sitting of its own: its lines, one for each row, are appended when it ends,
 the change, the settings, the commit and the seconds. The same command goes on where it
 stopped, at the newest checkpoint; `--only NAME ...` names those that are wanted. A
 change of the SWA backbone trains that one only, and one of batch-norm statistics
-nothing: it takes over the backbones of `base`.
+nothing: it takes over the backbones of `base`. `--changes digits --config digits_lt
+--holdout 20` is the same of the digits.
 """
 
 import argparse
@@ -65,25 +66,38 @@ CHANGES = {
     "weight_decay_1e-3": Change(("--optim.weight-decay", "1e-3")),
     "swa_lr_0.05_start_half": _swa("--swa.lr", "0.05", "--swa.start", HALF),
 }
+# Of the digits, whose run is to stay short.
+DIGITS = {
+    BASE: Change(()),
+    "lr_0.05": Change(("--optim.lr", "0.05")),
+    "lr_0.2": Change(("--optim.lr", "0.2")),
+    "init_pytorch": Change(("--model.init", "pytorch")),
+    "epochs_45": Change(("--optim.epochs", "45")),
+    "swa_lr_0.02": _swa("--swa.lr", "0.02"),
+    "swa_lr_0.1": _swa("--swa.lr", "0.1"),
+    "swa_start_half": _swa("--swa.start", HALF),
+    "swa_lr_0.02_start_half": _swa("--swa.lr", "0.02", "--swa.start", HALF),
+}
+LISTS = {"cifar": CHANGES, "digits": DIGITS}
 
 
 def made(options):
     """Makes every backbone of the changes that are wanted, and appends its lines."""
-    known = _known(options.out)
-    wanted = options.only or CHANGES
+    known, changes = _known(options.out), LISTS[options.changes]
+    wanted = options.only or changes
     for name in wanted:
-        if name not in CHANGES:
+        if name not in changes:
             raise Mistake(
-                f"--only {name} is no change; it must be of {', '.join(CHANGES)}"
-                f"{nearest(name, CHANGES)}"
+                f"--only {name} is no change; it must be of {', '.join(changes)}"
+                f"{nearest(name, changes)}"
             )
     # All of them are told what is wrong with them before the first hour.
     configs = {name: config_of(options, name) for name in wanted}
     data = identity.fingerprint(load(config_of(options, BASE).data))
     for name, config in configs.items():
         ours = protocol.facts(config, data)
-        for backbone in CHANGES[name].backbones:
-            there = known.get((name, backbone))
+        for backbone in changes[name].backbones:
+            there = known.get((name, backbone, options.seed))
             if there is None:
                 append(options.out, lines(options, name, config, backbone))
             elif any(there[fact] != ours[fact] for fact in ours):
@@ -96,14 +110,15 @@ def made(options):
 
 
 def _known(out):
-    """The first line of each (change, backbone) in the file."""
+    """The first line of each (change, backbone, seed) in the file."""
     if not out.absolute().parent.is_dir() or out.is_dir():
         raise Mistake(f"--out {out} is not a file in an existing folder")
     found = {}
     for text in out.read_text().splitlines() if out.exists() else ():
         try:
             line = json.loads(text)
-            found.setdefault((line["change"], line["sitting"]), line)
+            key = line["change"], line["sitting"], line["seed"]
+            found.setdefault(key, line)
         except (ValueError, KeyError, TypeError) as error:
             raise Mistake(f"--out {out} holds other lines; give a new file") from error
     return found
@@ -113,7 +128,8 @@ def config_of(options, name):
     """The config of the validation run of a change."""
     plain = protocol.config_of(options, options.seed, options.holdout)
     half = str(plain.optim.epochs // 2)
-    flags = (half if flag == HALF else flag for flag in CHANGES[name].flags)
+    change = LISTS[options.changes][name]
+    flags = (half if flag == HALF else flag for flag in change.flags)
     changed = argparse.Namespace(**{**vars(options), "rest": [*options.rest, *flags]})
     config = protocol.config_of(changed, options.seed, options.holdout)
     classifier = dataclasses.replace(config.classifier, methods=METHODS)
@@ -122,7 +138,8 @@ def config_of(options, name):
 
 def lines(options, name, config, backbone):
     """The lines of one backbone under a change, trained or taken over."""
-    change, base = CHANGES[name], config_of(options, BASE)
+    change = LISTS[options.changes][name]
+    base = config_of(options, BASE)
     one = dataclasses.replace(config, backbones=(backbone,))
     earlier = None
     if not change.trains:
@@ -157,14 +174,15 @@ def main(args):
 
     def work():
         parser = protocol.parser(__doc__)
-        parser.add_argument("--only", nargs="+", help="changes, by their names")
+        add = parser.add_argument
+        add("--only", nargs="+", help="changes, by their names")
+        add("--changes", choices=LISTS, default="cifar", help="which list of changes")
         options = protocol.read(parser, args)
         if not options.holdout:
             raise Mistake("--holdout is 0; choose on held-out images, --holdout 50")
-        if len(options.seeds) > 1:
-            raise Mistake(f"--seeds is {options.seeds}; choices are made on one seed")
-        [options.seed] = options.seeds
-        made(options)
+        for seed in options.seeds:
+            options.seed = seed
+            made(options)
 
     return exit_code(work)
 

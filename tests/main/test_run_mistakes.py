@@ -1,11 +1,13 @@
 """Configs, folders and commands of a run that are wrong: one line, nothing changed."""
 
+import numpy as np
 import pytest
 from desk import CONFIG, LONG, Row, judge, named
 from makers import arrays, data, experts, finished, run, text, unfinished
 
 from ltjax.config import Srepr
 
+NINE = np.arange(9) % 3
 COMMANDS = (
     *(
         (
@@ -237,6 +239,12 @@ ROWS = (
     Row("config: nowhere", (), "main --config no/x.py", "--config no/x.py is not a"),
     Row("config: a folder", (), "main --config .", "--config . is not a file"),
     Row("config: long", (), f"main --config {LONG}", f"--config {LONG} is not a file"),
+    Row(
+        "nothing to hold out",
+        arrays("train.npz", image=np.zeros((9, 8, 8, 3), np.uint8), label=NINE),
+        "main --config mine.py --data.validation 0.2 --optim.batch-size 2",
+        "data.validation is 0.2, and no class of train has the 5 images of which one",
+    ),
     *(Row(f"teacher: {n}", made, f"{RIDE} {c}", says) for n, made, c, says in TEACHERS),
     Row(
         "a run of another config",
