@@ -25,7 +25,7 @@ import protocol
 from ltjax.mistake import Mistake, nearest
 from ltjax.runtime.command import exit_code
 from ltjax.stages.loading import load
-from ltjax.workdir import files, identity
+from ltjax.workdir import identity
 
 BASE = "base"
 METHODS = ("la_posthoc", "la", "srepr")
@@ -99,7 +99,8 @@ def made(options):
         for backbone in changes[name].backbones:
             there = known.get((name, backbone, options.seed))
             if there is None:
-                append(options.out, lines(options, name, config, backbone))
+                found = lines(options, name, config, backbone)
+                protocol.add(options.out, found)
             elif any(there[fact] != ours[fact] for fact in ours):
                 raise Mistake(
                     f"--out {options.out} holds {name} of {backbone} with other "
@@ -155,18 +156,12 @@ def lines(options, name, config, backbone):
         "epochs": config.optim.epochs,
         "stages": results["seconds"],  # so far, of both backbones
     }
-    own = {"sgd": ("sgd",), "swa": ("swa", "swag")}[backbone]
-    return [{**about, **row} for row in results["rows"] if row["backbone"] in own]
+    rows = [row for row in results["rows"] if protocol.sitting(row) == backbone]
+    return [{**about, **row} for row in rows]
 
 
 def _folder(options, config, name):
     return options.runs / f"{protocol.folder_of(config)}-{name}"
-
-
-def append(out, found):
-    """Appends lines to the file, whole or not at all."""
-    before = out.read_text() if out.exists() else ""
-    files.write_text(out, before + "".join(json.dumps(line) + "\n" for line in found))
 
 
 def main(args):
