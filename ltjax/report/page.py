@@ -167,6 +167,7 @@ def _dispersion(run):
 
 def _training(run):
     if run.epochs:
+        averaged = "swa" in run.epochs
         panels = [
             diagrams.learning(
                 ylabel,
@@ -174,7 +175,7 @@ def _training(run):
                     name.upper(): [factor * event[what] for event in events]
                     for name, events in run.epochs.items()
                 },
-                run.swa_start,
+                run.swa_start if averaged else None,
             )
             for ylabel, what, factor in (
                 ("training loss", "loss", 1),
@@ -182,8 +183,9 @@ def _training(run):
             )
         ]
         yield markup.figure(
-            "Means over each epoch's steps, before they are taken, on augmented "
-            "images. From the dotted line on, SWA averages the weights it passes.",
+            "Means over each epoch's steps, before they are taken, on augmented images."
+            + averaged
+            * " From the dotted line on, SWA averages the weights it passes.",
             *panels,
         )
     elif run.results["rows"]:
