@@ -184,8 +184,7 @@ def _training(run):
         ]
         yield markup.figure(
             "Means over each epoch's steps, before they are taken, on augmented images."
-            + averaged
-            * " From the dotted line on, SWA averages the weights it passes.",
+            + " From the dotted line on, SWA averages what it passes." * averaged,
             *panels,
         )
     elif run.results["rows"]:

@@ -140,8 +140,7 @@ def _errors(results):
             ends = dict.fromkeys(text(name, end) for end in (min(found), max(found)))
             parts.append(f"{name} {' to '.join(ends)}")
     if parts:
-        images = f"{results['dataset']['test']:,}"
-        yield f"standard errors (bootstrap, {images} test images): {', '.join(parts)}"
+        yield f"standard errors: {', '.join(parts)}"
 
 
 def choice(row):
