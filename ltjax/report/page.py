@@ -9,6 +9,7 @@ from ltjax.workdir.files import write_text
 
 FILE = "report.html"
 _MOST_CLASSES = 200  # rows of the table of classes
+_AVERAGED = " From the dotted line on, SWA averages the weights it passes."
 _SPACES = {
     "probability": "probabilities",
     "relative": "features, relative",
@@ -167,7 +168,6 @@ def _dispersion(run):
 
 def _training(run):
     if run.epochs:
-        averaged = "swa" in run.epochs
         panels = [
             diagrams.learning(
                 ylabel,
@@ -175,7 +175,7 @@ def _training(run):
                     name.upper(): [factor * event[what] for event in events]
                     for name, events in run.epochs.items()
                 },
-                run.swa_start if averaged else None,
+                run.swa_start,
             )
             for ylabel, what, factor in (
                 ("training loss", "loss", 1),
@@ -184,7 +184,7 @@ def _training(run):
         ]
         yield markup.figure(
             "Means over each epoch's steps, before they are taken, on augmented images."
-            + " From the dotted line on, SWA averages what it passes." * averaged,
+            + _AVERAGED * (run.swa_start is not None),
             *panels,
         )
     elif run.results["rows"]:
