@@ -42,7 +42,8 @@ class Results(NamedTuple):
     @property
     def swa_start(self):
         """Epochs of the SWA backbone before its snapshots; None where it has none."""
-        return configs.swa_start(self.config) if "swa" in self.epochs else None
+        averaged = self.epochs.get("swa")
+        return configs.swa_start(self.config) if averaged else None
 
     def has(self, backbone):
         """Whether there are rows of a backbone."""
