@@ -59,7 +59,8 @@ def run(
     config, data, order, system, needed = hosts.together(told)
     made_of = identity.of_run(config, data, system.digests, system.net.takes)
     found = workdir.finished(out, made_of, accept_changes, voice.say)
-    if found:
+    joined = backbones.joined(config, order.task, found)
+    if joined is None:
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
         return shown(found, out, data, voice, again=True)
     names = [each.name for each in backbones.of(config, order.task)]
@@ -72,8 +73,8 @@ def run(
         hosts.by_first(lambda: claim.record_skipped(out, data, folder.say))
         folder.say(needed)
         loader = loaders.of(config, data, order, system.net.takes)
-        outcomes = stages(config, system, loader, folder)
-        results = summary.conclude(config, data, system, outcomes, loader, folder)
+        outcomes = stages(joined, system, loader, folder)
+        results = summary.conclude(joined, data, system, outcomes, loader, folder)
         shown(results, out, data, voice)
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
@@ -115,7 +116,7 @@ def shown(results, out, data, voice, again=False):
     `again` makes only one that is not there: a process that was killed at its very end
     may have left none.
     """
-    voice.console.print(table(results))
+    voice.console.print(table(results, voice.console.width))
     if hosts.first() and not (again and (out / page.FILE).exists()):
         voice.say(page.made(out, data.test.image))
     return results

@@ -66,6 +66,7 @@ TABLES = {
     "cifar": partial(of_run, "cifar100_lt_cpu.json"),
     "sweep_cifar100": partial(trials.sweep, "sweep_cifar100_lt100_cpu.jsonl"),
     "sweep_digits": partial(trials.sweep, "sweep_digits_lt.jsonl"),
+    "stage_one_digits": partial(trials.stage_one, "sweep_digits_stage_one.jsonl"),
     "sweep_fashion": partial(trials.sweep, "sweep_fashion_lt100_cpu.jsonl"),
     "sweep_experts": partial(trials.expert_sweep, "sweep_experts_shike_cpu.jsonl"),
     "candidates": partial(page.beside, "cifar100_lt100_cpu"),

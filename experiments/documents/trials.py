@@ -1,7 +1,7 @@
 """Tables of what was tried, one line for each choice: sweeps, statistics, methods."""
 
 import results
-from tabular import MAIN, columns, markdown, named
+from tabular import MAIN, columns, markdown, named, title
 
 from ltjax.classifier import METHODS
 from ltjax.report.aggregate import moments
@@ -87,6 +87,35 @@ def _named(line):
     return (
         f"{choice['form']}{warm}, α = {choice['alpha']:g}, LA on {choice['on']}{start}"
     )
+
+
+# The rows that a choice of stage one is told by.
+_STAGE_ONE = (
+    *(("sgd", "none", ""), ("sgd", "la", "")),
+    *(("swa", "none", ""), ("swa", "la", ""), ("swa", "srepr", "")),
+)
+
+
+def stage_one(file):
+    """The choices of `stage_one.py` in their order, means over seeds."""
+    found = {}
+    for line in results.lines(file):
+        row = line["backbone"], line["classifier"], line["variant"]
+        found.setdefault(line["change"], {}).setdefault(row, []).append(line)
+    shown = columns("all", "NLL", "ECE")
+
+    def cell(lines):
+        if not lines:  # not of this change
+            return "–"
+        means = (moments([one.of(line) for line in lines])["mean"] for one in shown)
+        return " / ".join(f"{m:.{one.decimals}f}" for m, one in zip(means, shown))
+
+    body = (
+        (change, *(cell(rows.get(row, [])) for row in _STAGE_ONE))
+        for change, rows in found.items()
+    )
+    heads = (f"{title(row)}: all / NLL / ECE" for row in _STAGE_ONE)
+    return markdown(("change", *heads), body)
 
 
 def methods(file):

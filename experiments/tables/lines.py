@@ -10,8 +10,10 @@ former as `--stage-one`. All tables share their runs:
 
 table1   the paper's Table 1, four lines a seed: re-training with the logit-adjusted
          loss (LA), with (a) SWA, (b) stochastic representations, (c) self-distillation
-table2   its Table 2: every row of both backbones. Where SRepr starts from the head of
-         stage one, so does one more row of LA, to tell what the start alone gives.
+table2   its Table 2: every row of both backbones, appended as each backbone ends
+         (`--backbones sgd` now, the same command without it later). Where SRepr starts
+         from the head of stage one, so does one more row of LA, to tell what the start
+         alone gives.
 figure3  its Figure 3: images of each class, dispersion of its test images in every
          space under the head of stage one, and Spearman's correlation of the two
 experts  every row of RIDE, SHIKE or MDCS. Nothing is fitted: no validation runs. The
@@ -40,17 +42,28 @@ VIEWS = ("pad", "flip", "rotate", "policy", "cutout")
 
 def table1(options, seed):
     """The lines of the ablation, in its order."""
+    _check_backbones("table1", options, "sgd", "swa")
     found = {Row.of(line): line for line in protocol.lines(options, seed)}
     return [{"step": step, **found[row]} for row, step in STEPS.items()]
 
 
 def figure3(options, seed):
     """The one line of a seed; classes in the order of their labels."""
+    _check_backbones("figure3", options, "swa")
     out, _, about = protocol.finished(options, protocol.config_of(options, seed))
     classes = files.read_json(out / "classes.json")
     counts, spaces = classes["counts"], classes["dispersion"]
     ranks = {name: correlation(counts, values) for name, values in spaces.items()}
     return [{**about, "counts": counts, "dispersion": spaces, "spearman": ranks}]
+
+
+def _check_backbones(name, options, *wanted):
+    """Refuses a sitting that lacks backbones which a table tells of."""
+    found = protocol.config_of(options, 0).backbones
+    if not {*wanted} <= {*found}:
+        raise Mistake(
+            f"--backbones is {' '.join(found)}; {name} tells of {' and '.join(wanted)}"
+        )
 
 
 def correlation(counts, values):
@@ -89,7 +102,8 @@ def main(args):
         parser = protocol.parser(__doc__, holdout=0 if "experts" in args[:1] else 50)
         parser.add_argument("table", choices=TABLES)
         options = protocol.read(parser, args)
-        protocol.append(TABLES[options.table], options)
+        make = TABLES[options.table]
+        protocol.append(make, options, sittings=make is protocol.lines)
 
     return exit_code(work)
 

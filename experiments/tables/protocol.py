@@ -9,6 +9,7 @@ every table finds those that another has made, and an unfinished one goes on.
 import argparse
 import dataclasses
 import hashlib
+import itertools
 import json
 from pathlib import Path
 
@@ -69,10 +70,12 @@ def read(parser, args):
     return options
 
 
-def append(make, options, validation=False):
+def append(make, options, validation=False, sittings=False):
     """Appends the lines `make(options, seed)` of each seed not in the file yet.
 
-    They tell of test runs or, for `validation`, of validation runs.
+    They tell of test runs or, for `validation`, of validation runs. With `sittings` it
+    is `make(options, seed, backbone)`, whose lines are appended before the next one is
+    trained.
     """
     if not options.out.absolute().parent.is_dir() or options.out.is_dir():
         raise Mistake(f"--out {options.out} is not a file in an existing folder")
@@ -81,23 +84,34 @@ def append(make, options, validation=False):
     config = config_of(options, 0, options.holdout if validation else 0)
     # Data that are not what they should be are told before hours of training.
     ours = facts(config, identity.fingerprint(load(config.data)))
-    for seed in options.seeds:
-        if seed in seeds_done(options, ours):
-            print(f"{options.out} has seed {seed}")
+    parts = [(backbone,) for backbone in config.backbones] if sittings else [()]
+    for seed, part in itertools.product(options.seeds, parts):
+        there = seeds_done(options, ours)
+        if seed in there and {*part} <= there[seed]:
+            print(f"{options.out} has {' of '.join([*part, f'seed {seed}'])}")
             continue
-        lines = "".join(json.dumps(line) + "\n" for line in make(options, seed))
-        before = options.out.read_text() if options.out.exists() else ""
-        # Whole or not at all: a seed that is there has all its lines.
-        files.write_text(options.out, before + lines)
+        add(options.out, make(options, seed, *part))
+
+
+def add(out, lines):
+    """Appends lines to a file, whole or not at all: what is there is complete."""
+    before = out.read_text() if out.exists() else ""
+    files.write_text(out, before + "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def sitting(line):
+    """The backbone that was trained for a line, also where it tells of its draws."""
+    return "swa" if line.get("backbone") == "swag" else line.get("backbone")
 
 
 def seeds_done(options, ours):
     """The seeds in the file, whose lines must be of `ours`, the settings and data.
 
-    Seeds with a validation run may stand beside seeds without one.
+    With the backbones of each. Seeds with a validation run may stand beside seeds
+    without one.
     """
     if not options.out.exists():
-        return set()
+        return {}
     try:
         lines = [json.loads(line) for line in options.out.read_text().splitlines()]
         kinds = [{name: line[name] for name in ours} for line in lines]
@@ -120,7 +134,10 @@ def seeds_done(options, ours):
                 f"--out {options.out} holds seed {seed} with another --holdout "
                 f"({holdout}, now {options.holdout}); give a new file"
             )
-    return set(holdouts)
+    return {
+        seed: {sitting(line) for line in lines if line["seed"] == seed}
+        for seed in holdouts
+    }
 
 
 def config_of(options, seed, holdout=0):
@@ -177,9 +194,14 @@ def _unusual(fields, defaults):
 
 
 def finished(options, config):
-    """The results of a run, made or found."""
-    out = options.runs / folder_of(config)
+    """The folder of a run, made or found, its results, what its lines begin with."""
     earlier = options.stage_one and options.stage_one / folder_of(config)
+    out, results, about = ended(config, options.runs / folder_of(config), earlier)
+    return out, results, {**about, "holdout": options.holdout}
+
+
+def ended(config, out, earlier=None):
+    """The same of a run in a folder; it takes over the backbones of an earlier one."""
     results = run(config, out, stage_one=earlier)
     made = files.read_json(out / "config.json")
     by = versions.versions()["ltjax"], made.get("versions", {}).get("ltjax")
@@ -194,7 +216,7 @@ def finished(options, config):
         "dataset": results["dataset"]["name"],
         "imbalance_factor": results["dataset"]["imbalance_factor"],
         **facts(config, made["run"]["data"]),
-        "holdout": options.holdout,
+        "holdout": config.data.holdout,
         "seed": config.seed,
         "commit": last["commit"],
         "device": last["devices"][0],
@@ -203,16 +225,25 @@ def finished(options, config):
     return out, results, about
 
 
-def lines(options, seed):
-    """A line for every row of a seed's test run, with what validation fitted for it."""
+def lines(options, seed, *names):
+    """A line for every row of a seed's test run, with what validation fitted for it.
+
+    Of some of its backbones only, if there are `names`.
+    """
+
+    def sat(holdout=0):
+        config = config_of(options, seed, holdout)
+        return dataclasses.replace(config, backbones=names or config.backbones)
+
     fitted = {}
     if options.holdout:
-        held = config_of(options, seed, options.holdout)
+        held = sat(options.holdout)
         for stored in backbones(held, finished(options, held)[0]):
             fitted |= heads.temperatures(stored)
-    config = config_of(options, seed)
+    config = sat()
     out, results, about = finished(options, config)
-    rows, beside = list(results["rows"]), {}
+    rows = [row for row in results["rows"] if sitting(row) in config.backbones]
+    beside = {}
     for stored in backbones(config, out):
         extra = heads.same_start(stored)
         if extra:  # after LA's own
@@ -226,6 +257,6 @@ def lines(options, seed):
 
 
 def backbones(config, out):
-    """The backbones of a finished run."""
+    """The backbones of a finished run, of this sitting."""
     data = load(config.data)
-    return [trained.held(out, name, config, data) for name in ("sgd", "swa")]
+    return [trained.held(out, name, config, data) for name in config.backbones]

@@ -9,6 +9,9 @@ appends one JSON line for each choice, fitted on the features that the validatio
 those to compare with. Of a network of experts it varies how their classifiers learn
 (`LEARNED`), too. The same command goes on where it stopped.
 
+`--fair` gives every method 12 choices of what it leaves to choose (`fair.py`),
+and marks the one that is `chosen` of each.
+
 What the features depend on is a run of its own, in another folder and file: more draws
 (M) or another scale of the covariance with `--runs OTHER --stage-one runs
 --posterior.samples 30`, another SWA rate, start or rank with `--runs OTHER --swa.lr
@@ -21,6 +24,7 @@ import itertools
 import json
 import sys
 
+import fair
 import heads
 import numpy as np
 import protocol
@@ -29,6 +33,7 @@ from ltjax import machine
 from ltjax.classifier.heads import one_pass
 from ltjax.config import Srepr
 from ltjax.evaluation import nll
+from ltjax.mistake import Mistake
 from ltjax.runtime.command import exit_code
 from ltjax.stages import trained
 from ltjax.stages.loading import load
@@ -97,15 +102,20 @@ def _of_experts(settings):
 def sweep(options, seed):
     """The lines of the `choices` on a seed's validation run."""
     config = protocol.config_of(options, seed, options.holdout)
+    if "swa" not in config.backbones:
+        raise Mistake("--backbones lacks swa, whose classifiers are swept")
     out, _, about = protocol.finished(options, config)
     stored = trained.held(out, "swa", config, load(config.data))
     # Those of the fits; the backbone may be older, and of another machine.
     fits = {"commit": versions.commit(), "processor": machine.processor()}
-    return lines(stored, {**about, **fits})
+    if not options.fair:
+        return lines(stored, {**about, **fits}, choices(config))
+    every = lines(stored, {**about, **fits}, fair.choices(config))
+    return fair.marked(every, config.classifier.tau)
 
 
-def lines(stored, about):
-    """A line for each of `choices`, beginning with `about`.
+def lines(stored, about, wanted):
+    """A line for each of the `wanted` choices, beginning with `about`.
 
     Each has its NLL less the lowest of all, `gap`, with the standard error `gap_se` of
     that mean over images, on which both were judged. What is fitted is kept beside the
@@ -114,7 +124,6 @@ def lines(stored, about):
     config = stored.config
     bank = trained.views(stored)
     found, per_image = [], []
-    wanted = choices(config)
     for number, (classifier, variant, settings, samples) in enumerate(wanted, 1):
         choice = {
             "samples": samples,
@@ -124,6 +133,7 @@ def lines(stored, about):
             "experts": settings.experts,
             "lr": settings.lr,
             "weight_decay": settings.weight_decay,
+            **{name: getattr(settings, name) for name in ("tau", "tau_norm", "rho")},
             "srepr": dataclasses.asdict(settings.srepr),
         }
         name = hashlib.sha256(json.dumps(choice).encode()).hexdigest()[:12]
@@ -156,7 +166,8 @@ def lines(stored, about):
 
 def judged(stored, bank, classifier, variant, settings, samples):
     """The figures of one choice, and the NLL of every held-out image."""
-    both = dataclasses.replace(settings, methods=("la", "srepr"))
+    methods = {"la", "srepr", classifier} - {NONE[0]}
+    both = dataclasses.replace(settings, methods=tuple(sorted(methods)))
     made = trained.heads(stored, both)
     made[heads.SAME_START] = heads.from_stage_one(stored, made["la", ""])
     [recipe] = (
@@ -179,7 +190,11 @@ def main(args):
     """Runs one command line; returns the exit code."""
 
     def work():
-        options = protocol.read(protocol.parser(__doc__), args)
+        parser = protocol.parser(__doc__)
+        parser.add_argument(
+            "--fair", action="store_true", help="12 choices for every method"
+        )
+        options = protocol.read(parser, args)
         protocol.append(sweep, options, validation=True)
 
     return exit_code(work)

@@ -3,12 +3,14 @@
 import dataclasses
 import json
 
+import fair
 import heads
 import jax
 import lines as script
 import numpy as np
 import protocol
 import pytest
+import stage_one
 import sweep as sweeping
 from scipy import optimize, special, stats
 from tiny import save
@@ -210,7 +212,7 @@ def test_a_finished_seed_is_not_made_again_and_settings_do_not_mix(
     code, lines = table("table2")
     assert code == 0
     assert lines == table2
-    assert "has seed 0" in capsys.readouterr().out
+    assert "has swa of seed 0" in capsys.readouterr().out
     code, lines = table("table2", "--classifier.lr", 0.01)
     assert code == 2
     assert lines == table2
@@ -246,11 +248,78 @@ def test_seeds_without_a_validation_run_may_stand_beside_others(tmp_path):
         )
         return protocol.seeds_done(options, {"data": "d"})
 
-    assert done(4, [0, 1], held=4) == {0}
-    assert done(0, [1], held=4) == done(4, [1], held=0) == {0}
+    assert done(4, [0, 1], held=4) == {0: {None}}
+    assert done(0, [1], held=4) == done(4, [1], held=0) == {0: {None}}
     for held, now, seed in ((4, 0, 0), (0, 4, 0), (4, 5, 1), (4, 5, 0)):
         with pytest.raises(protocol.Mistake, match="seed 0 with another --holdout"):
             done(now, [seed], held=held)
+
+
+def test_lines_of_one_backbone_are_there_before_the_other(
+    table, table2, tmp_path, capsys
+):
+    out = tmp_path / "parts.jsonl"
+    code, first = table("table2", "--backbones", "sgd", out=out)
+    assert code == 0
+    assert first == [line for line in table2 if line["backbone"] == "sgd"]
+    assert table("table2", out=out) == (0, table2)
+    assert "has sgd of seed 0" in capsys.readouterr().out
+    code, _ = table("table1", "--backbones", "sgd", out=tmp_path / "x.jsonl")
+    assert code == 2
+    assert "--backbones is sgd; table1 tells of sgd and swa" in capsys.readouterr().err
+
+
+@pytest.fixture
+def changes(table, monkeypatch, tmp_path):
+    """Makes few choices of stage one: the exit code and the lines."""
+    few = ("base", "statistics_plain", "swa_lr_0.05")
+    known = {name: stage_one.CHANGES[name] for name in few}
+    monkeypatch.setitem(stage_one.LISTS, "cifar", known)
+    out, runs = tmp_path / "stage_one.jsonl", tmp_path / "runs"
+    return lambda *more: table("", "--runs", runs, *more, main=stage_one.main, out=out)
+
+
+def test_choices_of_stage_one_are_made_a_backbone_at_a_time(
+    changes, monkeypatch, capsys, tmp_path
+):
+    ended, runs = protocol.ended, []
+
+    def until_stopped(config, *args):
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        runs.append(config)
+        return ended(config, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(protocol, "ended", until_stopped)
+        assert changes()[0] == 130
+    code, lines = changes()
+    assert code == 0
+    made = [(line["change"], line["sitting"]) for line in lines]
+    assert list(dict.fromkeys(made)) == [
+        ("base", "sgd"),
+        ("base", "swa"),
+        ("statistics_plain", "sgd"),
+        ("statistics_plain", "swa"),
+        ("swa_lr_0.05", "swa"),
+    ]
+    nll = {(line["change"], *row(line)): line["nll"] for line in lines}
+    assert len(nll) == len(lines)
+    assert ("base", "sgd", "none", "") in nll
+    assert ("base", "swag", "srepr", "") in nll
+    assert ("base", "swa", "crt", "") not in nll
+    plain = nll["statistics_plain", "swa", "none", ""]
+    assert plain != nll["base", "swa", "none", ""]
+    # Other statistics are no other training.
+    events = (tmp_path / "runs").glob("*statistics_plain/metrics.jsonl")
+    assert '"event": "epoch"' not in next(events).read_text()
+    assert changes() == (0, lines)
+    assert changes("--only", "swa_lr_0.5") == (2, lines)
+    error = capsys.readouterr().err
+    assert "--only swa_lr_0.5 is no change" in error
+    assert "did you mean swa_lr_0.05?" in error
+    assert changes("--only", "base", "--optim.lr", 0.05) == (2, lines)
+    assert "holds base of sgd with other settings" in capsys.readouterr().err
 
 
 def test_a_validation_run_needs_no_manifest_of_its_own(tmp_path):
@@ -329,6 +398,35 @@ def test_a_sweep_tries_every_choice_once(table, sweep, monkeypatch, capsys):
     assert "has seed 0" in capsys.readouterr().out
     assert sweep("--swa.lr", 0.05) == (2, lines)
     assert "holds lines of other settings" in capsys.readouterr().err
+
+
+def test_every_method_has_as_many_choices():
+    wanted = fair.choices(Config())
+    number = {}
+    for name, variant, *_ in wanted:
+        number[name, variant] = number.get((name, variant), 0) + 1
+    assert number.pop(("none", "")) == number.pop(("ncm", "")) == 1
+    assert set(number) == {
+        *((name, "") for name in Config().classifier.methods if name != "ncm"),
+        ("srepr", "b"),
+    }
+    assert set(number.values()) == {fair.NUMBER}
+    assert len(set(map(repr, wanted))) == len(wanted)
+
+
+def test_a_fair_sweep_marks_one_choice_of_each_method(sweep, monkeypatch, tmp_path):
+    monkeypatch.setattr(fair, "TAUS", (0.5, 1.0))
+    monkeypatch.setattr(fair, "EXPONENTS", (0.4,))
+    monkeypatch.setattr(fair, "RHOS", (0.2,))
+    monkeypatch.setattr(fair, "LEARNED", ((0.1, 5e-4),))
+    monkeypatch.setattr(fair.srepr, "grid", lambda form: [(0.4, 1.0)])
+    code, lines = sweep("--fair")
+    assert code == 0
+    assert len(lines) == 2 + 3 * 2 + 4 + 1
+    chosen = [(line["classifier"], line["variant"]) for line in lines if line["chosen"]]
+    assert len(chosen) == len(set(chosen)) == 10
+    posthoc = [line for line in lines if line["classifier"] == "la_posthoc"]
+    assert posthoc[0]["nll"] != posthoc[1]["nll"]
 
 
 def test_a_sweep_of_experts_varies_how_they_learn_too():

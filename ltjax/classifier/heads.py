@@ -117,6 +117,20 @@ def per_expert(heads, make_loss=_sum_of_losses):
         logits=logits,
         loss=first.loss and make_loss(heads),
         experts=tuple(heads),
+        choice=first.choice and _choice_per_expert(heads, make_loss),
+    )
+
+
+def _choice_per_expert(heads, make_loss):
+    """One choice for all experts: each candidate is that of every expert."""
+    choices = [head.choice for head in heads]
+    every = zip(*(choice.candidates for choice in choices))
+    return choices[0]._replace(
+        candidates=tuple(
+            own[0]._replace(head=per_expert([each.head for each in own], make_loss))
+            for own in every
+        ),
+        bar=per_expert([choice.bar for choice in choices], make_loss),
     )
 
 

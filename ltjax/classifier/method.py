@@ -43,3 +43,23 @@ class Head(NamedTuple):
     averaged: bool = False  # whether its mean over the draws is a row, SWAG's
     whole: bool = False  # in that row each draw has its own head, that of stage one
     experts: tuple = ()  # the heads of the experts it is made of, if of any
+    choice: Any = None  # a `Choice` of how it learns, where it has no loss of its own
+
+
+class Candidate(NamedTuple):
+    """One way for a head to learn."""
+
+    settings: dict  # what tells it from the others, by name
+    head: Head  # of the same logits and parameters as the others
+
+
+class Choice(NamedTuple):
+    """Ways for a head to learn; images that nothing is trained on tell the best.
+
+    That of the lowest NLL among those whose accuracy is not below that of `bar`, see
+    `choice.best`.
+    """
+
+    candidates: tuple
+    bar: Head
+    bar_title: str  # as it is read

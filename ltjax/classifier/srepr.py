@@ -15,11 +15,14 @@ logit adjustment lean to the tail, and distilling them from a live teacher feeds
 lean back until the head collapses.
 """
 
+import itertools
+
 import jax.numpy as jnp
 
+from ltjax.classifier import logit_adjustment
 from ltjax.classifier.linear import init, logits
 from ltjax.classifier.logit_adjustment import seen_only
-from ltjax.classifier.method import Head
+from ltjax.classifier.method import Candidate, Choice, Head
 from ltjax.losses import (
     cross_entropy,
     dirichlet_distillation,
@@ -32,6 +35,7 @@ __all__ = [
     "DRAWS",
     "JOINT",
     "TITLE",
+    "grid",
     "heads",
     "init",
     "logits",
@@ -40,6 +44,7 @@ __all__ = [
 ]
 
 TITLE = "SRepr"
+AUTO = "auto"  # an alpha that is chosen on images that nothing is trained on
 AFFINE = JOINT = DRAWS = True
 
 
@@ -96,41 +101,72 @@ def power(plain, tau):
 def heads(given):
     """The paper's steps: (c) in the configured form, (b), and (c) in the other form.
 
-    The first is the headline, under its own name too. Nothing without draws.
+    The first is the headline, under its own name too; where alpha is "auto" it is one
+    of the `grid`, and the other form, for which nobody names an alpha, is left out.
+    Nothing without draws.
     """
     if not given.draws:
         return {}
-    chosen, tau = given.settings.srepr, given.settings.tau
-    first = given.head if chosen.head == "stage_one" else given.new
+    chosen = given.settings.srepr
+    form, other = chosen.form, "dirichlet" if chosen.form == "mean" else "mean"
 
     def head(alpha, form, on, *variants):
-        def distilled(params, z, y):
-            return loss(
-                params,
-                z[0],
-                z[1:],
-                y,
-                given.counts,
-                alpha=alpha,
-                temperature=chosen.temperature,
-                form=form,
-                on=on,
-                tau=tau,
-            )
+        made = _head(given, alpha, chosen.temperature, form, on)
+        return made._replace(variants=variants, averaged="" in variants)
 
-        return Head(
-            first,
-            seen_only(given.counts),
-            distilled,
-            draws=True,
-            variants=variants,
-            averaged="" in variants,
+    auto = chosen.alpha == AUTO
+    alpha = 0.0 if auto else chosen.alpha
+    first = head(alpha, form, chosen.on, "", f"c-{form}")
+    if auto:
+        first = first._replace(loss=None, choice=_choice(given))
+    made = [first, head(0.0, form, "members", "b")]
+    if not auto:
+        made.append(head(alpha, other, chosen.on, f"c-{other}"))
+    return {each.variants[-1]: each for each in made}
+
+
+def grid(form):
+    """Weights and temperatures of which "auto" takes one: (alpha, temperature), 12.
+
+    Without distillation, too. The form "dirichlet" has no temperature, and 10 weights.
+    Of "mean" 0.8 at 4 is left out, where next to nothing is left of the labels.
+    """
+    if form == "dirichlet":
+        return [(weight / 10, 1.0) for weight in range(10)]
+    pairs = itertools.product((0.2, 0.4, 0.6, 0.8), (1.0, 2.0, 4.0))
+    return [(0.0, 1.0), *(pair for pair in pairs if pair != (0.8, 4.0))]
+
+
+def _choice(given):
+    """The `grid` as candidates; none is to be less accurate than LA."""
+    chosen = given.settings.srepr
+    every = tuple(
+        Candidate(
+            {"alpha": alpha, "temperature": temperature},
+            _head(given, alpha, temperature, chosen.form, chosen.on),
+        )
+        for alpha, temperature in grid(chosen.form)
+    )
+    return Choice(every, logit_adjustment.heads(given)[""], logit_adjustment.TITLE)
+
+
+def _head(given, alpha, temperature, form, on):
+    """The head of one weight and temperature; `given` says where it begins."""
+
+    def distilled(params, z, y):
+        return loss(
+            params,
+            z[0],
+            z[1:],
+            y,
+            given.counts,
+            alpha=alpha,
+            temperature=temperature,
+            form=form,
+            on=on,
+            tau=given.settings.tau,
         )
 
-    form, other = chosen.form, "dirichlet" if chosen.form == "mean" else "mean"
-    made = (
-        head(chosen.alpha, form, chosen.on, "", f"c-{form}"),
-        head(0.0, form, "members", "b"),
-        head(chosen.alpha, other, chosen.on, f"c-{other}"),
-    )
-    return {each.variants[-1]: each for each in made}
+    of_stage_one = given.settings.srepr.head == "stage_one"
+    first = given.head if of_stage_one else given.new
+    return Head(first, seen_only(given.counts), distilled, draws=True)

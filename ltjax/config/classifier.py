@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from ltjax.config.kind import PLACE, told
 from ltjax.config.limits import (
+    ALPHA,
     BELOW_ONE,
     COUNT,
     FINITE,
@@ -26,8 +27,9 @@ Method = Literal[
 class Srepr:
     """Self-distillation of the draws into the mean."""
 
-    alpha: Annotated[float, within(0, 1)] = 0.5
-    """Weight of the distillation; the logit-adjusted loss has 1 - alpha."""
+    alpha: Annotated[float | Literal["auto"], ALPHA] = 0.5
+    """Weight of the distillation; the logit-adjusted loss has 1 - alpha. auto: it and
+    the temperature are chosen on the images of data.validation."""
     temperature: Annotated[float, POSITIVE] = 2.0
     """Temperature of the mean form."""
     form: Literal["mean", "dirichlet"] = "mean"
@@ -83,7 +85,16 @@ class Classifier:
     srepr: Srepr = Srepr()
 
     def check(self, config):
-        """Refuses experts together where there are none, and a bank without views."""
+        """Refuses experts together where there are none, and a bank without views.
+
+        And a choice without images to choose on.
+        """
+        if self.srepr.alpha == "auto" and not config.data.validation:
+            raise Mistake(
+                "classifier.srepr.alpha is 'auto', which is chosen on images that are "
+                "held out of training, and data.validation is 0; give "
+                "--data.validation 0.1, or a number"
+            )
         if self.experts == "together" and told(config.model, "experts") is None:
             raise Mistake(
                 "classifier.experts is 'together' and the model is an ordinary "

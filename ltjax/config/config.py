@@ -4,17 +4,27 @@ Field docstrings are the help texts of the command line.
 """
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier
 from ltjax.config.data import Data
 from ltjax.config.kind import PLACE
-from ltjax.config.limits import COUNT, FOLDER, INT32, NOT_NEGATIVE, SEED, SHORT
+from ltjax.config.limits import (
+    COUNT,
+    FOLDER,
+    INT32,
+    NOT_NEGATIVE,
+    ONCE_EACH,
+    SEED,
+    SHORT,
+)
 from ltjax.config.model import CifarResNet, Model
 from ltjax.config.objective import CrossEntropy, Objective
 from ltjax.config.optim import Optim, Sgd
 from ltjax.config.posterior import Posterior, Swa
+
+Name = Literal["sgd", "swa"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +46,9 @@ class Config:
     """Names the run's folder; None: as the config file."""
     seed: Annotated[int, SEED] = 0
     """Initial weights, order, augmentation, draws and heads; never the subset."""
+    backbones: Annotated[tuple[Name, ...], ONCE_EACH, PLACE] = get_args(Name)
+    """Which are trained in this sitting; the same command with the other one goes on in
+    the folder, whose results then have both."""
     data: Data = Data()
     augment: Augment = Augment()
     model: Model = CifarResNet()

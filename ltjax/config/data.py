@@ -9,6 +9,7 @@ from ltjax.config.limits import (
     COUNT,
     FACTOR,
     FROM_ZERO,
+    HALF,
     INT32,
     MILLION,
     RISING,
@@ -85,6 +86,9 @@ class Data:
     holdout: Annotated[int, FROM_ZERO, INT32] = 0
     """Training images a class held out, balanced, and tested on instead of the test
     set: for choosing. The profile is drawn from the rest."""
+    validation: Annotated[float, HALF] = 0.0
+    """Share of the training images, in classes of 5 or more, held out of all training:
+    what a run chooses itself, it chooses there."""
     subset_seed: Annotated[int, SEED] = 0
     """Seed of the long-tailed draw and of a test split; not the run's seed."""
     subset: Literal["draw", "first"] = "draw"

@@ -51,10 +51,16 @@ SOME_FINITE = Limit(
     lambda values: values and all(map(math.isfinite, values)), "some finite numbers"
 )
 SHARE = Limit(lambda value: 0 < value <= 1, "above 0 and at most 1")
+ALPHA = Limit(lambda value: value == "auto" or 0 <= value <= 1, "in 0..1, or auto")
+HALF = within(0, 0.5)
 BELOW_ONE = Limit(lambda value: 0 <= value < 1, "0 or more, and below 1")
 FACTOR = Limit(lambda value: 1 <= value < math.inf, "1 (balanced) or more, and finite")
 DEPTH = Limit(lambda value: value >= 8 and value % 6 == 2, "6n + 2: 8, 20, 32, 44, 56")
 COLOUR = Limit(_is_colour, "a colour, such as black or '#7f7f7f'")
+ONCE_EACH = Limit(
+    lambda values: values and len(set(values)) == len(values),
+    "at least one, and none of them twice",
+)
 RISING = Limit(
     lambda value: -1e300 < value[0] < value[1] < 1e300,
     "two finite numbers, the lower one first",

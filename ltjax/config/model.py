@@ -82,8 +82,8 @@ class CifarResNet(Model):
     """Channels of the first stage, doubled in each of the next."""
     shortcut: Literal["A", "B"] = "A"
     """Zeros for new channels, or a projection."""
-    init: Literal["fan_out", "fan_in"] = "fan_out"
-    """Which fan decides how large the first weights are."""
+    init: Literal["fan_out", "fan_in", "pytorch"] = "fan_out"
+    """First weights: normal by either fan (He), or uniform as PyTorch's by default."""
     head: Head = Linear()
     dtype: Dtype = "float32"
     """Compute type; statistics and losses are float32 either way."""
@@ -113,14 +113,15 @@ class CifarResNet(Model):
     def body(self):
         """The whole feature extractor."""
         from ltjax.models.cifar_resnet import CifarResNet as Body
-        from ltjax.models.convolution import HE_FAN_IN, HE_FAN_OUT
+        from ltjax.models.convolution import HE_FAN_IN, HE_FAN_OUT, PYTORCH
 
+        inits = {"fan_out": HE_FAN_OUT, "fan_in": HE_FAN_IN, "pytorch": PYTORCH}
         return Body(
             self.depth,
             self.width,
             _dtype(self.dtype),
             projection=self.shortcut == "B",
-            kernel_init=HE_FAN_IN if self.init == "fan_in" else HE_FAN_OUT,
+            kernel_init=inits[self.init],
         )
 
 

@@ -64,3 +64,7 @@ class Posterior:
     and at most of the features' pass."""
     images: Annotated[int | None, COUNT, INT32] = None
     """Training images of the batch-norm pass, evenly spaced; None: all."""
+    augmented: bool = True
+    """Augment the images of the batch-norm pass as in training; False: as they are."""
+    order: Literal["strides", "neighbours"] = "strides"
+    """Images of a batch of that pass: from all over the set, or side by side in it."""

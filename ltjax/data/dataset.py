@@ -58,6 +58,8 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
     manifest: dict | None = None  # what it was held against (`manifest.check`)
     shared: int = 0  # test images that are training images, too
+    # Training images that nothing is trained on: what a run chooses, it chooses there.
+    validation: Split | None = None
 
 
 def checked(path, image, label, classes=None):

@@ -1,4 +1,4 @@
-"""The split into training and test images of a set that comes without one."""
+"""Which images test, of a set that comes without a split, and which are held out."""
 
 import hashlib
 
@@ -33,6 +33,44 @@ def stratified(labels, classes, per_class, seed=0, copies=None):
         drawn = np.random.default_rng((seed, name)).permutation(rows)
         test[drawn[:count]] = True
     return test
+
+
+# A class of fewer images spares none of them.
+LEAST = 5
+
+
+def spare(counts, share):
+    """Images that each class spares, int [C]: ceil(share n) of n, from `LEAST` on.
+
+    `share` is in 0..1/2, so that a class keeps two images at least. Of more than 0
+    every class spares one if it can: the rarest would have no voice otherwise.
+
+    >>> from ltjax.data.partition import spare
+    >>> spare([500, 30, 10, 5, 4], 0.1)
+    array([50,  3,  1,  1,  0])
+    """
+    counts = np.asarray(counts)
+    # A product such as 0.1 * 30 may lie a little above what it stands for.
+    wanted = np.ceil(share * counts - 1e-9).astype(np.int64)
+    return np.where(counts >= LEAST, wanted, 0)
+
+
+def spared(labels, classes, share, digests, seed=0):
+    """Mask of the images that are held out of all training, bool [N]: `spare` a class.
+
+    A function of the set of images, not of their order: of each class those whose
+    digest, hashed with the seed, comes first. Images that occur more than once train,
+    so that none is both; a class of such ones may spare fewer.
+    """
+    labels = np.asarray(labels)
+    wanted = spare(class_counts(labels, classes), share)
+    salt = f"{seed} ".encode()
+    lots = np.array([hashlib.sha256(salt + each).digest() for each in digests], object)
+    free, held = ~repeated(digests), np.zeros(len(labels), bool)
+    for name in np.flatnonzero(wanted):
+        rows = np.flatnonzero((labels == name) & free)
+        held[rows[np.argsort(lots[rows])][: wanted[name]]] = True
+    return held
 
 
 def digests(images):

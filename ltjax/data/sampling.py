@@ -40,6 +40,22 @@ def steps(count, batch_size, drop_last=True):
     return count // batch_size if drop_last else -(-count // batch_size)
 
 
+def neighbours(count, batch_size):
+    """Rows [count] of which the strides are neighbours: b, b + n, ... a run of rows.
+
+    Of n = ceil(count / batch_size) strides, whose sizes differ by one at most.
+
+    >>> from ltjax.data.sampling import neighbours
+    >>> neighbours(5, 3)[0::2], neighbours(5, 3)[1::2]
+    (array([0, 1, 2]), array([3, 4]))
+    """
+    number = steps(count, batch_size, drop_last=False)
+    rows = np.empty(count, np.int64)
+    for stride, run in enumerate(np.array_split(np.arange(count), number)):
+        rows[stride::number] = run
+    return rows
+
+
 def instance_balanced(key, count, batch_size, drop_last=True):
     """One epoch of a fresh permutation, int32 [steps, B]: every row at most once.
 

@@ -26,11 +26,12 @@ from ltjax.data.longtail import class_counts, taken
 from ltjax.mistake import Mistake, nearest
 
 
-def digits(test_per_class=50):
+def digits(test_per_class=74):
     """The 1,797 scikit-learn digits, 8 x 8 x 1, scaled from 0..16 to 0..255.
 
     The test set is the last `test_per_class` images of each class in index order; no
-    random draw. Both splits keep the index order.
+    random draw. Both splits keep the index order. A class has 174 images or more, so
+    that 74 leave each the 100 of a long-tailed set's largest.
     """
     from sklearn.datasets import load_digits
 

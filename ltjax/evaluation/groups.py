@@ -43,6 +43,19 @@ def group_ece(tally, groups):
     return {name: _ece(tally, _members(tally, mask)) for name, mask in groups.items()}
 
 
+def balanced(tally):
+    """{"acc", "nll"}: means over classes of what each class's images come to.
+
+    As of a test set that has as many images of every class: an accuracy in percent, and
+    nats. Classes without images have no voice; None where none has any.
+    """
+    count, nll = (np.asarray(x, np.float64) for x in (tally.count, tally.nll))
+    present = count > 0
+    each = nll[present] / count[present]
+    accuracy = _percent(per_class_accuracy(tally))
+    return {"acc": accuracy, "nll": float(each.mean()) if present.any() else None}
+
+
 def per_class_accuracy(tally):
     """Share of right images per class [C], in 0..1, NaN for a class without images."""
     count, correct = (np.asarray(x, np.float64) for x in (tally.count, tally.correct))

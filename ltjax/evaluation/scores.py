@@ -1,9 +1,12 @@
 """Rows of the results: what a classifier is worth on the test images."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from ltjax.evaluation import conformal
+from ltjax.evaluation import bootstrap, conformal
+from ltjax.evaluation import groups as figures_of
+from ltjax.evaluation.calibration import accuracy, nll
 from ltjax.evaluation.groups import group_ece, per_class_accuracy, summary
 from ltjax.evaluation.tally import empty, tally
 
@@ -17,17 +20,41 @@ def score(log_probs, features, labels, groups):
     """A row's figures, and the accuracy per class, of features [K, N, D].
 
     `log_probs(features [K, B, D])` returns [B, C]; `groups` has a mask of the classes,
-    bool [C], by the name of each group. Classes without test images have accuracy None.
-    Where the features or what they give are not finite, neither is the NLL.
+    bool [C], by the name of each group. Classes without test images have accuracy None;
+    "se" are standard errors of three figures. Where the features or what they give are
+    not finite, neither is the NLL.
     """
-    labels = np.asarray(labels)
-    total = empty(_classes(groups))
+    total, each = _whole(log_probs, features, labels, _classes(groups))
+    figures = {
+        **summary(total, groups),
+        "group_ece": group_ece(total, groups),
+        "se": bootstrap.standard_errors(*each),
+    }
+    every = per_class_accuracy(total)
+    return figures, [None if np.isnan(a) else float(a) for a in every]
+
+
+def balanced(log_probs, features, labels, classes):
+    """`groups.balanced` of features [K, N, D], as `score` sees them."""
+    return figures_of.balanced(_whole(log_probs, features, labels, classes)[0])
+
+
+def _whole(log_probs, features, labels, classes):
+    """The tally of all images, and NLL, confidence, whether right, [N] each."""
+    labels, total, each = np.asarray(labels), empty(classes), []
     for rows, mask in _batches(len(labels)):
-        total = total + _tally(log_probs(features[:, rows]), labels[rows], mask)
-    total = jax.tree.map(np.asarray, total)
-    figures = {**summary(total, groups), "group_ece": group_ece(total, groups)}
-    accuracy = per_class_accuracy(total)
-    return figures, [None if np.isnan(a) else float(a) for a in accuracy]
+        found, own = log_probs(features[:, rows]), labels[rows]
+        total = total + _tally(found, own, mask)
+        each.append([np.asarray(values)[mask] for values in _each(found, own)])
+    each = tuple(map(np.concatenate, zip(*each))) if each else 3 * (np.zeros(0),)
+    return jax.tree.map(np.asarray, total), each
+
+
+@jax.jit
+def _each(log_probs, labels):
+    """NLL, confidence of the top label, and whether it is right, of each image [B]."""
+    confidence = jnp.exp(log_probs.max(-1))
+    return nll(log_probs, labels), confidence, accuracy(log_probs, labels)
 
 
 def top_labels(log_probs, features):

@@ -61,6 +61,21 @@ def _split(found):
     sizes = ", ".join(f"{len(names)} {group}" for group, names in groups)
     yield f"classes: {sizes} (more than 100, 20 to 100, fewer than 20 to train on)"
     yield found["proposal"]["rule"]
+    yield _spared(found["proposal"])
+
+
+def _spared(proposal):
+    """Whether images are held out, and what for."""
+    held = proposal["validation"]
+    if held:
+        return (
+            f"held out of training, to choose SRepr's alpha on: {held:,} of the images "
+            "to train on, a tenth of each class of 5 or more"
+        )
+    return (
+        "SRepr's alpha is a usual one: to choose it takes 100 images to spare, a tenth "
+        "of those to train on, of half of the classes"
+    )
 
 
 def _sizes(found):

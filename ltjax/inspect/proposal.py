@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from ltjax.config import (
     Augment,
     CifarResNet,
@@ -13,6 +15,7 @@ from ltjax.config import (
     Swa,
     limits,
 )
+from ltjax.data import partition
 
 SMALL = 2000  # images; fewer are to be trained on within minutes on two cores
 # Pixels that each backbone may look at on a CPU, over all its epochs: a minute of two
@@ -20,6 +23,9 @@ SMALL = 2000  # images; fewer are to be trained on within minutes on two cores
 _SMALL_BUDGET, _CPU_BUDGET = 6e7, 6e8
 _SIZES = (64, 48, 32)
 _SNAPSHOTS = 20
+# Of the images to train on a tenth can be spared, to choose SRepr's alpha on, where
+# these are so many, of half of the classes: fewer tell no alpha from another.
+SHARE, ENOUGH = 0.1, 100
 
 
 def propose(place, images, train, shorter_side, accelerator=False, size=None):
@@ -63,6 +69,26 @@ def propose(place, images, train, shorter_side, accelerator=False, size=None):
     )
     limits.check(config)
     return config
+
+
+def spared(counts):
+    """Images of each class that can be held out of training, int [C]; 0 for too few.
+
+    `counts` [C] are those to train on.
+    """
+    held = partition.spare(counts, SHARE)
+    enough = held.sum() >= ENOUGH and 2 * (held > 0).sum() >= len(held)
+    return held if enough else np.zeros_like(held)
+
+
+def choosing(config):
+    """The config with SRepr's alpha chosen on images that are held out."""
+    srepr = dataclasses.replace(config.classifier.srepr, alpha="auto")
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, validation=SHARE),
+        classifier=dataclasses.replace(config.classifier, srepr=srepr),
+    )
 
 
 def _batch_size(images, most):

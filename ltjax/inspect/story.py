@@ -47,16 +47,23 @@ def inspect(command, console):
     # Late: --help, a typo and unusable images need no JAX.
     from ltjax.inspect.estimate import accelerated, estimate
 
+    to_train = list(audit.counted(files, train).values())
+    held = int(proposal.spared(to_train).sum())
     config = proposal.propose(
         place,
         found["images"],
-        len(train),
+        len(train) - held,
         found["pixels"]["shorter_side"][1],
         accelerated(),
         command.size,
     )
+    if held:
+        config = proposal.choosing(config)
     shape = shape or (config.data.size, config.data.size, 3)
-    found["proposal"] = _proposed(files, train, test, config, shape)
+    found["proposal"] = {
+        **_proposed(files, train, test, config, shape),
+        "validation": held,
+    }
     sides = found["proposal"]["train"], found["proposal"]["test"]
     found["one_split_only"] = audit.one_sided(*sides)
     console.print("timing a few training steps ...", highlight=False)

@@ -11,6 +11,9 @@ from ltjax.models import gradient
 # Normal, with the variance 2 / fan of He et al. (2015), by either fan.
 HE_FAN_IN = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+# Uniform within 1 / sqrt(fan-in), the default of PyTorch's layers: a variance of
+# 1 / (3 fan-in), six times smaller than He's.
+PYTORCH = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def _gradients(x, kernel, dy, stride):

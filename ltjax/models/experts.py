@@ -11,9 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ltjax.models.batch_norm import BatchNorm
-from ltjax.models.convolution import Convolution
-
-_PYTORCH = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+from ltjax.models.convolution import PYTORCH, Convolution
 
 
 class Alignment(nn.Module):
@@ -36,7 +34,7 @@ class Alignment(nn.Module):
         x = maps[self.source]
         for number in range(1, self.convolutions + 1):
             channels = self.channels // 2 ** (self.convolutions - number)
-            conv = Convolution(channels, 2, self.dtype, _PYTORCH, name=f"conv{number}")
+            conv = Convolution(channels, 2, self.dtype, PYTORCH, name=f"conv{number}")
             x = BatchNorm(self.axis_name, name=f"norm{number}")(conv(x), train)
             x = x if number == 2 else nn.relu(x)
         return x

@@ -277,7 +277,10 @@ def dispersion(title, values, counts, groups):
 
 
 def learning(ylabel, curves, start):
-    """A quantity after each epoch, {name: values}; `start` epochs before averaging."""
+    """A quantity after each epoch, {name: values}; `start` epochs before averaging.
+
+    None where nothing is averaged.
+    """
     with canvas.panel(2.4) as figure:
         axes = figure.subplots()
         figure.subplots_adjust(0.15, 0.18, 0.965, 0.9)
@@ -285,7 +288,8 @@ def learning(ylabel, curves, start):
             style = {**line, "marker": ""}
             axes.plot(np.arange(1, len(values) + 1), values, label=name, **style)
         style = {"color": SOFT, "linestyle": ":", "label": "averaging starts"}
-        axes.axvline(start + 0.5, **style)
+        if start is not None:
+            axes.axvline(start + 0.5, **style)
         # Above the line where averaging starts, which is in the way of "best".
         place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 0.98)}
         axes.legend(ncols=3, columnspacing=1.2, **place)

@@ -9,6 +9,7 @@ from ltjax.workdir.files import write_text
 
 FILE = "report.html"
 _MOST_CLASSES = 200  # rows of the table of classes
+_AVERAGED = " From the dotted line on, SWA averages the weights it passes."
 _SPACES = {
     "probability": "probabilities",
     "relative": "features, relative",
@@ -182,8 +183,8 @@ def _training(run):
             )
         ]
         yield markup.figure(
-            "Means over each epoch's steps, before they are taken, on augmented "
-            "images. From the dotted line on, SWA averages the weights it passes.",
+            "Means over each epoch's steps, before they are taken, on augmented images."
+            + _AVERAGED * (run.swa_start is not None),
             *panels,
         )
     elif run.results["rows"]:

@@ -11,8 +11,9 @@ from ltjax.classifier import METHODS
 COLUMNS = ("many", "medium", "few", "all", "NLL", "ECE", "Brier")
 _LOWER_IS_BETTER = ("NLL", "ECE", "Brier")
 
-# Columns that means beside their deviations need at most.
-_ONE_LINE = 130
+# Columns that means beside their deviations need at most, and figures of one run
+# beside the standard errors of three.
+_ONE_LINE, _WITH_ERRORS = 130, 110
 
 
 def table(results, width=80):
@@ -20,9 +21,11 @@ def table(results, width=80):
 
     The best is taken over rows of one deterministic pass; a SWAG row costs M passes.
     It needs 77 columns. Figures of several seeds are means and deviations, as those of
-    `aggregate`; the deviations go under the means where `width` has no room.
+    `aggregate`; the deviations go under the means where `width` has no room. Standard
+    errors of one run are beside its figures where there is room; their range is in the
+    notes.
     """
-    shown = lines(results)
+    shown, several = lines(results), "seeds" in results
     grid = Table(
         title=Text(title(results)),
         caption=Text("\n".join(notes(results))),
@@ -30,18 +33,19 @@ def table(results, width=80):
         box=box.SIMPLE_HEAD,
         collapse_padding=True,
         pad_edge=False,
-        show_edge="seeds" not in results,  # whose figures need every column of 80
+        show_edge=not several,  # whose figures need every column of 80
     )
     # As wide as the longest name, so that title and caption have the room they need.
     grid.add_column("row", no_wrap=True, min_width=25)
     for name in COLUMNS:
         grid.add_column(name, justify="right", no_wrap=True)
-    between = "\n" if width < _ONE_LINE else " "
+    between = "\n" if several and width < _ONE_LINE else " "
+    room = several or width >= _WITH_ERRORS
     for line, following in zip(shown, [*shown[1:], None]):
         cells = []
         for name, (value, std), is_best in zip(COLUMNS, line.figures, line.best):
             cell = Text(text(name, value), style="bold" if is_best else "")
-            if std is not None:
+            if std is not None and room:
                 cell += Text(f"{between}±{text(name, std)}")
             cells.append(cell)
         ends_group = following is not None and following.backbone != line.backbone
@@ -105,6 +109,8 @@ def notes(results):
     yield "accuracy in %; NLL in nats; ECE a fraction; bold: the best of a single pass"
     if len(results.get("seeds", ())) > 1:
         yield "mean ± standard deviation over the seeds (squares over n - 1)"
+    if "seeds" not in results:
+        yield from _errors(results)
     swag = {row["classifier"] for row in results["rows"] if row["backbone"] == "swag"}
     if swag:
         yield "SWAG: the mean of the drawn networks, one pass for each draw"
@@ -118,6 +124,33 @@ def notes(results):
         )
     if any(row["variant"] == "b" for row in results["rows"]):
         yield "SRepr (b): not distilled; SRepr (c-...): the other distillation"
+    if "seeds" not in results:
+        yield from (choice(row) for row in results["rows"] if "choice" in row)
+
+
+def _errors(results):
+    """The range of the rows' standard errors, in a line; nothing without any."""
+    rows = [row for row in results["rows"] if "se" in row]
+    parts = []
+    for name in ("all", "NLL", "ECE"):
+        found = [
+            std for _, std in (figure(row, name) for row in rows) if std is not None
+        ]
+        if found:
+            ends = dict.fromkeys(text(name, end) for end in (min(found), max(found)))
+            parts.append(f"{name} {' to '.join(ends)}")
+    if parts:
+        yield f"standard errors: {', '.join(parts)}"
+
+
+def choice(row):
+    """What a row was chosen to be, of what, and what that cost, in a line."""
+    told = row["choice"]
+    return (
+        f"{label(row)}: α {told['alpha']:g}, T {told['temperature']:g}, of "
+        f"{len(told['candidates'])} on {told['images']:,} held-out images, in "
+        f"{told['seconds']:.0f} s"
+    )
 
 
 def _repeats_headline(row, results):
@@ -143,9 +176,15 @@ def label(row):
 
 
 def figure(row, name):
-    """A figure of a column, which may be a mean, and its deviation, or None."""
+    """A figure of a column, which may be a mean, and its deviation, or None.
+
+    Of one run the deviation is the standard error, where the row has one.
+    """
     found = row[name.lower()] if name in _LOWER_IS_BETTER else row["acc"][name]
-    return (found["mean"], found["std"]) if isinstance(found, dict) else (found, None)
+    if isinstance(found, dict):
+        return found["mean"], found["std"]
+    errors = row.get("se", {})
+    return found, errors.get("acc" if name == "all" else name.lower())
 
 
 def text(name, value, std=None):

@@ -20,6 +20,7 @@ from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.representation import schedule
 from ltjax.runtime import devices
+from ltjax.stages import choosing
 from ltjax.workdir import predictions
 from ltjax.workdir.rows import Row
 
@@ -45,30 +46,26 @@ def train(backbone, seen, loader, folder, settings):
     the one of the SWA row.
     """
     name, counts = backbone.name, loader.index.counts
-    means = heads.class_means(settings, seen.plain, loader.labels, len(counts))
-    made = heads.of_methods(
-        settings, loader.keys.head, seen.head, means, counts, backbone.draws > 0
-    )
-    batches = {
-        rule: jax.jit(batches_of(rule, settings, loader.index))
-        for rule in ("instance", "class")
-    }
+    made, learn = _heads(backbone, seen, loader, settings)
     found, accuracy, averaged, classifiers = [], {}, {}, {}
 
     def add(backbone, classifier, variant, note):
         row = {"backbone": backbone, "classifier": classifier, "variant": variant}
         accuracy[Row.of(row).key] = note["accuracy"]
         row |= {**note["figures"], "seconds": note["seconds"]}
-        if "experts" in note and not variant:
-            row["experts"] = note["experts"]
+        for told in ("experts", "choice"):
+            if told in note and not variant:
+                row[told] = note[told]
         found.append(row)
 
     cache = folder.cache(f"heads/{name}")
     with folder.stage(f"classify {name}", len(made)) as done:
         for (classifier, variant), head in made.items():
             row = Row(name, classifier, variant).key
-            by = loader.keys.head_order, seen.view, loader.train["label"]
-            fitted = partial(fit, head, settings, *by, batches[head.sampling])
+            fitted = partial(learn, head)
+            if head.choice:
+                trials = choosing.Trials(row, learn, seen, loader, cache)
+                fitted = partial(choosing.learned, head.choice, trials)
             make = partial(_row, folder, row, head, fitted, seen.test[:1], loader)
             params, note = cache.get(row, make, lambda like=head.params: like)
             params = devices.local(params)
@@ -92,6 +89,28 @@ def train(backbone, seen, loader, folder, settings):
     spread = dispersion.per_class(logits, *of_draws)
     closely = _closely(name, classifiers, seen.test[:1], loader)
     return Outcome(found, accuracy, spread, *closely)
+
+
+def _heads(backbone, seen, loader, settings):
+    """The `Head`s of a backbone by row; `learn(head, watch)`: its parameters, trained.
+
+    And what is told of that besides: nothing.
+    """
+    counts = loader.index.counts
+    means = heads.class_means(settings, seen.plain, loader.labels, len(counts))
+    made = heads.of_methods(
+        settings, loader.keys.head, seen.head, means, counts, backbone.draws > 0
+    )
+    batches = {
+        rule: jax.jit(batches_of(rule, settings, loader.index))
+        for rule in ("instance", "class")
+    }
+    by = loader.keys.head_order, seen.view, loader.train["label"]
+
+    def learn(head, watch):
+        return fit(head, settings, *by, batches[head.sampling], watch), {}
+
+    return made, learn
 
 
 def _averaged(log_probs, features, loader):
@@ -127,7 +146,8 @@ def _closely(name, classifiers, features, loader):
 def _row(folder, row, head, fitted, features, loader):
     """The row's classifier and its note, after training and testing.
 
-    `fitted(watch)` trains it; `features` [1, N, D] are those of the test images.
+    `fitted(watch)` trains it, and says what is to be told of that; `features` [1, N, D]
+    are those of the test images.
     """
 
     def watch(epoch, losses, params):
@@ -136,14 +156,14 @@ def _row(folder, row, head, fitted, features, loader):
 
     begin = time.monotonic()
     try:
-        params = fitted(watch)
+        params, told = fitted(watch)
         log_probs = heads.one_pass(head.logits, params)
         figures, per_class = _scored(log_probs, features, loader)
         alone = _alone(head, params, features, loader)
     except Mistake as mistake:
         raise Mistake(f"{row}: {mistake}") from mistake
     seconds = time.monotonic() - begin
-    note = {"figures": figures, "accuracy": per_class, "seconds": seconds}
+    note = {"figures": figures, "accuracy": per_class, "seconds": seconds, **told}
     if alone:
         note["experts"] = alone
     # Told before it is saved: a kill in between repeats the event, and loses none.

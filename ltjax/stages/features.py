@@ -27,6 +27,7 @@ class Features(NamedTuple):
     plain: jax.Array | np.ndarray  # [N, D], training images as tested, mean weights
     test: jax.Array | np.ndarray  # [M + 1, N, D]
     view: Callable  # (epoch, draws) -> [M + 1, N, D], or [1, N, D] without draws
+    validation: Any = None  # [M + 1, N, D] of the images that are held out, or None
     heads: Any = None  # with draws: every member's own stage-one head, [M + 1, ...]
 
 
@@ -52,14 +53,15 @@ def take(backbone, weights, system, loader, folder, settings):
     head = devices.local(net.head.linear(weights.mean["head"]))
     room = _room(backbone, head, loader, settings)
     taking = _taking(backbone, weights, system, loader, settings, room)
-    images, tested = (unlabelled(split) for split in (loader.train, loader.test))
+    splits = loader.train, loader.test, loader.validation
+    images, tested, held_out = (split and unlabelled(split) for split in splits)
     if not _streamed(images):
-        images, tested = devices.whole((images, tested))
+        images, tested, held_out = devices.whole((images, tested, held_out))
     some = images
     if settings.posterior.images is not None:
         rows = streamed.spaced(len(images["image"]), settings.posterior.images)
         some = {column: images[column][rows] for column in images}
-    entries = 3 + (backbone.draws > 0) + (views or 0)
+    entries = 3 + (backbone.draws > 0) + (held_out is not None) + (views or 0)
     with folder.stage(f"features {name}", entries) as done:
         stats, heads = _kept(backbone, taking, folder, some, done)
         everyone = taking.weights, taking.members, stats
@@ -76,6 +78,7 @@ def take(backbone, weights, system, loader, folder, settings):
 
         plain = made("plain", mean, images)[0]
         test = made("test", everyone, tested)
+        validation = held_out and made("validation", everyone, held_out)
         dtype = settings.classifier.bank_dtype
         of_views = [
             made(f"view{number}", everyone, images, number, dtype)
@@ -90,16 +93,17 @@ def take(backbone, weights, system, loader, folder, settings):
         parts = taking.passes.features(*who, images, epoch)
         return bank.joined(parts, taking.passes.shape(*who, images), room)
 
-    return Features(head, plain, test, view, heads)
+    return Features(head, plain, test, view, validation, heads)
 
 
 def _room(backbone, head, loader, settings):
     """Whether a device has room for all features at once."""
+    held = loader.validation
     kept = memory.features(
         head["kernel"].shape[:-1],
         backbone.draws,
         len(loader.labels),
-        len(loader.tested),
+        len(loader.tested) + (len(held["label"]) if held else 0),
         bank.views(settings),
         settings.classifier.bank_dtype,
     )

@@ -63,6 +63,8 @@ class Loader(Protocol):
     test: dict
     labels: np.ndarray  # of the training images, in the host's memory
     tested: np.ndarray  # of the test images
+    # As `test`, of the images that nothing is trained on; None without any.
+    validation: dict | None
 
     def epochs(self, program, fixed, shardings):
         """`Epochs` of `program(fixed) -> (step, prepare, collect)`.

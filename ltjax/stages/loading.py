@@ -59,13 +59,29 @@ def load(settings, console=None, augment=_PLAIN):
             f"data.imbalance_factor is {settings.imbalance_factor:g}; it must be at "
             f"most {counts.max()}, or class {counts.argmin()} has no training image"
         )
-    seen = (partition.digests_of(split) for split in (train, data.test))
+    seen, tested = (partition.digests_of(split) for split in (train, data.test))
     data = dataclasses.replace(
-        data, train=train, manifest=checked, shared=partition.shared(*seen)
+        data, train=train, manifest=checked, shared=partition.shared(seen, tested)
     )
+    if settings.validation:
+        data = _held_out(data, settings, seen)
     for line in _told(data):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     return data
+
+
+def _held_out(data, settings, digests):
+    """The data set with a share of its training images, of those `digests`, apart."""
+    train, share = data.train, settings.validation
+    drawn = data.classes, share, digests, settings.subset_seed
+    held = partition.spared(train.label, *drawn)
+    if not held.any():
+        raise Mistake(
+            f"data.validation is {share:g}, and no class of {data.name} has the "
+            f"{partition.LEAST} images of which one can be held out; give 0"
+        )
+    rest, apart = (longtail.taken(train, np.flatnonzero(of)) for of in (~held, held))
+    return dataclasses.replace(data, train=rest, validation=apart)
 
 
 def _checked(settings, console, augment):
@@ -130,6 +146,12 @@ def _told(data):
             f"data.manifest {checked['name']} is of the set as it was before "
             f"data.holdout {checked['holdout']}"
         )
+    if data.validation is not None:
+        held = longtail.class_counts(data.validation.label, data.classes)
+        line = f"held out of all training: {held.sum():,} images"
+        none = (held == 0).sum()
+        few = f"; classes of fewer than {partition.LEAST}, which spare none: {none}"
+        yield line + few * bool(none)
     if data.shared:
         yield (
             f"{data.shared} of the {len(data.test.label)} test images are training "

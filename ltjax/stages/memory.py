@@ -76,9 +76,10 @@ def need(config, sizes):
         # On the device those of a view lie beside them.
         device["images"] = (2 * sizes.train + sizes.test) * pixels
         host["images"] = (sizes.train + sizes.test) * pixels
+    draws = max(each.draws for each in backbones.of(config, sizes.task))
     kept = features(
         sizes.dims,
-        config.posterior.samples,
+        draws,
         sizes.train,
         sizes.test,
         sizes.views,
@@ -90,7 +91,6 @@ def need(config, sizes):
         device["features"] = _BATCHES
         held = config.classifier.bank == "memory"
         host["features"] = _BATCHES + (kept if held else 0)
-    draws = config.posterior.samples
     if draws:
         # Of the mean and every draw, and those of the draws once more.
         device["heads"] = 4 * (2 * draws + 1) * math.prod(sizes.dims) * sizes.classes

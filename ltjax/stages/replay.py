@@ -30,7 +30,7 @@ def replayed(out):
     own.check_whole(config, out)
     task = Task(found.counts, found.steps, config.optim.epochs)
     minimised = config.objective.make(task)
-    every = backbones.of(config, task)
+    every = backbones.every(config, task)
     tx = next(each.tx for each in every if each.name == found.backbone)
     batch = divergence.batch(arrays)
     inputs = batch["image"]

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ltjax.data import sampling
 from ltjax.posterior import members as extractors
 from ltjax.representation import epoch
 from ltjax.runtime import devices
@@ -31,6 +32,8 @@ class Resident:
         self._settings = config.posterior
         self.train = jax.device_put(columns(data.train, takes))
         self.test = jax.device_put(columns(data.test, takes))
+        held = data.validation
+        self.validation = held and jax.device_put(columns(held, takes))
 
     def epochs(self, program, fixed, shardings):
         """Epochs of one compiled loop; they have no pace."""
@@ -97,9 +100,14 @@ class Resident:
 
         @jax.jit
         def seen(batch):
-            # Of both backbones they are of the same images.
-            key = jax.random.clone(self.keys.statistics)
-            return extractor.seen(key, batch)
+            if settings.augmented:
+                # Of both backbones they are of the same images.
+                key = jax.random.clone(self.keys.statistics)
+                batch = extractor.seen(key, batch)
+            if settings.order == "neighbours":
+                rows = sampling.neighbours(len(batch["image"]), settings.batch_size)
+                batch = {name: column[rows] for name, column in batch.items()}
+            return batch
 
         def refresh(weights, members, batch):
             return refresh_all(fixed, weights, members, seen(batch))

@@ -32,9 +32,9 @@ class Streamed:
         self.labels, self.tested = data.train.label, data.test.label
         self._settings, self._workers = config.posterior, config.data.workers
         self._here = columns(data.train, takes)  # of which a batch is cut on the host
-        self.train, self.test = (
-            {**columns(split, takes), "label": jax.device_put(split.label)}
-            for split in (data.train, data.test)
+        self.train, self.test, self.validation = (
+            split and {**columns(split, takes), "label": jax.device_put(split.label)}
+            for split in (data.train, data.test, data.validation)
         )
 
     def epochs(self, program, fixed, shardings):
@@ -126,10 +126,15 @@ class Streamed:
                     yield devices.whole({"image": image, **here})
 
         def refresh(weights, members, batch):
-            words, carry, others = words_of(self.keys.statistics, 0), None, dict(batch)
+            carry, others = None, dict(batch)
+            words = words_of(self.keys.statistics, 0) if settings.augmented else None
             images = others.pop("image")
-            across = stream.across(images, settings.batch_size, words)
-            for some in sent(across, others):
+            if settings.order == "strides":
+                batches = stream.across(images, settings.batch_size, words)
+            else:
+                rows = np.arange(len(images))
+                batches = stream.in_order(images, rows, settings.batch_size, words)
+            for some in sent(batches, others):
                 if carry is None:
                     like = jax.eval_shape(fold_of, fixed, weights, members, None, some)
                     carry = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)

@@ -14,7 +14,8 @@ def conclude(config, data, system, outcomes, loader, folder):
     for each in outcomes:
         per_class["accuracy"] |= each.accuracy
     last = outcomes[-1]  # the one with draws
-    per_class["dispersion"] = last.dispersion
+    if last.dispersion:
+        per_class["dispersion"] = last.dispersion
     if last.coverage:
         per_class["coverage"] = last.coverage
     accepted = claim.changes(folder.path)
@@ -30,7 +31,7 @@ def conclude(config, data, system, outcomes, loader, folder):
     def write():
         write_json(folder.path / "classes.json", per_class)
         write_arrays(folder.path / "labels.npz", {"test": data.test.label})
-        predictions.write(folder.path, last.predicted)
+        predictions.write(folder.path, last.predicted or {})
         write_json(folder.path / "results.json", results)
 
     hosts.by_first(write)
@@ -38,7 +39,7 @@ def conclude(config, data, system, outcomes, loader, folder):
 
 
 def _dataset(config, data, counts, moments):
-    mean, std = moments
+    (mean, std), held = moments, data.validation
     return {
         "name": data.name,
         "classes": data.classes,
@@ -49,6 +50,7 @@ def _dataset(config, data, counts, moments):
         "image": list(data.train.image.shape[1:]),
         "mean": list(map(float, mean)),
         "std": list(map(float, std)),
+        **({"validation": len(held.label)} if held else {}),
         **({"manifest": data.manifest} if data.manifest else {}),
         **({"shared": data.shared} if data.shared else {}),
         **({"class_names": list(data.class_names)} if data.class_names else {}),

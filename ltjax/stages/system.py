@@ -188,7 +188,8 @@ def sizes(system, config, data, task):
         task=task,
         image=data.train.image.shape[1:],
         train=len(data.train.label),
-        test=len(data.test.label),
+        # Images that are held out are seen as those of the test are.
+        test=sum(len(part.label) for part in (data.test, data.validation) if part),
         streamed=data.train.streamed,
         dims=inputs_of_heads(system, variables["params"]),
         classes=data.classes,

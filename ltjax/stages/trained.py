@@ -26,7 +26,7 @@ from ltjax.posterior.members import Members
 from ltjax.stages import backbones, bank, classifier, kept, keys
 from ltjax.stages import start as starts
 from ltjax.stages import system as systems
-from ltjax.workdir import adoption, checkpoint, identity
+from ltjax.workdir import adoption, checkpoint, identity, rows
 from ltjax.workdir import results as results_of
 from ltjax.workdir.rows import Row
 
@@ -186,16 +186,16 @@ def head(run, name, variant=""):
 
     Raises `Mistake` for a row that the run does not have.
     """
-    rows = {
+    known = {
         (row["classifier"], row["variant"])
         for row in run.results["rows"]
         if row["backbone"] == run.backbone
     }
-    if (name, variant) not in rows:
-        known = ", ".join(sorted("/".join(filter(None, row)) for row in rows))
+    if (name, variant) not in known:
+        listed = ", ".join(sorted("/".join(filter(None, row)) for row in known))
         wanted = "/".join(filter(None, (name, variant)))
         raise Mistake(
-            f"{run.out} has no classifier {wanted} of {run.backbone}; it has {known}"
+            f"{run.out} has no classifier {wanted} of {run.backbone}; it has {listed}"
         )
     made = of_methods(
         run.config.classifier,
@@ -215,8 +215,11 @@ def head(run, name, variant=""):
 
 
 def heads(run, settings):
-    """The `Head`s of a backbone's rows under `settings`, a `classifier` config."""
-    return of_methods(
+    """The `Head`s of a backbone's rows under `settings`, a `classifier` config.
+
+    What a row of the run was chosen to be, it is.
+    """
+    every = of_methods(
         settings,
         run.keys.head,
         run.head,
@@ -224,6 +227,19 @@ def heads(run, settings):
         run.index.counts,
         draws=len(run.test) > 1,
     )
+    return {row: _as_chosen(run, row[0], head) for row, head in every.items()}
+
+
+def _as_chosen(run, classifier, head):
+    """The candidate that the run has taken for the row of a head, if it took one."""
+    if head.choice is None:
+        return head
+    row = Row(run.backbone, classifier)
+    told = rows.named(run.results).get(row, {}).get("choice", {})
+    for each in head.choice.candidates:
+        if each.settings.items() <= told.items():
+            return each.head._replace(variants=head.variants, averaged=head.averaged)
+    raise Mistake(f"{run.out} has chosen no {row} of those that there are now")
 
 
 def refit(run, head, settings, view, watch=lambda *_: None):

@@ -85,7 +85,8 @@ def fingerprint(data, takes=("image",)):
     """
     seen = hashlib.sha256()
     columns = "image", "label", *sorted({*takes} - {"image", "label"})
-    for split, column in itertools.product((data.train, data.test), columns):
+    splits = filter(None, (data.train, data.test, data.validation))
+    for split, column in itertools.product(splits, columns):
         array = getattr(split, column)
         array = getattr(array, "digests", array)
         seen.update(f"{array.dtype} {array.shape} ".encode())

@@ -41,19 +41,25 @@ class Results(NamedTuple):
 
     @property
     def swa_start(self):
-        """Epochs of the SWA backbone before its snapshots."""
-        return configs.swa_start(self.config)
+        """Epochs of the SWA backbone before its snapshots; None where it has none."""
+        averaged = self.epochs.get("swa")
+        return configs.swa_start(self.config) if averaged else None
+
+    def has(self, backbone):
+        """Whether there are rows of a backbone."""
+        return any(row["backbone"] == backbone for row in self.results["rows"])
 
     @property
     def shown(self):
         """The rows that are looked at closely, as they are named in files."""
         # Those whose predictions are there; an earlier version kept none.
+        last = "swa" if self.has("swa") else "sgd"
         return list(self.predicted) or [
-            f"swa-{classifier}"
+            f"{last}-{classifier}"
             for classifier in predictions.shown(
                 row["classifier"]
                 for row in self.results["rows"]
-                if row["backbone"] == "swa" and not row["variant"]
+                if row["backbone"] == last and not row["variant"]
             )
         ]
 

@@ -31,7 +31,7 @@ def preferred():
     # Late: methods need JAX, and a command's help needs none.
     from ltjax.classifier import PREFERRED
 
-    return [Row("swa", classifier) for classifier in PREFERRED]
+    return [Row(name, each) for name in ("swa", "sgd") for each in PREFERRED]
 
 
 def headline():

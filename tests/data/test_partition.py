@@ -63,3 +63,44 @@ def test_digests_of_arrays():
     images = np.zeros((4, 2, 3, 1), np.uint8)
     images[2, 0, 0] = 1
     assert partition.repeated(partition.digests(images)).tolist() == [1, 1, 0, 1]
+
+
+def digests_of(labels):
+    """Images of which no two are equal."""
+    return [f"{at} {label}".encode() for at, label in enumerate(labels)]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.25, 0.5])
+def test_a_class_spares_a_share_of_its_images_or_none(share):
+    held = partition.spared(LABELS, 11, share, digests_of(LABELS))
+    given = np.bincount(LABELS[held], minlength=11)
+    np.testing.assert_array_equal(given, partition.spare(COUNTS, share))
+    for count, some in zip(COUNTS, given):
+        # In whole numbers: shares here are hundredths.
+        wanted = -(-round(100 * share) * count // 100)
+        assert some == (wanted if count >= 5 else 0)
+        assert count - some >= min(count, 2)
+
+
+def test_who_is_held_out_does_not_depend_on_order_or_other_classes():
+    digests = np.array(digests_of(LABELS), object)
+    held = partition.spared(LABELS, 11, 0.2, digests)
+    order = np.random.default_rng(1).permutation(len(LABELS))
+    again = partition.spared(LABELS[order], 11, 0.2, digests[order])
+    np.testing.assert_array_equal(again, held[order])
+    others = LABELS != 1
+    alone = partition.spared(LABELS[others], 11, 0.2, digests[others])
+    np.testing.assert_array_equal(alone, held[others])
+    another = partition.spared(LABELS, 11, 0.2, digests, seed=1)
+    assert (another != held).any()
+    assert another.sum() == held.sum()
+
+
+def test_copies_are_not_held_out():
+    labels = np.repeat([0, 1], (10, 6))
+    digests = [b"same"] * 8 + [b"a", b"b"] + [b"c", b"c", b"d", b"e", b"f", b"g"]
+    held = partition.spared(labels, 2, 0.5, digests)
+    assert not held[:8].any()
+    assert held[8:10].all()  # fewer than asked for
+    assert not held[10:12].any()
+    assert held[12:].sum() == 3

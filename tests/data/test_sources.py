@@ -38,16 +38,16 @@ def test_digits_are_the_embedded_set():
     bunch = load_digits()
     data = sources.digits()
     assert (data.name, data.classes) == ("digits", 10)
-    assert data.train.image.shape == (1297, 8, 8, 1)
-    assert data.test.image.shape == (500, 8, 8, 1)
+    assert data.train.image.shape == (1057, 8, 8, 1)
+    assert data.test.image.shape == (740, 8, 8, 1)
     assert data.train.image.dtype == data.test.image.dtype == np.uint8
     assert data.train.label.dtype == data.test.label.dtype == np.int32
     for digit in range(10):
         whole = bunch.images[bunch.target == digit]
         train = data.train.image[data.train.label == digit][..., 0]
         test = data.test.image[data.test.label == digit][..., 0]
-        assert len(test) == 50
-        # 0..16 comes back from 0..255, and the last 50 of each class are held out
+        assert len(test) == 74
+        # 0..16 comes back from 0..255, and the last 74 of each class are held out
         both = np.concatenate([train, test]).astype(np.float64) * 16 / 255
         np.testing.assert_allclose(both, whole, atol=0.04)
     assert data.train.image.max() == 255

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from ltjax import evaluation
-from ltjax.evaluation.groups import group_ece, per_class_accuracy, summary
+from ltjax.evaluation.groups import (
+    balanced,
+    group_ece,
+    per_class_accuracy,
+    summary,
+)
 from ltjax.evaluation.tally import empty, tally
 
 C, N = 8, 400
@@ -127,3 +132,22 @@ def test_no_image_at_all_gives_no_figure():
 def test_groups_that_are_no_mask_of_the_classes_are_refused(mask):
     with pytest.raises(ValueError, match=r"should be bool \(8,\)"):
         summary(made(), {"many": mask})
+
+
+def test_balanced_is_the_mean_of_equally_many_images_of_each_class():
+    log_probs, labels = draw()
+    own = -log_probs.astype(np.float64)[np.arange(N), labels]
+    right = log_probs.argmax(-1) == labels
+    present = [c for c in range(C) if c not in ABSENT]
+    found = balanced(made())
+    assert found == {
+        "nll": pytest.approx(np.mean([own[labels == c].mean() for c in present])),
+        "acc": pytest.approx(
+            100 * np.mean([right[labels == c].mean() for c in present])
+        ),
+    }
+    # Who has more images has no more of a say.
+    rows = np.concatenate([np.arange(N), *3 * [np.flatnonzero(labels == 0)]])
+    more = tally(log_probs[rows], labels[rows], np.ones(len(rows)))
+    assert balanced(more) == pytest.approx(found)
+    assert balanced(empty(C)) == {"acc": None, "nll": None}

@@ -38,6 +38,7 @@ def found(classes):
         "deep_range": None,
         "proposal": {
             "rule": "the rule",
+            "validation": 0,
             "train": {name: count - 2 for name, count in counts.items()},
             "test": dict.fromkeys(counts, 2),
             "groups": {"many": [], "medium": [], "few": list(counts)},

@@ -1,11 +1,13 @@
 """Configs, folders and commands of a run that are wrong: one line, nothing changed."""
 
+import numpy as np
 import pytest
 from desk import CONFIG, LONG, Row, judge, named
 from makers import arrays, data, experts, finished, run, text, unfinished
 
 from ltjax.config import Srepr
 
+NINE = np.arange(9) % 3
 COMMANDS = (
     *(
         (
@@ -59,6 +61,27 @@ COMMANDS = (
         "parallel: on many hosts",
         "--seeds 0,1 --parallel 2 --hosts.detect",
         "parallel is 2; with --hosts it must be 1",
+    ),
+    (
+        "backbones: one twice",
+        "--backbones sgd sgd",
+        "backbones is ('sgd', 'sgd'); it must be at least one, and none of them twice",
+    ),
+    (
+        "an alpha to be chosen on nothing",
+        "--classifier.srepr.alpha auto",
+        "classifier.srepr.alpha is 'auto', which is chosen on images that are held out "
+        "of training, and data.validation is 0; give --data.validation 0.1, or a",
+    ),
+    (
+        "an alpha beyond",
+        "--classifier.srepr.alpha 1.5",
+        "classifier.srepr.alpha is 1.5; it must be in 0..1, or auto",
+    ),
+    (
+        "more held out than half",
+        "--data.validation 0.6",
+        "data.validation is 0.6; it must be in 0..0.5",
     ),
     ("a path as name", "--name a/b", "name is 'a/b'; it must be the name of a folder"),
     ("a long name", f"--name {LONG}", "it must be at most 200 bytes long"),
@@ -216,6 +239,12 @@ ROWS = (
     Row("config: nowhere", (), "main --config no/x.py", "--config no/x.py is not a"),
     Row("config: a folder", (), "main --config .", "--config . is not a file"),
     Row("config: long", (), f"main --config {LONG}", f"--config {LONG} is not a file"),
+    Row(
+        "nothing to hold out",
+        arrays("train.npz", image=np.zeros((9, 8, 8, 3), np.uint8), label=NINE),
+        "main --config mine.py --data.validation 0.2 --optim.batch-size 2",
+        "data.validation is 0.2, and no class of train has the 5 images of which one",
+    ),
     *(Row(f"teacher: {n}", made, f"{RIDE} {c}", says) for n, made, c, says in TEACHERS),
     Row(
         "a run of another config",

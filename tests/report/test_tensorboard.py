@@ -192,7 +192,9 @@ def desk(tmp_path, monkeypatch):
     monkeypatch.setattr(run, "stages", stages)
     text = (
         "from ltjax.config import *\n"
-        "config = Config(model=CifarResNet(depth=8, width=4))\n"
+        "config = Config(\n"
+        "    model=CifarResNet(depth=8, width=4), backbones=('swa',)\n"
+        ")\n"
     )
     Path("c.py").write_text(text)
     return tmp_path

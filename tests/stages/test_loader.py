@@ -1,5 +1,7 @@
 """Batch-norm statistics of a run: of augmented images, in batches from all over."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -77,41 +79,72 @@ def augmented(system, loader):
     return np.stack(list(made))
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_statistics_are_those_of_augmented_images(zoo, tmp_path, monkeypatch, stream):
-    if stream:
-        pytest.importorskip("grain")
-    system, loader = stages_of(zoo, tmp_path / "x", monkeypatch, stream)
-    params = system.begin(jax.random.key(0))["params"]
+def refreshed(system, loader, params):
+    """The statistics that a loader's pass comes to, of the extractor of `params`."""
     extractor = systems.extractor(
         system, members.features_of(members.whole(point.sample))
     )
     refresh = loader.passes(extractor).refresh
     one = members.make(jax.random.key(1), 0, 1.0)
-    found = refresh(point.init(params), one, unlabelled(loader.train))
+    return refresh(point.init(params), one, unlabelled(loader.train))
+
+
+def of_images(system, images, params):
+    """The same of images as they are given."""
     mean, std = system.moments
 
     def apply(variables, images, **settings):
         normal = geometry.normalise(images, mean, std)
         return system.net.features.apply(variables, normal, **settings)
 
-    def of(images):
-        def draw(_):
-            return {"params": params["features"]}
+    def draw(_):
+        return {"params": params["features"]}
 
-        run = jax.jit(lambda x: batch_norm.refresh(draw, np.zeros(1), apply, x, BATCH))
-        return run(images)
+    run = jax.jit(lambda x: batch_norm.refresh(draw, np.zeros(1), apply, x, BATCH))
+    return run(images)
 
-    seen = augmented(system, loader)
+
+def unaugmented(loader, stream):
     plain = loader.train["image"]
+    return np.stack([plain.plain(at) for at in range(len(plain))]) if stream else plain
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_statistics_are_those_of_augmented_images(zoo, tmp_path, monkeypatch, stream):
     if stream:
-        plain = np.stack([plain.plain(at) for at in range(len(plain))])
+        pytest.importorskip("grain")
+    system, loader = stages_of(zoo, tmp_path / "x", monkeypatch, stream)
+    params = system.begin(jax.random.key(0))["params"]
+    found = refreshed(system, loader, params)
+    seen, plain = augmented(system, loader), unaugmented(loader, stream)
     assert (seen != plain).any()
-    for ours, wanted, other in zip(
-        *(jax.tree.leaves(tree) for tree in (found, of(seen), of(plain))), strict=True
-    ):
+    every = found, of_images(system, seen, params), of_images(system, plain, params)
+    for ours, wanted, other in zip(*map(jax.tree.leaves, every), strict=True):
         np.testing.assert_allclose(ours, wanted, rtol=1e-4, atol=1e-5)
         assert np.abs(ours - other).max() > 1e-3
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_statistics_of_plain_neighbours_where_these_are_asked_for(
+    zoo, tmp_path, monkeypatch, stream
+):
+    if stream:
+        pytest.importorskip("grain")
+    system, loader = stages_of(zoo, tmp_path / "x", monkeypatch, stream)
+    loader._settings = dataclasses.replace(
+        loader._settings, augmented=False, order="neighbours"
+    )
+    params = system.begin(jax.random.key(0))["params"]
+    plain = np.asarray(unaugmented(loader, stream))
+    # Of strides: a batch is a run of rows where these are dealt out to the batches.
+    number = -(-len(plain) // BATCH)
+    dealt = np.empty_like(plain)
+    for batch, rows in enumerate(np.array_split(np.arange(len(plain)), number)):
+        dealt[batch::number] = plain[rows]
+    assert number > 1
+    every = refreshed(system, loader, params), of_images(system, dealt, params)
+    for ours, wanted in zip(*map(jax.tree.leaves, every), strict=True):
+        np.testing.assert_allclose(ours, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_known_beside_an_image_is_there_for_each_of_its_views():

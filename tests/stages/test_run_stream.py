@@ -27,7 +27,7 @@ from ltjax.data.streamed import Pictures
 from ltjax.mistake import Mistake
 from ltjax.representation import schedule
 from ltjax.run import run
-from ltjax.stages import divergence, loader, loading, streamed
+from ltjax.stages import divergence, kept, loader, loading, streamed
 from ltjax.stages import system as systems
 from ltjax.stages.classifier import Outcome
 from ltjax.workdir import checkpoint, events
@@ -64,11 +64,26 @@ def config_of(zoo, stream=None, **augment):
     )
 
 
+def held_out(config):
+    """A fifth of each class, 4 and 2 images."""
+    return dataclasses.replace(
+        config, data=dataclasses.replace(config.data, validation=0.2)
+    )
+
+
 def test_a_streamed_run_is_the_resident_run(zoo, tmp_path):
     # Without augmentation, whose random numbers are drawn on the host when streamed.
-    there = run(config_of(zoo, stream=False), tmp_path / "there", quiet())
-    streamed = run(config_of(zoo, stream=True), tmp_path / "streamed", quiet())
+    there, streamed = (
+        run(held_out(config_of(zoo, stream=stream)), tmp_path / name, quiet())
+        for name, stream in (("there", False), ("streamed", True))
+    )
     assert streamed["dataset"] == there["dataset"]
+    assert streamed["dataset"]["validation"] == 6
+    of_both = (
+        kept.features(tmp_path / name, "swa", "validation")
+        for name in ("there", "streamed")
+    )
+    np.testing.assert_allclose(*of_both, rtol=1e-3, atol=1e-4)
     for ours, wanted in zip(streamed["rows"], there["rows"], strict=True):
         # One compiled scan and single steps round differently.
         for name in ("nll", "ece", "brier"):
