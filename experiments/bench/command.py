@@ -8,7 +8,7 @@ import measured
 from rich.console import Console
 from rich.table import Table
 
-from bench import beside, checks, harness, memory, pipeline, scaling
+from bench import beside, checks, harness, memory, pipeline, scaling, trials
 from ltjax.mistake import Mistake
 from ltjax.runtime.command import exit_code
 from ltjax.workdir.files import write_json
@@ -20,6 +20,7 @@ PARTS = {
     "scaling": (scaling, measured.scaling),
     "checks": (checks, measured.checks),
     "pipeline": (pipeline, measured.pipeline),
+    "trials": (trials, measured.tried),
     "memory": (memory, measured.memory, measured.whole_runs),
 }
 

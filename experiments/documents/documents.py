@@ -88,6 +88,8 @@ TABLES = {
     "scaling": partial(of_figures, measured.scaling, "scaling_cpu.json"),
     "pipeline": partial(of_figures, measured.pipeline, "pipeline_cpu.json"),
     "saving": of_saving,
+    "trials": partial(of_figures, measured.tried, "trials_cpu.json"),
+    "trials_before": partial(of_figures, measured.tried, "trials_jax010_cpu.json"),
     "checks": partial(of_figures, measured.checks, "checks_cpu.json"),
     "memory": partial(of_figures, measured.memory, MEMORY),
     "whole_runs": partial(of_figures, measured.whole_runs, MEMORY),

@@ -129,6 +129,30 @@ def checks(figures):
     yield f"{figures['ratio']:.3f}", quartiles, len(figures["seconds"]["plain"])
 
 
+def tried(figures):
+    """What each change came to, against the programs as they are."""
+    yield (
+        "trial",
+        "training",
+        "quartiles",
+        "images/s",
+        "features",
+        "quartiles",
+        "images/s",
+    )
+    for row in figures["rows"]:
+        cells = (
+            cell
+            for found in (row["train"], row["features"])
+            for cell in (
+                f"{found['median']:.2f}",
+                "{:.2f} to {:.2f}".format(*found["quartiles"]),
+                f"{found['images_per_second']:,.0f}",
+            )
+        )
+        yield row["trial"], *cells
+
+
 def faults(figures):
     """What was done to runs, and what came of it."""
     yield "what", "times"

@@ -15,6 +15,8 @@ HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 # 1 / (3 fan-in), six times smaller than He's.
 PYTORCH = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
+_AT_ONCE = 32  # images of a product of a kernel's gradient
+
 
 def _gradients(x, kernel, dy, stride):
     if stride > 1:
@@ -34,13 +36,13 @@ def _kernel_gradient(x, dy):
     """dK[r, s] = sum over pixels of x[h + r - 1, w + s - 1] dy[h, w]^T, float32.
 
     A convolution too, whose channels are the images and whose window is all of dy. Of
-    32 images at a time it stays in the cache. They come from one part of the batch for
+    `_AT_ONCE` images it stays in the cache. They come from one part of the batch for
     each device, so that devices which share a batch look at their own images, and
     exchange only the sums.
     """
     parts = math.gcd(len(x), jax.device_count())
     images = len(x) // parts
-    chunk = math.gcd(images, max(32 // parts, 1))
+    chunk = math.gcd(images, max(_AT_ONCE // parts, 1))
     whole = [a.reshape(parts, images, *a.shape[1:]) for a in (x, dy)]
 
     def add(index, total):

@@ -107,7 +107,8 @@ def test_variance_survives_rows_that_are_far_from_all_others(height):
     x = x.astype(np.float32)
     _, var = jax.jit(moments)(x)
     expected = x.astype(np.float64).var((0, 1, 2))
-    np.testing.assert_allclose(var, expected, rtol=(height + 1) * 2.0**-23)
+    # Both means have some roundings of their own, which cancelling makes larger.
+    np.testing.assert_allclose(var, expected, rtol=4 * (height + 1) * 2.0**-23)
 
 
 def test_two_devices_equal_the_whole_batch():
