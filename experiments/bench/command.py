@@ -8,7 +8,7 @@ import measured
 from rich.console import Console
 from rich.table import Table
 
-from bench import beside, checks, harness, memory, pipeline, scaling, trials
+from bench import beside, checks, harness, memory, pipeline, promise, scaling, trials
 from ltjax.mistake import Mistake
 from ltjax.runtime.command import exit_code
 from ltjax.workdir.files import write_json
@@ -21,6 +21,7 @@ PARTS = {
     "checks": (checks, measured.checks),
     "pipeline": (pipeline, measured.pipeline),
     "trials": (trials, measured.tried),
+    "promise": (promise, measured.promised),
     "memory": (memory, measured.memory, measured.whole_runs),
 }
 

@@ -90,6 +90,7 @@ TABLES = {
     "saving": of_saving,
     "trials": partial(of_figures, measured.tried, "trials_cpu.json"),
     "trials_before": partial(of_figures, measured.tried, "trials_jax010_cpu.json"),
+    "promise": partial(of_figures, measured.promised, "promise_cpu.json"),
     "checks": partial(of_figures, measured.checks, "checks_cpu.json"),
     "memory": partial(of_figures, measured.memory, MEMORY),
     "whole_runs": partial(of_figures, measured.whole_runs, MEMORY),

@@ -129,6 +129,19 @@ def checks(figures):
     yield f"{figures['ratio']:.3f}", quartiles, len(figures["seconds"]["plain"])
 
 
+def promised(figures):
+    """What an inspection said, and what the run took."""
+    yield "images", "estimate, s", "run, s", "ratio"
+    for row in figures["rows"]:
+        told = row["estimate"]["seconds"]["total"]
+        yield (
+            f"{row['images']:,}",
+            f"{told:.0f}",
+            f"{row['seconds']:.0f}",
+            f"{row['ratio']:.2f}",
+        )
+
+
 def tried(figures):
     """What each change came to, against the programs as they are."""
     yield (

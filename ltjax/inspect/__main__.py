@@ -8,7 +8,7 @@ import tyro
 from rich.console import Console
 
 from ltjax.inspect.story import inspect
-from ltjax.runtime.command import exit_code, parsed
+from ltjax.runtime.command import compile_quickly, exit_code, parsed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,4 +48,5 @@ def main(args):
 
 
 if __name__ == "__main__":
+    compile_quickly()  # as a run, whose time is estimated
     sys.exit(main(sys.argv[1:]))

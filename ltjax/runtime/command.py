@@ -136,16 +136,23 @@ def exit_code(work, name="ltjax"):
 
 
 def prepare_jax():
-    """Has JAX compile quickly and keep what it compiled; before it is imported.
+    """Has JAX compile quickly, and keep what it compiled; before it is imported.
 
     Half of a small run is compilation, of many programs that take less than the second
-    from which JAX would keep them by itself. On a CPU, the dearest optimizations of
-    LLVM are a third of it, and make no program here faster (docs/performance.md). What
-    the user asks for by the same variables stays as it is.
+    from which JAX would keep them by itself. The user's own choice of a place counts.
     """
     place = Path.home() / ".cache" / "ltjax"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(place))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    compile_quickly()
+
+
+def compile_quickly():
+    """Has JAX compile without LLVM's dearest optimizations; before it is imported.
+
+    On a CPU they are a third of all compiling, and make no program here faster
+    (docs/performance.md). The user's own flags count.
+    """
     # The same flag would weaken what a GPU compiles; its backends are plugins.
     others = map(importlib.util.find_spec, ("jax_plugins", "libtpu"))
     if os.environ.get("JAX_PLATFORMS") == "cpu" or not any(others):

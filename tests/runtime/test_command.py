@@ -158,3 +158,33 @@ def test_a_reader_that_goes_away_needs_no_traceback(door):
         complaint = process.stderr.read()
     assert complaint == ""
     assert process.returncode == 1
+
+
+LEVEL = "--xla_backend_optimization_level=1"
+
+
+@pytest.mark.parametrize(
+    ("plugin", "given", "flags"),
+    [
+        (None, {}, LEVEL),
+        (None, {"XLA_FLAGS": "--xla_dump_to=x"}, f"{LEVEL} --xla_dump_to=x"),
+        ("jax_plugins", {}, None),
+        ("libtpu", {"XLA_FLAGS": "--xla_dump_to=x"}, "--xla_dump_to=x"),
+        ("jax_plugins", {"JAX_PLATFORMS": "cpu"}, LEVEL),
+    ],
+)
+def test_only_a_cpu_is_compiled_for_quickly(plugin, given, flags, monkeypatch):
+    environ = dict(given)
+    monkeypatch.setattr(command.os, "environ", environ)
+    find = {plugin: "found"}.get
+    monkeypatch.setattr(command.importlib.util, "find_spec", find)
+    command.prepare_jax()
+    assert environ.get("XLA_FLAGS") == flags
+    assert environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] == "0"
+
+
+def test_a_place_that_was_asked_for_keeps_the_programs(monkeypatch):
+    environ = {"JAX_COMPILATION_CACHE_DIR": "there"}
+    monkeypatch.setattr(command.os, "environ", environ)
+    command.prepare_jax()
+    assert environ["JAX_COMPILATION_CACHE_DIR"] == "there"
