@@ -129,6 +129,16 @@ def checks(figures):
     yield f"{figures['ratio']:.3f}", quartiles, len(figures["seconds"]["plain"])
 
 
+def activations(figures):
+    """What AGLU costs beside SiLU."""
+    names = {"aglu": "AGLU", "written": "AGLU as its formula is written"}
+    yield "value and gradients", "time over SiLU's", "quartiles", "turns"
+    for name, ratio in figures["ratios"].items():
+        quartiles = "{:.2f} to {:.2f}".format(*ratio["quartiles"])
+        turns = len(figures["seconds"][name])
+        yield names[name], f"{ratio['median']:.2f}", quartiles, turns
+
+
 def faults(figures):
     """What was done to runs, and what came of it."""
     yield "what", "times"
