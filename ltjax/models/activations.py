@@ -33,9 +33,10 @@ _GONE = 1e3  # -log apa from which on it is 0
 def apa(z, kappa, lam):
     """(lam exp(-kappa z) + 1)^(-1 / lam), elementwise, in 0..1.
 
-    Adaptive Parametric Activation (Alexandridis et al., ECCV 2024). z, `kappa` and `lam`
-    broadcast; the result has the type of z. `lam` is 0 or more. It is finite for every
-    finite z, and the gradients are true ones; both are worked out in float32 at least.
+    Adaptive Parametric Activation (Alexandridis et al., ECCV 2024). z, `kappa` and
+    `lam` broadcast; the result has the type of z. `lam` is 0 or more. It is finite for
+    every finite z, and the gradients are true ones; both are worked out in float32 at
+    least.
     Raises `ValueError` for a `kappa` or a `lam` that is known and cannot be.
 
     >>> from ltjax.models.activations import apa
