@@ -68,9 +68,9 @@ class Se(Gate):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cbam(Gate):
-    """Block attention: a factor for each channel, then one for each place.
+    """Block attention: a factor for each channel, then for each place (1807.06521).
 
-    Woo et al. (arXiv:1807.06521), with the layer norm and the dropout of APA's authors.
+    With the layer norm and the dropout of APA's authors.
     """
 
     reduction: Annotated[int, COUNT, INT32] = 16
