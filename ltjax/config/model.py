@@ -34,8 +34,15 @@ class Model(Kind):
 
     def card(self):
         """What a card holds of it, and its name as it is read there."""
-        trained = {"trained": self.trained} if self.trained else {}
-        return {"name": self.name, **trained}, self.name
+        about = {"trained": self.trained} if self.trained else {}
+        for part in ("gate", "activation"):
+            # Those of an ordinary network are not told.
+            if part in self.__dict__ and getattr(self, part) != getattr(
+                type(self), part
+            ):
+                about[part] = dataclasses.asdict(getattr(self, part))
+                about[part]["kind"] = type(getattr(self, part)).__name__
+        return {"name": self.name, **about}, self.name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,7 +85,7 @@ class CifarResNet(Model):
 
     def check(self, config):
         """Refuses a gate that leaves no channels inside."""
-        _check_gate(self.gate, self.width, self.name)
+        _check_gate(self, config, self.width)
 
     def make(self, classes):
         """The network: its features, and a head with logits [B, classes]."""
@@ -125,7 +132,7 @@ class ResNet(Model):
 
     def check(self, config):
         """Refuses to leave alone what was never trained, and too narrow a gate."""
-        _check_gate(self.gate, 64 if self.name == "resnet10" else 256, self.name)
+        _check_gate(self, config, 64 if self.name == "resnet10" else 256)
         if not self.trained:
             return
         if self.pretrained is None:
@@ -253,12 +260,13 @@ KINDS = {
 }
 
 
-def _check_gate(gate, channels, name):
-    reduction = told(gate, "reduction")
+def _check_gate(model, config, channels):
+    reduction = told(model.gate, "reduction")
     if reduction is not None and reduction > channels:
+        path = "model" if config.model is model else "model.of"
         raise Mistake(
-            f"model.gate.reduction is {reduction}; it must be at most {channels}, the "
-            f"channels of the first blocks of {name}"
+            f"{path}.gate.reduction is {reduction}; it must be at most {channels}, the "
+            f"channels of the first blocks of {model.name}"
         )
 
 
