@@ -155,13 +155,12 @@ class ResNet(Model):
     def body(self):
         """The whole feature extractor."""
         from ltjax.models import resnet
-        from ltjax.models.convolution import HE_FAN_OUT
-        from ltjax.models.heads import BOUNDED
+        from ltjax.models.convolution import HE_FAN_OUT, PYTORCH
 
         return getattr(resnet, self.name)(
             dtype=_dtype(self.dtype),
             activation=self.activation.make(),
-            gate=self.gate.make(BOUNDED, HE_FAN_OUT),
+            gate=self.gate.make(PYTORCH, HE_FAN_OUT),
         )
 
 

@@ -13,9 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ltjax.models import root
-
-# Uniform within 1 / sqrt(fan in), as linear layers of PyTorch begin.
-BOUNDED = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+from ltjax.models.convolution import PYTORCH
 
 
 class Linear(nn.Module):
@@ -27,7 +25,7 @@ class Linear(nn.Module):
     def __call__(self, features):
         """Features [..., D] to logits [..., C]."""
         dim = features.shape[-1]
-        kernel = self.param("kernel", BOUNDED, (dim, self.classes))
+        kernel = self.param("kernel", PYTORCH, (dim, self.classes))
         bias = self.param("bias", nn.initializers.zeros, (self.classes,))
         logits = features @ kernel
         return logits + jnp.broadcast_to(bias, logits.shape)
@@ -64,7 +62,7 @@ class Cosine(nn.Module):
     def __call__(self, features):
         """Features [..., D] to logits [..., C] within [-scale, scale]."""
         dim = features.shape[-1]
-        init = BOUNDED if self.squashed else _columns
+        init = PYTORCH if self.squashed else _columns
         params = {"kernel": self.param("kernel", init, (dim, self.classes))}
         if self.learnt:
             root = nn.initializers.constant(math.sqrt(self.scale))
