@@ -1,4 +1,4 @@
-"""Measures ltjax on this machine: speed, growth, memory, devices, input.
+"""Measures ltjax on this machine: speed, growth, memory, devices, input, activations.
 
     python experiments/bench.py --quick --out bench.json      within 3 minutes
     python experiments/bench.py --out bench.json              about 15 minutes

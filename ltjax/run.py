@@ -106,7 +106,7 @@ def stages(config, system, loader, folder):
         seen = features.take(backbone, weights, system, loader, folder, config)
         settings = config.classifier
         outcome = classifier.train(backbone, seen, loader, folder, settings)
-        outcomes.append(outcome)
+        outcomes.append(outcome._replace(shapes=summary.shapes(weights.mean)))
     return outcomes
 
 

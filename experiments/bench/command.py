@@ -8,7 +8,17 @@ import measured
 from rich.console import Console
 from rich.table import Table
 
-from bench import beside, checks, harness, memory, pipeline, promise, scaling, trials
+from bench import (
+    activations,
+    beside,
+    checks,
+    harness,
+    memory,
+    pipeline,
+    promise,
+    scaling,
+    trials,
+)
 from ltjax.mistake import Mistake
 from ltjax.runtime.command import exit_code
 from ltjax.workdir.files import write_json
@@ -19,6 +29,7 @@ PARTS = {
     "beside": (beside,),
     "scaling": (scaling, measured.scaling),
     "checks": (checks, measured.checks),
+    "activations": (activations, measured.activations),
     "pipeline": (pipeline, measured.pipeline),
     "trials": (trials, measured.tried),
     "promise": (promise, measured.promised),
@@ -32,7 +43,8 @@ def read(args, description):
     first.add_argument("--part", choices=PARTS, default="beside")
     part, *tables = PARTS[first.parse_known_args(args)[0].part]
     parts = (
-        f"  {name:9} {one.__doc__.splitlines()[0]}" for name, (one, *_) in PARTS.items()
+        f"  {name:11} {one.__doc__.splitlines()[0]}"
+        for name, (one, *_) in PARTS.items()
     )
     parser = argparse.ArgumentParser(
         parents=[first],

@@ -144,15 +144,8 @@ def promised(figures):
 
 def tried(figures):
     """What each change came to, against the programs as they are."""
-    yield (
-        "trial",
-        "training",
-        "quartiles",
-        "images/s",
-        "features",
-        "quartiles",
-        "images/s",
-    )
+    figure = "quartiles", "images/s"
+    yield "trial", "training", *figure, "features", *figure
     for row in figures["rows"]:
         cells = (
             cell
@@ -164,6 +157,16 @@ def tried(figures):
             )
         )
         yield row["trial"], *cells
+
+
+def activations(figures):
+    """What AGLU costs beside SiLU."""
+    names = {"aglu": "AGLU", "written": "AGLU as its formula is written"}
+    yield "value and gradients", "time over SiLU's", "quartiles", "turns"
+    for name, ratio in figures["ratios"].items():
+        quartiles = "{:.2f} to {:.2f}".format(*ratio["quartiles"])
+        turns = len(figures["seconds"][name])
+        yield names[name], f"{ratio['median']:.2f}", quartiles, turns
 
 
 def faults(figures):

@@ -19,6 +19,7 @@ figure3  its Figure 3: images of each class, dispersion of its test images in ev
 experts  every row of RIDE, SHIKE or MDCS. Nothing is fitted: no validation runs. The
          one protocol is `--augment.rotate 15 --augment.policy None --augment.cutout 0`,
          the views of RIDE; without these flags each has its own.
+networks every row of one network, as for experts: of the forms of cifar100_lt_apa.py
 """
 
 import sys
@@ -72,8 +73,8 @@ def correlation(counts, values):
     return float(stats.spearmanr(*zip(*pairs)).statistic)
 
 
-def experts(options, seed):
-    """The rows of a run of several experts, and what tells how it was trained."""
+def networks(options, seed):
+    """The rows of a run, and what tells how it was trained; of experts their cost."""
     if options.holdout:
         raise Mistake(f"--holdout is {options.holdout}; nothing is fitted here, give 0")
     config = protocol.config_of(options, seed)
@@ -81,7 +82,7 @@ def experts(options, seed):
     about |= {
         "epochs": config.optim.epochs,
         "views": {name: getattr(config.augment, name) for name in VIEWS},
-        "cost": results["cost"],
+        **{name: results[name] for name in ("cost",) if name in results},
         "stages": results["seconds"],
     }
     return [{**about, **row} for row in results["rows"]]
@@ -91,7 +92,8 @@ TABLES = {
     "table1": table1,
     "table2": protocol.lines,
     "figure3": figure3,
-    "experts": experts,
+    "experts": networks,
+    "networks": networks,
 }
 
 
@@ -99,7 +101,8 @@ def main(args):
     """Runs one command line; returns the exit code."""
 
     def work():
-        parser = protocol.parser(__doc__, holdout=0 if "experts" in args[:1] else 50)
+        unfitted = TABLES.get(args[0] if args else None) is networks
+        parser = protocol.parser(__doc__, holdout=0 if unfitted else 50)
         parser.add_argument("table", choices=TABLES)
         options = protocol.read(parser, args)
         make = TABLES[options.table]

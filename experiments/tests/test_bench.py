@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
+import measured
 import numpy as np
 import pytest
-from bench import beside, checks, command, growth, harness, shared
+from bench import activations, beside, checks, command, growth, harness, shared
 
 from ltjax import config
 from ltjax.classifier import heads, linear
@@ -237,6 +238,22 @@ def test_steps_are_the_same_with_and_without_checks(monkeypatch):
         checked.params,
         plain.params,
     )
+
+
+def test_an_activation_is_timed_with_the_gradients_of_its_formula(monkeypatch):
+    aglu, silu, written = (call() for call in activations.calls((2, 3, 3, 4)).values())
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5),
+        aglu,
+        written,
+    )
+    (value, (slope,)) = silu
+    assert value.shape == slope.shape == (2, 3, 3, 4)
+    whole = activations.calls
+    monkeypatch.setattr(activations, "calls", lambda: whole((2, 3)))
+    figures = activations.measure(SimpleNamespace(repeats=2))
+    (_, *rows) = measured.activations(figures)
+    assert [row[0] for row in rows] == ["AGLU", "AGLU as its formula is written"]
 
 
 class NoTorch:

@@ -3,6 +3,7 @@
 from ltjax.classifier import (
     crt,
     disalign,
+    iif,
     la_posthoc,
     logit_adjustment,
     lws,
@@ -20,6 +21,7 @@ METHODS = {
     "tau_norm": tau_norm,
     "ncm": ncm,
     "la_posthoc": la_posthoc,
+    "iif": iif,
     "la": logit_adjustment,
     "disalign": disalign,
     "srepr": srepr,
@@ -34,6 +36,7 @@ PREFERRED = (
     "srepr",
     "la",
     "la_posthoc",
+    "iif",
     "disalign",
     "crt",
     "lws",

@@ -27,9 +27,10 @@ draws agree, and is off by no more than the order of the square of what they dif
 
 Without such intercepts there is no one prior, None: LWS learns a scale for each class,
 DisAlign's offsets come through a gate of the image and its weights are normalised in
-each batch, NCM and tau-normalisation minimise no loss, a cosine head has no intercepts,
-and no loss has seen the mean of experts that learned one by one. Nor has sampling that
-changes while it trains (`progressive`).
+each batch, IIF takes out odds, which are no power of a share, NCM and tau-normalisation
+minimise no loss, a cosine head has no intercepts, and no loss has seen the mean of
+experts that learned one by one. Nor has sampling that changes while it trains
+(`progressive`).
 """
 
 import jax

@@ -1,11 +1,14 @@
 """A run as frozen records: one per stage, and one kind where there is a choice."""
 
+from ltjax.config.activation import Activation, Aglu, Apa, Relu, Sigmoid
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
 from ltjax.config.data import Data
-from ltjax.config.model import CifarResNet, Cosine, Experts, Head, Linear, Model, ResNet
-from ltjax.config.objective import CrossEntropy, Mdcs, Objective, Ride, Shike
+from ltjax.config.gate import Cbam, Gate, Open, Se
+from ltjax.config.head import Cosine, Head, Linear
+from ltjax.config.model import CifarResNet, Experts, Model, ResNet
+from ltjax.config.objective import CrossEntropy, Iif, Mdcs, Objective, Ride, Shike
 from ltjax.config.optim import (
     CosineByEpoch,
     CosineDecay,
@@ -17,7 +20,11 @@ from ltjax.config.optim import (
 from ltjax.config.posterior import Posterior, Swa, swa_start
 
 __all__ = [
+    "Activation",
+    "Aglu",
+    "Apa",
     "Augment",
+    "Cbam",
     "Checkpoint",
     "CifarResNet",
     "Classifier",
@@ -28,19 +35,25 @@ __all__ = [
     "CrossEntropy",
     "Data",
     "Experts",
+    "Gate",
     "Head",
+    "Iif",
     "Linear",
     "Mdcs",
     "Method",
     "Model",
     "Objective",
+    "Open",
     "Optim",
     "Posterior",
+    "Relu",
     "ResNet",
     "Ride",
     "Schedule",
+    "Se",
     "Sgd",
     "Shike",
+    "Sigmoid",
     "Srepr",
     "StepDecay",
     "Swa",

@@ -1,10 +1,12 @@
 """The kinds that each choice of a config has, by their words."""
 
-from ltjax.config import model, objective, optim
+from ltjax.config import activation, gate, head, model, objective, optim
 
 KINDS = {
     model.Model: model.KINDS,
-    model.Head: model.HEADS,
+    activation.Activation: activation.KINDS,
+    gate.Gate: gate.KINDS,
+    head.Head: head.KINDS,
     objective.Objective: objective.KINDS,
     optim.Optim: optim.KINDS,
     optim.Schedule: optim.SCHEDULES,

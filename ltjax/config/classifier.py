@@ -19,8 +19,10 @@ from ltjax.config.limits import (
 from ltjax.mistake import Mistake
 
 Method = Literal[
-    "crt", "lws", "tau_norm", "ncm", "la_posthoc", "la", "disalign", "srepr"
+    "crt", "lws", "tau_norm", "ncm", "la_posthoc", "iif", "la", "disalign", "srepr"
 ]
+# Of inverse image frequency: see `losses.inverse`.
+Variant = Literal["rel", "raw", "smooth", "normit", "gombit"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,8 @@ class Classifier:
     """Type of the kept views; heads learn in float32 either way."""
     tau: Annotated[float, NOT_NEGATIVE] = 1.0
     """Strength of logit adjustment."""
+    iif: Variant = "rel"
+    """How inverse image frequency weighs a class."""
     tau_norm: Annotated[float, FINITE] = 1.0
     """Exponent of tau-normalisation."""
     # Beyond, the weight of a head class is lost in float32.

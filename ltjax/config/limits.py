@@ -65,6 +65,10 @@ RISING = Limit(
     lambda value: -1e300 < value[0] < value[1] < 1e300,
     "two finite numbers, the lower one first",
 )
+RANGE = Limit(
+    lambda value: -1e300 < value[0] <= value[1] < 1e300,
+    "two finite numbers, the lower one first, or one twice",
+)
 SEED = Limit(lambda value: 0 <= value < 2**32, "in 0..4294967295")
 FOLDER = Limit(
     lambda value: value.strip(".") and not set(value) & set("/\\\0"),

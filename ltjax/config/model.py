@@ -3,49 +3,17 @@
 import dataclasses
 from typing import Annotated, Literal
 
+from ltjax.config.activation import Activation, Relu
+from ltjax.config.gate import Gate, Open
+from ltjax.config.head import Head, Linear
 from ltjax.config.kind import PLACE, Kind, told
-from ltjax.config.limits import COUNT, DEPTH, HUNDRED, INT32, LAYERS, POSITIVE
+from ltjax.config.limits import COUNT, DEPTH, HUNDRED, INT32, LAYERS
 from ltjax.mistake import Mistake
 
 Dtype = Literal["float32", "bfloat16"]
 Name = Literal[
     "resnet10", "resnet50", "resnet101", "resnet152", "resnext50", "resnext101"
 ]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Head(Kind):
-    """Classifier of stage one."""
-
-    wanted = "make(classes), which gives a Linen module like those of models.heads"
-    intercepts = False  # whether it has one for each class
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Linear(Head):
-    """A linear classifier."""
-
-    intercepts = True
-
-    def make(self, classes):
-        """The module of `models.heads`."""
-        from ltjax.models import heads
-
-        return heads.Linear(classes)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Cosine(Head):
-    """A classifier by the angle to a column of each class."""
-
-    scale: Annotated[float, POSITIVE] = 30.0
-    """Logits are so many times a cosine."""
-
-    def make(self, classes):
-        """The module of `models.heads`."""
-        from ltjax.models import heads
-
-        return heads.Cosine(classes, self.scale)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,8 +34,15 @@ class Model(Kind):
 
     def card(self):
         """What a card holds of it, and its name as it is read there."""
-        trained = {"trained": self.trained} if self.trained else {}
-        return {"name": self.name, **trained}, self.name
+        about = {"trained": self.trained} if self.trained else {}
+        for part in ("gate", "activation"):
+            # Those of an ordinary network are not told.
+            if part in self.__dict__ and getattr(self, part) != getattr(
+                type(self), part
+            ):
+                about[part] = dataclasses.asdict(getattr(self, part))
+                about[part]["kind"] = type(getattr(self, part)).__name__
+        return {"name": self.name, **about}, self.name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,6 +59,10 @@ class CifarResNet(Model):
     """Zeros for new channels, or a projection."""
     init: Literal["fan_out", "fan_in", "pytorch"] = "fan_out"
     """First weights: normal by either fan (He), or uniform as PyTorch's by default."""
+    activation: Activation = Relu()
+    """That of every layer."""
+    gate: Gate = Open()
+    """What the residual of each block goes through."""
     head: Head = Linear()
     dtype: Dtype = "float32"
     """Compute type; statistics and losses are float32 either way."""
@@ -104,6 +83,10 @@ class CifarResNet(Model):
         sizes = {"depth": self.depth, "width": self.width}
         return about | sizes, f"CIFAR ResNet-{self.depth}"
 
+    def check(self, config):
+        """Refuses a gate that leaves no channels inside."""
+        _check_gate(self, config, self.width)
+
     def make(self, classes):
         """The network: its features, and a head with logits [B, classes]."""
         from ltjax.models.network import Network
@@ -122,6 +105,8 @@ class CifarResNet(Model):
             _dtype(self.dtype),
             projection=self.shortcut == "B",
             kernel_init=inits[self.init],
+            activation=self.activation.make(),
+            gate=self.gate.make(HE_FAN_IN, HE_FAN_IN),
         )
 
 
@@ -133,6 +118,10 @@ class ResNet(Model):
 
     name: Name = "resnet50"
     """Which one."""
+    activation: Activation = Relu()
+    """That of every layer."""
+    gate: Gate = Open()
+    """What the residual of each block goes through."""
     head: Head = Linear()
     pretrained: Annotated[str | None, PLACE] = None
     """Weights to begin with, .safetensors or .npz (torchvision names); new head."""
@@ -142,7 +131,8 @@ class ResNet(Model):
     """Compute type; statistics and losses are float32 either way."""
 
     def check(self, config):
-        """Refuses to leave alone what was never trained."""
+        """Refuses to leave alone what was never trained, and too narrow a gate."""
+        _check_gate(self, config, 64 if self.name == "resnet10" else 256)
         if not self.trained:
             return
         if self.pretrained is None:
@@ -165,8 +155,13 @@ class ResNet(Model):
     def body(self):
         """The whole feature extractor."""
         from ltjax.models import resnet
+        from ltjax.models.convolution import HE_FAN_OUT, PYTORCH
 
-        return getattr(resnet, self.name)(dtype=_dtype(self.dtype))
+        return getattr(resnet, self.name)(
+            dtype=_dtype(self.dtype),
+            activation=self.activation.make(),
+            gate=self.gate.make(PYTORCH, HE_FAN_OUT),
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -256,13 +251,22 @@ class Experts(Model):
 
 
 # A word of the command line, and the kind, or the record of it, that it begins with.
-HEADS = {"linear": Linear, "cosine": Cosine}
 KINDS = {
     "cifar_resnet": CifarResNet,
     "resnet": ResNet,
     "experts": Experts,
     **{name: ResNet(name=name) for name in Name.__args__},
 }
+
+
+def _check_gate(model, config, channels):
+    reduction = told(model.gate, "reduction")
+    if reduction is not None and reduction > channels:
+        path = "model" if config.model is model else "model.of"
+        raise Mistake(
+            f"{path}.gate.reduction is {reduction}; it must be at most {channels}, the "
+            f"channels of the first blocks of {model.name}"
+        )
 
 
 def begun_anew(model):

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Annotated
 
+from ltjax.config.classifier import Variant
+from ltjax.config.head import Cosine
 from ltjax.config.kind import PLACE, Kind, told
 from ltjax.config.limits import (
     BELOW_ONE,
@@ -12,7 +14,6 @@ from ltjax.config.limits import (
     NOT_NEGATIVE,
     SOME_FINITE,
 )
-from ltjax.config.model import Cosine
 from ltjax.mistake import Mistake
 
 
@@ -32,13 +33,56 @@ class Objective(Kind):
 class CrossEntropy(Objective):
     """Cross entropy, of one network or, summed, of each expert."""
 
-    plain = True
+    mixup: Annotated[float, NOT_NEGATIVE] = 0.0
+    """Mix each image with another, by a share from Beta(mixup, mixup); 0: do not."""
+    cutmix: Annotated[float, NOT_NEGATIVE] = 0.0
+    """Put a box of another image into each; with mixup one of both in a batch."""
+    smoothing: Annotated[float, BELOW_ONE] = 0.0
+    """Share of each label that is spread over all classes."""
+
+    @property
+    def plain(self):
+        """Of mixed images classes have the shares that they have of all."""
+        return self.smoothing == 0
+
+    def check(self, config):
+        """Refuses to mix an odd batch, whose middle image has no partner."""
+        size = config.optim.batch_size
+        if (self.mixup or self.cutmix) and size % 2:
+            raise Mistake(
+                f"optim.batch_size is {size}; objective.mixup and objective.cutmix "
+                "pair the images of a batch, it must be even"
+            )
 
     def make(self, task):
         """See `representation.objectives.plain`."""
         from ltjax.representation.objectives import plain
 
-        return plain.cross_entropy()
+        if not (self.mixup or self.cutmix or self.smoothing):
+            return plain.cross_entropy()
+        from ltjax.data.augment import mixing
+
+        mixed = self.mixup or self.cutmix
+        return plain.soft_cross_entropy(
+            mixing.make(self.mixup, self.cutmix) if mixed else None,
+            lambda labels, lam: mixing.targets(
+                labels, len(task.counts), lam, self.smoothing
+            ),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Iif(Objective):
+    """Cross entropy of logits less each class's inverse image frequency."""
+
+    variant: Variant = "rel"
+    """How it weighs a class."""
+
+    def make(self, task):
+        """See `representation.objectives.plain`."""
+        from ltjax.representation.objectives import plain
+
+        return plain.frequency_adjusted(task, self.variant)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,7 +176,13 @@ class Mdcs(Objective):
 
 
 # A word of the command line, and the kind that it begins with.
-KINDS = {"cross_entropy": CrossEntropy, "ride": Ride, "shike": Shike, "mdcs": Mdcs}
+KINDS = {
+    "cross_entropy": CrossEntropy,
+    "iif": Iif,
+    "ride": Ride,
+    "shike": Shike,
+    "mdcs": Mdcs,
+}
 
 
 def _check_experts(name, config):

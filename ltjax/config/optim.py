@@ -126,7 +126,7 @@ class Sgd(Optim):
     nesterov: bool = True
     """Nesterov's momentum, or the plain one."""
     weight_decay: Annotated[float, NOT_NEGATIVE] = 5e-4
-    """Coupled L2 on all parameters."""
+    """Coupled L2 on all weights; kappa and lam of activations are none."""
     schedule: Schedule = CosineDecay()
 
     def make(self, steps, rate=None):

@@ -3,11 +3,17 @@
 import contextlib
 
 from ltjax.config import choices
+from ltjax.config.activation import Activation
+from ltjax.config.gate import Gate
+from ltjax.config.head import Head
 from ltjax.config.kind import walk
-from ltjax.config.model import Head, Model
+from ltjax.config.model import Model
 from ltjax.config.objective import Objective
 from ltjax.config.optim import Optim, Schedule
 from ltjax.mistake import Mistake
+
+# The choices that a network is made of, the likeliest first to be wrong.
+OF_NETWORK = Model, Head, Gate, Activation
 
 
 def check_made(config, classes, task):
@@ -16,6 +22,8 @@ def check_made(config, classes, task):
     `task` is the `representation.objective.Task` of the run. Raises `Mistake` for one
     that makes something else, or fails, and for a method that nobody has made.
     """
+    from jax import nn  # late, as all of JAX
+
     for name in _unknown_methods(config):
         raise Mistake(
             f"classifier.methods has {name!r}, which ltjax.classifier.METHODS has not; "
@@ -25,6 +33,8 @@ def check_made(config, classes, task):
         asked = {
             Model: (classes,),
             Head: (classes,),
+            Activation: (),
+            Gate: (nn.initializers.zeros, nn.initializers.zeros),
             Objective: (task,),
             Optim: (task.steps, None),
             Schedule: (config.optim, task.steps),
@@ -93,8 +103,10 @@ def _right(config, choice, made):
         return bool(named) and all(view in known for view in made.views)
     if choice is Head:
         return all(callable(getattr(made, name, None)) for name in ("linear", "inputs"))
-    if choice is Schedule:
+    if choice in (Schedule, Activation):
         return callable(made)
+    if choice is Gate:
+        return made is None or callable(made)
     if not isinstance(made, tuple) or len(made) != 2:
         return False
     rate, tx = made

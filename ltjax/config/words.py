@@ -37,7 +37,7 @@ def chosen(config, words):
     and for flags that moved, or are another kind's.
     """
     words = list(words)
-    for depth in (1, 2, 3):  # --model, --model.of, --model.of.head
+    for depth in (1, 2, 3, 4):  # --model, --model.of, ... --model.of.gate.activation
         config, words = _chosen(config, words, depth)
     for word in words:
         flag = word.partition("=")[0]

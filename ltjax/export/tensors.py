@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ltjax.classifier import METHODS
-from ltjax.config import Linear
+from ltjax.config import Linear, Open, Relu
 from ltjax.mistake import Mistake
 from ltjax.models import partition, weights
 from ltjax.stages import system as systems
@@ -33,8 +33,10 @@ def check_network(model):
         wrong = f"model is of {model.experts} experts"
     elif model.head != Linear():
         wrong = f"model.head is {model.head!r}"
-    elif getattr(model, "shortcut", "A") != "A":  # B has no names that others know
-        wrong = f"model.shortcut is {model.shortcut!r}"
+    # What others load by these names is a network without.
+    for name, usual in (("shortcut", "A"), ("gate", Open()), ("activation", Relu())):
+        if getattr(model, name, usual) != usual:
+            wrong = wrong or f"model.{name} is {getattr(model, name)!r}"
     if wrong:
         raise Mistake(
             f"{wrong}; safetensors and npz hold networks of stages in a row and one "

@@ -6,8 +6,10 @@ from ltjax.losses.adjusted import (
     focal,
     log_prior,
     logit_adjusted,
+    soft_cross_entropy,
 )
 from ltjax.losses.distillation import dirichlet_distillation, mean_distillation
+from ltjax.losses.inverse import frequency_adjusted, inverse_image_frequency
 from ltjax.losses.margin import ldam
 from ltjax.losses.weights import class_balanced_weights, generalized_weights
 
@@ -17,9 +19,12 @@ __all__ = [
     "cross_entropy",
     "dirichlet_distillation",
     "focal",
+    "frequency_adjusted",
     "generalized_weights",
+    "inverse_image_frequency",
     "ldam",
     "log_prior",
     "logit_adjusted",
     "mean_distillation",
+    "soft_cross_entropy",
 ]

@@ -21,6 +21,22 @@ def cross_entropy(logits, labels):
     return -jnp.take_along_axis(log_probs, labels[..., None], axis=-1)[..., 0]
 
 
+def soft_cross_entropy(logits, targets):
+    """Cross entropy -sum of targets * log softmax(logits) over classes.
+
+    logits and targets [..., C] to [...]; targets are shares of classes, as of mixed
+    images. Those of one label give `cross_entropy`.
+
+    >>> from ltjax.losses import soft_cross_entropy
+    >>> soft_cross_entropy([[2.0, 0.0], [2.0, 0.0]], [[1.0, 0.0], [0.5, 0.5]])
+    Array([0.127, 1.127], dtype=float32)
+    """
+    logits = jnp.asarray(logits, jnp.float32)
+    targets = jnp.asarray(targets, jnp.float32)
+    chex.assert_equal_shape((logits, targets))
+    return -(targets * jax.nn.log_softmax(logits)).sum(-1)
+
+
 def focal(logits, labels, gamma):
     """Focal loss (1 - p)^gamma * cross entropy, p the label's probability.
 

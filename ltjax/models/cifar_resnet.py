@@ -1,10 +1,12 @@
 """The residual networks of He et al. (2016) for small images, without their head."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ltjax.models import activations
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.convolution import HE_FAN_OUT, Convolution
 from ltjax.models.resnet import Conv
@@ -29,10 +31,11 @@ def shortcut(x, channels, stride):
 
 
 class Block(nn.Module):
-    """Basic block: relu(shortcut(x) + norm(conv(relu(norm(conv(x)))))).
+    """Basic block: act(shortcut(x) + gate(norm(conv(act(norm(conv(x))))))).
 
     With `projection` the shortcut is option B of He et al., a 1 x 1 convolution and
-    batch norm where the shape changes, else option A, without parameters.
+    batch norm where the shape changes, else option A, without parameters. For
+    `activation` and `gate` see `CifarResNet`.
     """
 
     channels: int
@@ -41,16 +44,21 @@ class Block(nn.Module):
     axis_name: str | None = None
     projection: bool = False
     kernel_init: nn.initializers.Initializer = HE_FAN_OUT
+    activation: Callable = activations.relu
+    gate: Callable | None = None
 
     @nn.compact
     def __call__(self, x, train=False):
         """Activations [B, H, W, C] to [B, H', W', channels]."""
         conv = partial(Convolution, dtype=self.dtype, kernel_init=self.kernel_init)
         y = conv(self.channels, self.stride, name="conv1")(x)
-        y = nn.relu(BatchNorm(self.axis_name, name="norm1")(y, train))
+        y = BatchNorm(self.axis_name, name="norm1")(y, train)
+        y = self.activation(name="act1")(y)
         y = conv(self.channels, name="conv2")(y)
         y = BatchNorm(self.axis_name, name="norm2")(y, train)
-        return nn.relu(self._shortcut(x, train) + y)
+        if self.gate:
+            y = self.gate(name="gate")(y, train)
+        return self.activation(name="act2")(self._shortcut(x, train) + y)
 
     def _shortcut(self, x, train):
         if not self.projection:
@@ -70,6 +78,10 @@ class CifarResNet(nn.Module):
     stem, 1 to 3 the stages; the network may so be cut. The compute type is `dtype`;
     parameters, statistics and features are float32. `axis_name` pools batch norm over a
     mapped axis. `projection` chooses the shortcut, see `Block`.
+
+    `activation(name=...)` builds what stands in each place of a ReLU, such as
+    `partial(activations.Aglu)`, and `gate(name=...)` what a block's residual goes
+    through, such as `partial(gates.Se, 4)`; None: nothing.
     """
 
     depth: int = 32
@@ -80,6 +92,8 @@ class CifarResNet(nn.Module):
     last: int | None = None
     projection: bool = False
     kernel_init: nn.initializers.Initializer = HE_FAN_OUT
+    activation: Callable = activations.relu
+    gate: Callable | None = None
 
     parts = PARTS
 
@@ -105,7 +119,8 @@ class CifarResNet(nn.Module):
     def _stem(self, x, train):
         conv = partial(Convolution, dtype=self.dtype, kernel_init=self.kernel_init)
         x = conv(self.width, name="conv")(x)
-        return nn.relu(BatchNorm(self.axis_name, name="norm")(x, train))
+        x = BatchNorm(self.axis_name, name="norm")(x, train)
+        return self.activation(name="act")(x)
 
     def _stage(self, stage, blocks, x, train):
         for block in range(blocks):
@@ -116,6 +131,8 @@ class CifarResNet(nn.Module):
                 axis_name=self.axis_name,
                 projection=self.projection,
                 kernel_init=self.kernel_init,
+                activation=self.activation,
+                gate=self.gate,
                 name=f"stage{stage}_block{block + 1}",
             )(x, train)
         return x

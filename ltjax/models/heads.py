@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ltjax.models import root
+from ltjax.models.convolution import PYTORCH
 
 
 class Linear(nn.Module):
@@ -24,8 +25,7 @@ class Linear(nn.Module):
     def __call__(self, features):
         """Features [..., D] to logits [..., C]."""
         dim = features.shape[-1]
-        bound = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
-        kernel = self.param("kernel", bound, (dim, self.classes))
+        kernel = self.param("kernel", PYTORCH, (dim, self.classes))
         bias = self.param("bias", nn.initializers.zeros, (self.classes,))
         logits = features @ kernel
         return logits + jnp.broadcast_to(bias, logits.shape)
@@ -46,17 +46,29 @@ class Cosine(nn.Module):
 
     A zero vector has cosine 0 with everything, and gradient 0. Columns begin with
     length one, uniform in a cube before they are scaled to it.
+
+    If `squashed`, it is times l / (1 + l) for features of length l (APA's authors,
+    arXiv:2407.08567), whose gradient at zero is that of the features themselves;
+    columns begin uniform within 1 / sqrt(D). If `learnt`, the scale is the square of a
+    parameter "scale", which begins at its root.
     """
 
     classes: int
     scale: float = 16.0
+    squashed: bool = False
+    learnt: bool = False
 
     @nn.compact
     def __call__(self, features):
         """Features [..., D] to logits [..., C] within [-scale, scale]."""
         dim = features.shape[-1]
-        kernel = self.param("kernel", _columns, (dim, self.classes))
-        return self.scale * (_unit(features, -1) @ _unit(kernel, 0))
+        init = PYTORCH if self.squashed else _columns
+        params = {"kernel": self.param("kernel", init, (dim, self.classes))}
+        if self.learnt:
+            root = nn.initializers.constant(math.sqrt(self.scale))
+            params["scale"] = self.param("scale", root, (1,))
+        cosines = self._counted(features) @ _unit(params["kernel"], 0)
+        return self._scale(params, cosines.ndim) * cosines
 
     @nn.nowrap
     def linear(self, params):
@@ -65,14 +77,30 @@ class Cosine(nn.Module):
         Those of several experts have a leading axis E, as the parameters have.
         """
         kernel = params["kernel"]
-        length = self.scale / math.sqrt(kernel.shape[-2])
+        length = self._scale(params, kernel.ndim) / math.sqrt(kernel.shape[-2])
         bias = jnp.zeros((*kernel.shape[:-2], self.classes))
         return {"kernel": length * _unit(kernel, -2), "bias": bias}
 
     @nn.nowrap
     def inputs(self, features):
-        """Features [..., D] scaled to length sqrt(D), where their mean square is 1."""
-        return math.sqrt(features.shape[-1]) * _unit(features, -1)
+        """Features [..., D] scaled to length sqrt(D), where their mean square is 1.
+
+        If `squashed`, to sqrt(D) l / (1 + l).
+        """
+        return math.sqrt(features.shape[-1]) * self._counted(features)
+
+    @nn.nowrap
+    def _counted(self, features):
+        return _squashed(features) if self.squashed else _unit(features, -1)
+
+    @nn.nowrap
+    def _scale(self, params, ndim):
+        """The scale, or that of each expert [E, 1, ...] of so many axes."""
+        if not self.learnt:
+            return self.scale
+        square = jnp.square(params["scale"])
+        leading = square.shape[:-1]
+        return square.reshape(*leading, *(1,) * (ndim - len(leading)))
 
 
 def per_expert(head):
@@ -99,6 +127,14 @@ def for_experts(head):
 
 def _columns(key, shape):
     return _unit(jax.random.uniform(key, shape, minval=-1.0, maxval=1.0), 0)
+
+
+def _squashed(x):
+    """x over 1 + its length [..., D]; finite, and so is its gradient, at zero."""
+    square = jnp.square(x).sum(-1, keepdims=True)
+    zero = square == 0
+    length = jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
+    return x / (1 + length)
 
 
 def _unit(x, axis):

@@ -35,7 +35,7 @@ def convolve_tiny(x, kernel, stride=1):
     return jnp.tensordot(patches(x, kernel.shape[0], stride), flat, axes=1)
 
 
-def _gradients(x, kernel, dy, stride):
+def _kernel_gradient(x, kernel, dy, stride):
     def add(index, total):
         # One image at a time, so that its patches stay in the cache.
         image, slope = (jax.lax.dynamic_slice_in_dim(a, index, 1) for a in (x, dy))
@@ -46,9 +46,18 @@ def _gradients(x, kernel, dy, stride):
 
     zeros = jnp.zeros((kernel[..., 0].size, kernel.shape[-1]))
     total = jax.lax.fori_loop(0, len(x), add, zeros)
+    return total.reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _gradients(x, kernel, dy, stride):
     # No one asks for the gradient of images: what computes it is then left out.
     dx, _ = gradient.derived(x, kernel, dy, stride)
-    return dx, total.reshape(kernel.shape).astype(kernel.dtype)
+    return dx, _kernel_gradient(x, kernel, dy, stride)
+
+
+def _gradients_inside(x, kernel, dy, stride):
+    turned = jnp.flip(kernel, (0, 1)).transpose(0, 1, 3, 2)
+    return gradient.plain(dy, turned), _kernel_gradient(x, kernel, dy, stride)
 
 
 _convolve_first = gradient.written_on_cpu(_gradients)
@@ -61,6 +70,17 @@ def convolve_first(x, kernel, stride=1):
     kernel's gradient is a sum of matrix products, one for each image.
     """
     return _convolve_first(x, kernel, stride)
+
+
+_convolve_inside = gradient.written_on_cpu(_gradients_inside)
+
+
+def convolve_inside(x, kernel):
+    """The same within a network, of few channels and stride 1.
+
+    There the input's gradient is asked for: a convolution with the turned kernel.
+    """
+    return _convolve_inside(x, kernel, 1)
 
 
 def max_pool(x):

@@ -4,11 +4,13 @@ In torchvision's layout (its "v1.5": a bottleneck strides in its 3 x 3 convoluti
 under its names, so that weights travel both ways (`ltjax.models.weights`).
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ltjax.models import activations
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.convolution import HE_FAN_OUT, convolve
 from ltjax.models.gradient import plain
@@ -54,10 +56,11 @@ class Conv(nn.Module):
 
 
 class Block(nn.Module):
-    """relu(shortcut(x) + residual(x)), each convolution followed by batch norm.
+    """act(shortcut(x) + gate(residual(x))), each convolution followed by batch norm.
 
     The residual is 1 x 1, 3 x 3, 1 x 1 with `inner` channels inside if `bottleneck`,
-    else two 3 x 3. The shortcut is a 1 x 1 convolution where the shape changes.
+    else two 3 x 3. The shortcut is a 1 x 1 convolution where the shape changes. For
+    `activation` and `gate` see `ResNet`.
     """
 
     channels: int
@@ -67,28 +70,33 @@ class Block(nn.Module):
     groups: int = 1
     dtype: jnp.dtype = jnp.float32
     axis_name: str | None = None
+    activation: Callable = activations.relu
+    gate: Callable | None = None
 
     @nn.compact
     def __call__(self, x, train=False):
         """Activations [B, H, W, C] to [B, H', W', channels]."""
         conv = partial(Conv, dtype=self.dtype)
-        norm = partial(BatchNorm, self.axis_name)
+        norm, act = partial(BatchNorm, self.axis_name), self.activation
         if self.bottleneck:
             y = conv(self.inner, 1, name="conv1")(x)
-            y = nn.relu(norm(name="bn1")(y, train))
+            y = act(name="act1")(norm(name="bn1")(y, train))
             y = conv(self.inner, 3, self.stride, self.groups, name="conv2")(y)
-            y = nn.relu(norm(name="bn2")(y, train))
+            y = act(name="act2")(norm(name="bn2")(y, train))
             y = conv(self.channels, 1, name="conv3")(y)
             y = norm(name="bn3")(y, train)
         else:
             y = conv(self.inner, 3, self.stride, name="conv1")(x)
-            y = nn.relu(norm(name="bn1")(y, train))
+            y = act(name="act1")(norm(name="bn1")(y, train))
             y = conv(self.channels, 3, name="conv2")(y)
             y = norm(name="bn2")(y, train)
+        if self.gate:
+            y = self.gate(name="gate")(y, train)
         if self.stride > 1 or x.shape[-1] != self.channels:
             x = conv(self.channels, 1, self.stride, name="downsample_0")(x)
             x = norm(name="downsample_1")(x, train)
-        return nn.relu(x.astype(y.dtype) + y)
+        last = act(name="act3" if self.bottleneck else "act2")
+        return last(x.astype(y.dtype) + y)
 
 
 class ResNet(nn.Module):
@@ -100,7 +108,7 @@ class ResNet(nn.Module):
     Parts `first` to `last` (less one) run: part 0 is the stem, of 64 channels, 1 to 4
     the stages; the network may so be cut. The compute type is `dtype`; parameters,
     statistics and features are float32. `axis_name` pools batch norm over a mapped
-    axis.
+    axis. `activation` and `gate` are those of `cifar_resnet.CifarResNet`.
     """
 
     blocks: tuple[int, int, int, int]
@@ -112,6 +120,8 @@ class ResNet(nn.Module):
     dtype: jnp.dtype = jnp.float32
     axis_name: str | None = None
     width: int = 64
+    activation: Callable = activations.relu
+    gate: Callable | None = None
 
     parts = PARTS
 
@@ -136,8 +146,8 @@ class ResNet(nn.Module):
 
     def _stem(self, x, train):
         x = Conv(64, 7, 2, dtype=self.dtype, name="conv1")(x)
-        x = nn.relu(BatchNorm(self.axis_name, name="bn1")(x, train))
-        return max_pool(x)
+        x = BatchNorm(self.axis_name, name="bn1")(x, train)
+        return max_pool(self.activation(name="act1")(x))
 
     def _stage(self, stage, x, train):
         planes = self.width * 2 ** (stage - 1)
@@ -150,6 +160,8 @@ class ResNet(nn.Module):
                 groups=self.groups,
                 dtype=self.dtype,
                 axis_name=self.axis_name,
+                activation=self.activation,
+                gate=self.gate,
                 name=f"layer{stage}_{block}",
             )(x, train)
         return x

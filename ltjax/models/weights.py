@@ -3,7 +3,8 @@
 A file maps names to arrays, as a PyTorch state dict does: `conv1.weight`,
 `bn1.running_mean`, `layer1.0.conv1.weight`, `layer1.0.downsample.0.weight`,
 `fc.weight`. A CIFAR ResNet has the same names: its stem is `conv1` and `bn1`, the first
-block of its second stage `layer2.0`, and its shortcuts have no weights. Convolutions
+block of its second stage `layer2.0`, and its shortcuts have no weights; `names` has
+those of gates and activations. Convolutions
 are [out, in / groups, H, W] there and [H, W, in / groups, out] here, linear layers
 [out, in] there and [in, out] here; the running variance of a batch norm is the same
 array in both.
@@ -18,16 +19,8 @@ import jax
 import numpy as np
 
 from ltjax.mistake import Mistake, nearest
+from ltjax.models import names
 
-_LEAVES = {
-    "kernel": "weight",
-    "scale": "weight",
-    "bias": "bias",
-    "mean": "running_mean",
-    "var": "running_var",
-}
-# What a CIFAR ResNet's layers are called there.
-_LAYERS = {"conv": "conv1", "norm": "bn1", "norm1": "bn1", "norm2": "bn2"}
 _COUNTER = "num_batches_tracked"  # PyTorch's, which nothing here needs
 METADATA = "metadata"  # the array of an `.npz` that is text about the others
 
@@ -39,7 +32,7 @@ def to_tensors(variables):
     "features", and "head" if there is one).
     """
     return {
-        _name(path): _to_torch(np.asarray(leaf, np.float32))
+        names.of(path)[0]: _to_torch(np.asarray(leaf, np.float32))
         for path, leaf in jax.tree.leaves_with_path(variables)
     }
 
@@ -47,12 +40,17 @@ def to_tensors(variables):
 def to_variables(tensors, like, source="tensors"):
     """The inverse of `to_tensors`, for the variables of which `like` has the shapes.
 
-    If `like` has no head, the tensors of one, `fc.*`, are left aside. Raises `Mistake`,
+    If `like` has no head, the tensors of one, `fc.*`, are left aside; it may be called
+    `linear.*`. Raises `Mistake`,
     which names `source`, for the first tensor that is missing, of another shape, not
     of real numbers or not finite, or is one too many.
     """
-    wanted = {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(like)}
-    has_head = "fc.weight" in wanted
+    wanted = {
+        _among(tensors, path): leaf for path, leaf in jax.tree.leaves_with_path(like)
+    }
+    aside = (
+        {METADATA} if names.OF_HEADS & wanted.keys() else {METADATA, *names.OF_HEADS}
+    )
     for name, leaf in wanted.items():
         if name not in tensors:
             raise Mistake(f"{source} has no tensor {name!r}, which the model needs")
@@ -69,13 +67,11 @@ def to_variables(tensors, like, source="tensors"):
         if not np.isfinite(found).all():
             raise Mistake(f"{source}: {name!r} is not finite everywhere")
     for name in tensors:
-        others = (METADATA,) if has_head else (METADATA, "fc.weight", "fc.bias")
-        aside = name.endswith(_COUNTER) or name in others
-        if name not in wanted and not aside:
+        if not (name in wanted or name in aside or name.endswith(_COUNTER)):
             raise Mistake(f"{source} has a tensor {name!r} that the model has not")
 
     def variable(path, leaf):
-        return _from_torch(np.asarray(tensors[_name(path)], leaf.dtype))
+        return _from_torch(np.asarray(tensors[_among(tensors, path)], leaf.dtype))
 
     return jax.tree.map_with_path(variable, like)
 
@@ -162,19 +158,10 @@ def _first_line(error):
     return str(error).partition("\n")[0]
 
 
-def _name(path):
-    """`layer1.0.conv1.weight` of the path params/features/layer1_0/conv1/kernel."""
-    _, part, *layers, leaf = (key.key for key in path)
-    layers = ["fc"] if part == "head" else map(_layer, layers)
-    return ".".join([*layers, _LEAVES[leaf]])
-
-
-def _layer(name):
-    """`layer1.0` of layer1_0, and of stage1_block1."""
-    if name.startswith("stage"):
-        stage, block = name.removeprefix("stage").split("_block")
-        return f"layer{stage}.{int(block) - 1}"
-    return _LAYERS.get(name, name.replace("_", "."))
+def _among(tensors, path):
+    """The name of a leaf that there is a tensor of; the usual one if there is none."""
+    known = names.of(path)
+    return next((name for name in known if name in tensors), known[0])
 
 
 def _to_torch(array):

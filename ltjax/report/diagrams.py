@@ -1,7 +1,7 @@
 """Diagrams from arrays, each a small SVG.
 
 `curves` and the like map the name of a row, as it is read, to its figures. Rows come in
-the order of `_LINES`: colours of Okabe and Ito, which colour-blind eyes tell apart, and
+the order of `LINES`: colours of Okabe and Ito, which colour-blind eyes tell apart, and
 markers and dashes for those who print in grey. Nothing of a user's is drawn: names of
 classes may hold what no font has.
 """
@@ -13,14 +13,14 @@ from matplotlib.ticker import MaxNLocator
 from ltjax.report import canvas
 from ltjax.report.canvas import INK, SOFT
 
-_LINES = (
+LINES = (
     {"color": "#6e7781", "linestyle": ":", "marker": "o"},
     {"color": "#d55e00", "linestyle": "--", "marker": "s"},
     {"color": "#0072b2", "linestyle": "-", "marker": "^"},
     {"color": "#009e73", "linestyle": "-.", "marker": "D"},
     {"color": "#cc79a7", "linestyle": (0, (5, 1)), "marker": "v"},
 )
-MOST_LINES = len(_LINES)
+MOST_LINES = len(LINES)
 _RIGHT = "#0072b2"
 _WRONG = {"many": "#a84b08", "medium": "#e69f00", "few": "#f6dd9a"}
 ENOUGH = 10  # images in a bin that a line goes through
@@ -41,7 +41,7 @@ def per_class(curves, counts, groups, ylabel="accuracy, %", ylim=None, spread=No
             2, 1, sharex=True, gridspec_kw={"height_ratios": (3.2, 1)}
         )
         figure.subplots_adjust(0.125, 0.12, 0.975, 0.89, hspace=0.1)
-        for (name, values), line in zip(curves.items(), _LINES):
+        for (name, values), line in zip(curves.items(), LINES):
             values = np.asarray(values, float)[order]
             middle = _class_line(axes, place, values, name, line)
             if spread and name in spread:
@@ -148,7 +148,7 @@ def reliability(title, bins):
         figure.subplots_adjust(0.155, 0.102, 0.965, 0.855, hspace=0.09)
         axes.plot((0, 100), (0, 100), color=SOFT, linewidth=0.8)
         # The last rows of three, whose colours they keep.
-        for (name, of), line in zip(bins.items(), _LINES[3 - len(bins) : 3]):
+        for (name, of), line in zip(bins.items(), LINES[3 - len(bins) : 3]):
             share = of.count / of.count.sum()
             x, y = 100 * of.mean_confidence, 100 * of.accuracy
             color = line["color"]
@@ -258,7 +258,7 @@ def dispersion(title, values, counts, groups):
         x = np.maximum(counts, 0.5)
         style = {"color": _RIGHT, "marker": "o", "linestyle": "", "markeredgewidth": 0}
         axes.plot(x, values, alpha=0.55, rasterized=len(x) > _VECTORS, **style)
-        color = _LINES[1]["color"]
+        color = LINES[1]["color"]
         for mask in groups.values():
             of = mask & ~np.isnan(values)
             if of.any():
@@ -284,7 +284,7 @@ def learning(ylabel, curves, start):
     with canvas.panel(2.4) as figure:
         axes = figure.subplots()
         figure.subplots_adjust(0.15, 0.18, 0.965, 0.9)
-        for (name, values), line in zip(curves.items(), _LINES[1:]):
+        for (name, values), line in zip(curves.items(), LINES[1:]):
             style = {**line, "marker": ""}
             axes.plot(np.arange(1, len(values) + 1), values, label=name, **style)
         style = {"color": SOFT, "linestyle": ":", "label": "averaging starts"}

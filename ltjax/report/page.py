@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from ltjax.report import closeup, diagrams, markup, settings, table, words
+from ltjax.report import closeup, diagrams, markup, settings, shapes, table, words
 from ltjax.workdir import examples, results
 from ltjax.workdir.files import write_text
 
@@ -51,6 +51,7 @@ def of_run(run):
             "confusion": ("What is taken for what", closeup.confusions(run)),
             "examples": ("Most and least sure", closeup.examples(run)),
             "dispersion": ("How far the draws disagree", _dispersion(run)),
+            "activations": ("Activations that were learnt", shapes.learnt(run)),
             "training": ("Training", _training(run)),
             "every-class": ("Every class", _every_class(run)),
             "made": ("How it was made", settings.of_run(run)),

@@ -22,6 +22,10 @@ def _unchanged(memory, params, note):
     return memory
 
 
+def _apart(key, batch):
+    return batch
+
+
 def _as_it_is(key, net, fixed, state, batch):
     return batch
 
@@ -41,9 +45,12 @@ class Objective(NamedTuple):
     # moving encoder.
     init: Callable = _no_memory
     remember: Callable = _unchanged  # (memory, new params, note) -> memory
-    # (key, net, fixed, state, batch) -> batch, without gradient: what is masked, mixed,
-    # or made by the memory.
+    # (key, net, fixed, state, batch) -> batch, without gradient: what is masked, or
+    # made by the memory.
     prepare: Callable = _as_it_is
+    # (key, batch) -> batch, of images as they are augmented, before anything has seen
+    # them: what is mixed of several.
+    mix: Callable = _apart
     # What is seen of an image: "full", "weak" or "strong" augmentation. The first one
     # is what stage two sees, too.
     views: tuple = ("full",)

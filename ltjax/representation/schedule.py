@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 import optax
 
+from ltjax.representation import decay
+
 
 def to_zero(lr, steps, warmup_steps):
     """Linear warm-up to `lr`, then half a cosine to zero at `steps`.
@@ -65,11 +67,12 @@ def _warm(lr, warmup_steps, after):
 
 
 def sgd(rate, momentum, weight_decay, nesterov=True):
-    """SGD with momentum, Nesterov's or plain, and coupled decay of all parameters.
+    """SGD with momentum, Nesterov's or plain, and coupled decay of all weights.
 
     Coupled: the decay is added to the gradient before the momentum, as in PyTorch.
+    What is no weight is in `decay`.
     """
     return optax.chain(
-        optax.add_decayed_weights(weight_decay),
+        decay.coupled(weight_decay),
         optax.sgd(rate, momentum=momentum, nesterov=nesterov),
     )

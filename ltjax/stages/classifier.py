@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
     dispersion: dict | None = None
     predicted: dict | None = None
     coverage: dict | None = None
+    shapes: dict | None = None  # of activations that learnt theirs, by place
 
 
 def train(backbone, seen, loader, folder, settings):

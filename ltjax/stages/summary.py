@@ -1,6 +1,7 @@
 """What a run came to: its results, put together and written."""
 
 from ltjax.config.kind import told
+from ltjax.models import activations
 from ltjax.runtime import hosts
 from ltjax.stages import system as systems
 from ltjax.workdir import claim, events, predictions
@@ -18,6 +19,9 @@ def conclude(config, data, system, outcomes, loader, folder):
         per_class["dispersion"] = last.dispersion
     if last.coverage:
         per_class["coverage"] = last.coverage
+    learnt = {each.rows[0]["backbone"]: each.shapes for each in outcomes if each.shapes}
+    if learnt:
+        per_class["activations"] = learnt
     accepted = claim.changes(folder.path)
     results = {
         "dataset": _dataset(config, data, counts, system.moments),
@@ -36,6 +40,17 @@ def conclude(config, data, system, outcomes, loader, folder):
 
     hosts.by_first(write)
     return results
+
+
+def shapes(params):
+    """The shapes of the activations of a network that learnt them, by place.
+
+    {place: {"kappa": [...], "lam": [...]}}, one number, or one for each channel.
+    """
+    return {
+        place: {"kappa": kappa.tolist(), "lam": lam.tolist()}
+        for place, (kappa, lam) in activations.learnt(params).items()
+    }
 
 
 def _dataset(config, data, counts, moments):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ltjax import config as configs
-from ltjax.config import Head, Model, own
+from ltjax.config import own
 from ltjax.data import sampling, streamed
 from ltjax.data.augment import geometry, views
 from ltjax.evaluation import cost as costs
@@ -77,7 +77,7 @@ def of(config, data, task, taught_by):
     def first():
         return arguments(_inputs(system, system.fixed, example(data), _here))
 
-    with own.blamed(config, (Model, Head), "network"):
+    with own.blamed(config, own.OF_NETWORK, "network"):
         given = starts.given(start, config.seed, first())
     return system._replace(
         begin=lambda key: starts.begin(start, key, first())[0],
@@ -129,8 +129,13 @@ def apply(net):
 
 
 def prepare(system, fixed, key, state, batch):
-    """A batch as a step takes it, of one as it is stored: views, teacher, inputs."""
+    """A batch as a step takes it, of one as it is stored.
+
+    Its views, what is mixed of them, what a teacher says, and the inputs.
+    """
     seen = viewed(system, key, batch)
+    mix_key = jax.random.fold_in(jax.random.clone(key), 2)  # 1 is within the views
+    seen = system.objective.mix(mix_key, seen)
     taught = system.teach(fixed["teacher"], seen["image"])
     found = {**seen, **taught, "image": inputs(system, fixed, seen)}
     net = network(system, fixed)

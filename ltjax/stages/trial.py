@@ -26,7 +26,7 @@ def check(config, system, data, task):
         for name, column in systems.example(data).items()
     }
     key = jax.random.key(0)
-    with own.blamed(config, (Model, Head), "network"):
+    with own.blamed(config, own.OF_NETWORK, "network"):
         variables = jax.eval_shape(system.begin, key)
         _, _, linear = jax.eval_shape(partial(_network, system), variables, batch)
     _check_classes(config, linear["kernel"].shape[-1], data.classes)
@@ -42,7 +42,7 @@ def check(config, system, data, task):
             state = jax.eval_shape(begin, variables, memory=memory)
             update = backbone.tx.update
             jax.eval_shape(update, state.params, state.opt_state, state.params)
-        with own.blamed(config, (Objective, Model, Head), "training step"):
+        with own.blamed(config, (Objective, *own.OF_NETWORK), "training step"):
             jax.eval_shape(partial(_step, system, backbone.tx), key, state, batch)
 
 

@@ -24,6 +24,7 @@ SETTINGS = SimpleNamespace(
     experts="alone",
     tau=1.0,
     tau_norm=1.0,
+    iif="rel",
     rho=1.2,
     srepr=SimpleNamespace(
         alpha=0.5, temperature=2.0, form="mean", on="members", head="new"

@@ -95,7 +95,7 @@ def test_the_assumed_prior_is_that_of_the_minimum(method, settings, loss, sample
 
 
 def test_every_row_is_known():
-    without = {"lws", "disalign", "tau_norm", "ncm"}
+    without = {"lws", "disalign", "tau_norm", "ncm", "iif"}
     for method in ("none", *METHODS):
         assert (prior.assumed(method, COUNTS) is None) == (method in without)
 

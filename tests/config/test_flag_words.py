@@ -80,8 +80,8 @@ def test_its_flags_are_there_and_no_others(tmp_path, capsys):
         (
             Config(),
             "--objective rid",
-            "--objective is 'rid'; it must be cross_entropy or ride or shike or mdcs; "
-            "did you mean ride?",
+            "--objective is 'rid'; it must be cross_entropy or iif or ride or shike or "
+            "mdcs; did you mean ride?",
         ),
         (
             Config(),
@@ -146,7 +146,7 @@ def test_help_tells_every_choice():
     lines = list(words.told(RIDE))
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    for flag in ("--model ", "--model.of ", "--model.of.head ", "--optim.schedule "):
+    for flag in ("--model ", "--model.of ", "--model.of.gate ", "--optim.schedule "):
         assert flag in text
-    assert "--objective ride, of cross_entropy, ride, shike, mdcs" in text
+    assert "--objective ride, of cross_entropy, iif, ride, shike, mdcs" in text
     assert Config().objective == CrossEntropy()

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import optax
 import pytest
@@ -413,3 +414,39 @@ def test_a_method_that_nobody_has_made_is_told(done, tmp_path, monkeypatch, caps
         trained.read(copy)
     monkeypatch.setitem(METHODS, METHOD, METHODS["la"])
     assert trained.read(copy, "sgd").backbone == "sgd"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tanh:
+    def make(self, kappa=None):
+        return lambda name: nn.tanh
+
+
+@dataclasses.dataclass(frozen=True)
+class Halved:
+    def make(self, linear, convolution):
+        return lambda name: lambda x, train: x / 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    def make(self, *asked):
+        return 3
+
+
+def test_gates_and_activations_of_ones_own_are_built_and_looked_at():
+    def of(**fields):
+        model = configs.CifarResNet(depth=8, width=4, **fields)
+        return dataclasses.replace(Config(), model=model)
+
+    right = of(activation=Tanh(), gate=Halved())
+    limits.check(right)
+    own.check_made(right, 3, TASK)
+    net, images = right.model.make(3), np.ones((1, 8, 8, 3), np.float32)
+    assert net.init_with_output(jax.random.key(0), images)[0].shape == (1, 3)
+    for field, words in (
+        ("activation", r"it must have make\(kappa=None\)"),
+        ("gate", r"it must have make\(linear, convolution\)"),
+    ):
+        with pytest.raises(Mistake, match=f"model.{field} is Nothing, .* int; {words}"):
+            own.check_made(of(**{field: Nothing()}), 3, TASK)

@@ -40,7 +40,9 @@ def test_a_choice_names_its_kind_and_nothing_else_does():
     fields = record.to_json(CONFIGS[1])
     assert fields["model"]["kind"] == "experts"
     assert fields["model"]["of"]["kind"] == "cifar_resnet"
-    assert fields["model"]["of"]["head"] == {"kind": "cosine", "scale": 16.0}
+    head = {"kind": "cosine", "scale": 16.0, "norm": "unit", "learnt": False}
+    assert fields["model"]["of"]["head"] == head
+    assert fields["model"]["of"]["gate"] == {"kind": "open"}
     assert fields["optim"]["schedule"]["kind"] == "step_decay"
     assert "kind" not in fields["data"]
 

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from ltjax.classifier import heads
-from ltjax.config import CifarResNet, Classifier, Config, ResNet
+from ltjax.config import (
+    Aglu,
+    CifarResNet,
+    Classifier,
+    Config,
+    Experts,
+    Linear,
+    ResNet,
+    Se,
+)
 from ltjax.export import card, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import partition, pretrained, resnet, weights
@@ -240,3 +249,19 @@ def test_timm_reads_the_names():
     with torch.no_grad():
         expected = theirs(images.permute(0, 3, 1, 2).float())
         np.testing.assert_allclose(model(images), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (CifarResNet(gate=Se(reduction=4)), "model.gate is Se"),
+        (ResNet(activation=Aglu()), "model.activation is Aglu"),
+        (CifarResNet(shortcut="B"), "model.shortcut is 'B'"),
+        (Experts(count=2), "model is of 2 experts"),
+    ],
+)
+def test_networks_that_others_know_otherwise_are_refused(model, words):
+    with pytest.raises(Mistake, match=words):
+        tensors.check_network(model)
+    tensors.check_network(CifarResNet(head=Linear()))
+    tensors.check_network(ResNet())

@@ -32,6 +32,44 @@ FLAGS = (
         "snapshots after swa.start are 1, in 2 epochs of 3 steps; a posterior "
         "needs 2: lower swa.start or swa.every_steps",
     ),
+    (
+        "odd batch that is mixed",
+        "--objective.mixup 0.2 --optim.batch-size 7",
+        "optim.batch_size is 7; objective.mixup and objective.cutmix pair the images "
+        "of a batch, it must be even",
+    ),
+    (
+        "gate without channels inside",
+        "--model.gate se --model.gate.reduction 5",
+        "model.gate.reduction is 5; it must be at most 4, the channels of the first "
+        "blocks of cifar_resnet",
+    ),
+    (
+        "gate of experts",
+        "--model experts --model.gate se",
+        "--model.gate is --model.of.gate of experts",
+    ),
+    (
+        "reduction without a gate",
+        "--model.gate.reduction 4",
+        "--model.gate.reduction is for --model.gate se or cbam; here it is open",
+    ),
+    (
+        "lam not finite",
+        "--model.activation aglu --model.activation.lam 0 nan",
+        "model.activation.lam is (0.0, nan); it must be two finite numbers from 0 on",
+    ),
+    (
+        "kappa not finite",
+        "--model.gate cbam --model.gate.activation apa "
+        "--model.gate.activation.kappa 0 inf",
+        "model.gate.activation.kappa is (0.0, inf); it must be two finite numbers",
+    ),
+    (
+        "an unknown activation",
+        "--model.activation gumbel",
+        "--model.activation is 'gumbel'; it must be relu or sigmoid or apa or aglu",
+    ),
     ("half a batch a device", "--optim.batch-size 7", "batch"),
     (
         "batch beyond the data",

@@ -39,6 +39,54 @@ def test_cosine_is_the_scaled_cosine():
     np.testing.assert_allclose(cosine(FEATURES, KERNEL, 20.0), expected, rtol=1e-5)
 
 
+def test_a_squashed_cosine_counts_lengths_below_one():
+    features, kernel = np.float64(FEATURES), np.float64(KERNEL)
+    length = np.linalg.norm(features, axis=1)[:, None]
+    columns = kernel / np.linalg.norm(kernel, axis=0)
+    wanted = 16 * length / (1 + length) * (features / length) @ columns
+    head = Cosine(3, squashed=True)
+    found = head.apply({"params": {"kernel": KERNEL}}, FEATURES)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    assert np.abs(head.init(jax.random.key(0), FEATURES)["params"]["kernel"]).max() < (
+        1 / np.sqrt(5)
+    )
+
+
+@pytest.mark.parametrize("squashed", [False, True])
+def test_a_learnt_scale_is_a_square(squashed):
+    head = Cosine(3, 25.0, squashed, learnt=True)
+    variables = head.init(jax.random.key(0), FEATURES)
+    np.testing.assert_allclose(variables["params"]["scale"], [5])
+    kernel = variables["params"]["kernel"]
+    of_four = {"params": {"kernel": kernel, "scale": np.float32([2])}}
+    fixed = Cosine(3, 4.0, squashed).apply({"params": {"kernel": kernel}}, FEATURES)
+    np.testing.assert_allclose(head.apply(of_four, FEATURES), fixed, rtol=1e-5)
+    for params in (variables["params"], of_four["params"]):
+        linear, inputs = head.linear(params), head.inputs(FEATURES)
+        np.testing.assert_allclose(
+            inputs @ linear["kernel"],
+            head.apply({"params": params}, FEATURES),
+            rtol=1e-4,
+            atol=1e-5,
+        )
+
+
+def test_a_squashed_cosine_of_zero_is_zero_with_a_finite_gradient():
+    features = FEATURES.copy()
+    features[2] = 0
+    head = Cosine(3, squashed=True)
+
+    def loss(features, kernel):
+        return head.apply({"params": {"kernel": kernel}}, features)
+
+    logits, pull = jax.vjp(loss, features, KERNEL)
+    grads = pull(jnp.ones_like(logits))
+    np.testing.assert_array_equal(logits[2], 0)
+    assert all(np.isfinite(grad).all() for grad in grads)
+    columns = KERNEL / np.linalg.norm(KERNEL, axis=0)
+    np.testing.assert_allclose(grads[0][2], 16 * columns.sum(1), rtol=1e-5)
+
+
 def test_cosine_ignores_lengths():
     lengths = RNG.uniform(0.01, 100, 7).astype(np.float32)[:, None]
     widths = RNG.uniform(0.01, 100, 3).astype(np.float32)[None]
@@ -106,9 +154,10 @@ def test_a_cosine_head_is_a_linear_one_of_features_of_one_length():
     np.testing.assert_allclose(found, cosine(features, KERNEL, 20.0), atol=1e-5)
 
 
-def test_so_is_one_for_each_expert():
+@pytest.mark.parametrize("more", [(), (True, True)])
+def test_so_is_one_for_each_expert(more):
     features = RNG.normal(size=(7, 2, 5)).astype(np.float32)
-    head = per_expert(Cosine)(3, 20.0)
+    head = per_expert(Cosine)(3, 20.0, *more)
     variables = head.init(jax.random.key(0), features)
     params, inputs = head.linear(variables["params"]), head.inputs(features)
     assert jax.tree.map(jnp.shape, params) == {"kernel": (2, 5, 3), "bias": (2, 3)}

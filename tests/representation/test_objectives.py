@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ltjax.config import CrossEntropy, Mdcs, Ride, Shike
-from ltjax.losses import cross_entropy, experts
+from ltjax.config import CrossEntropy, Iif, Mdcs, Ride, Shike
+from ltjax.losses import cross_entropy, experts, frequency_adjusted
 from ltjax.representation.objective import Task
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -120,3 +120,58 @@ def test_one_expert_is_enough(kind):
     value, grads = jax.value_and_grad(lambda z: of(kind)(z, BATCH, 600)[0])(logits)
     assert np.isfinite(value)
     assert np.isfinite(grads).all()
+
+
+def mixed(kind, batch, key=0):
+    made = kind.make(Task(COUNTS, STEPS, 10))
+    return made, made.mix(jax.random.key(key), batch)
+
+
+def test_mixed_images_have_mixed_labels():
+    images = RNG.integers(0, 256, (6, 4, 4, 3), np.uint8)
+    made, seen = mixed(
+        CrossEntropy(mixup=0.4, smoothing=0.1), {**BATCH, "image": images}
+    )
+    lam = np.float64(seen["image"] - images[::-1]) / (
+        images.astype(float) - images[::-1]
+    )
+    lam = np.nanmedian(lam[np.isfinite(lam)])
+    hot = 0.9 * np.eye(4)[LABELS] + 0.025
+    shares = lam * hot + (1 - lam) * hot[::-1]
+    np.testing.assert_allclose(seen["targets"], shares, atol=1e-4)
+    log_probs = jax.nn.log_softmax(WEAK[:, 0])
+    value, judged, _ = made.loss(WEAK[:, 0], seen, (), 0)
+    np.testing.assert_allclose(value, -(shares * log_probs).sum(1).mean(), rtol=1e-4)
+    np.testing.assert_array_equal(judged, WEAK[:, 0])
+    value, judged, _ = made.loss(WEAK, seen, (), 0)
+    every = -(shares[:, None] * jax.nn.log_softmax(WEAK)).sum(-1)
+    np.testing.assert_allclose(value, every.sum(1).mean(), rtol=1e-4)
+    np.testing.assert_allclose(judged, WEAK.mean(1), rtol=1e-6, atol=1e-6)
+
+
+def test_smoothing_alone_mixes_nothing():
+    images = RNG.integers(0, 256, (6, 4, 4, 3), np.uint8)
+    _, seen = mixed(CrossEntropy(smoothing=0.2), {**BATCH, "image": images})
+    np.testing.assert_array_equal(seen["image"], images)
+    np.testing.assert_allclose(seen["targets"], 0.8 * np.eye(4)[LABELS] + 0.05, 1e-5)
+
+
+def test_only_smoothed_labels_are_not_plain():
+    assert CrossEntropy().plain
+    assert CrossEntropy(mixup=0.2).plain
+    assert not CrossEntropy(smoothing=0.1).plain
+
+
+def test_inverse_frequency_is_added_to_what_is_minimised():
+    found = of(Iif(variant="gombit"))
+    wanted = frequency_adjusted(WEAK[:, 0], LABELS, COUNTS, "gombit").mean()
+    value, judged = found(WEAK[:, 0], BATCH, 0)
+    np.testing.assert_allclose(value, wanted, rtol=1e-6)
+    np.testing.assert_array_equal(judged, WEAK[:, 0])
+    value, judged = found(WEAK, BATCH, 0)
+    parts = [
+        frequency_adjusted(WEAK[:, expert], LABELS, COUNTS, "gombit").mean()
+        for expert in range(2)
+    ]
+    np.testing.assert_allclose(value, sum(parts), rtol=1e-5)
+    np.testing.assert_allclose(judged, WEAK.mean(1), rtol=1e-6, atol=1e-6)

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from ltjax import losses
 from ltjax.losses import cross_entropy as per_example
 from ltjax.representation import objective
 
@@ -14,6 +15,44 @@ def cross_entropy():
         if logits.ndim == 2:
             return alone.loss(logits, batch, memory, step)
         return _summed(logits, batch["label"]), logits.mean(1), ()
+
+    return objective.Objective(loss)
+
+
+def soft_cross_entropy(mix, targets):
+    """Cross entropy of shares of the classes, its mean; summed over experts.
+
+    `mix(key, images) -> images, lam` mixes the images of a batch, and
+    `targets(labels, lam)` their labels, [B, C]. None: they are not mixed, and `lam` is
+    1. Judged by the labels of the images themselves.
+    """
+
+    def mixed(key, batch):
+        images, lam = mix(key, batch["image"]) if mix else (batch["image"], 1.0)
+        shares = targets(batch["label"], lam)
+        return {**batch, "image": images, "targets": shares}
+
+    def loss(logits, batch, memory, step):
+        shares = batch["targets"]
+        if logits.ndim == 2:
+            return losses.soft_cross_entropy(logits, shares).mean(), logits, ()
+        every = jnp.broadcast_to(shares[:, None], logits.shape)
+        value = losses.soft_cross_entropy(logits, every).sum(1).mean()
+        return value, logits.mean(1), ()
+
+    return objective.Objective(loss, mix=mixed)
+
+
+def frequency_adjusted(task, variant):
+    """Cross entropy of logits less the weights of IIF; summed over experts."""
+
+    def loss(logits, batch, memory, step):
+        every, judged = batch["label"], logits
+        if logits.ndim > 2:
+            every = jnp.broadcast_to(every[:, None], logits.shape[:2])
+            judged = logits.mean(1)
+        found = losses.frequency_adjusted(logits, every, task.counts, variant)
+        return found.sum() / len(logits), judged, ()
 
     return objective.Objective(loss)
 
