@@ -13,8 +13,9 @@ from ltjax.representation import epoch, schedule, step
 
 _STEPS = 4
 _REPEATS = 3
-# A run compiles a dozen programs; the training is the longest of them.
-_COMPILATIONS = 5
+# A run compiles a dozen programs, of which the training is the longest, and hundreds of
+# small ones; it imports and saves, which no other figure here tells either.
+_COMPILATIONS = 9
 HOW = (
     f"{_STEPS} training steps were compiled and timed, on a CPU by the time its cores "
     "worked for them; a forward pass counts as a third of a step, all compiling as "
