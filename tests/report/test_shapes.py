@@ -37,3 +37,7 @@ def test_layers_come_in_the_order_of_their_numbers():
     found = shapes._by_kind(PLACES, "kappa")
     np.testing.assert_array_equal(found["layers"], [[1], [2], [3]])
     assert list(found) == ["layers", "gates of channels", "gates of places"]
+
+
+def test_an_ordinary_network_has_learnt_no_shape(place):
+    assert "activations" not in place.read("classes.json")
