@@ -94,7 +94,7 @@ TRIALS = {
     AS_IT_IS: Trial(),
     "moments in two passes": Trial(patch=(batch_norm, "moments", two_passes)),
     "kernel gradients of 8 images at a time": _at_once(8),
-    "kernel gradients of 16 images at a time": _at_once(16),
+    "kernel gradients of 32 images at a time": _at_once(32),
     "kernel gradients of 64 images at a time": _at_once(64),
     "channels first": Trial(patch=(gradient, "plain", channels_first)),
     "space to depth for strides": Trial(patch=(gradient, "plain", space_to_depth)),

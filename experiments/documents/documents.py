@@ -80,6 +80,8 @@ TABLES = {
     "methods": partial(trials.methods, "table2_cifar100_lt100_cpu.jsonl"),
     "experts": experts.short,
     "bench": partial(of_figures, measured.bench, BENCH),
+    "bench_before": partial(of_figures, measured.bench, "bench_quick_before_cpu.json"),
+    "bench_after": partial(of_figures, measured.bench, "bench_quick_cpu.json"),
     "targets": partial(of_figures, measured.targets, BENCH),
     "first_calls": partial(of_figures, measured.first_calls, BENCH),
     "growth": partial(of_figures, measured.growth, BENCH),

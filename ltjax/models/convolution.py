@@ -15,7 +15,7 @@ HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 # 1 / (3 fan-in), six times smaller than He's.
 PYTORCH = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
-_AT_ONCE = 32  # images of a product of a kernel's gradient
+_AT_ONCE = 16  # images of a product of a kernel's gradient
 
 
 def _gradients(x, kernel, dy, stride):
