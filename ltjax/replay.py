@@ -11,7 +11,7 @@ from typing import Annotated
 
 import tyro
 
-from ltjax.runtime.command import exit_code, parsed
+from ltjax.runtime.command import compile_quickly, exit_code, parsed
 from ltjax.stages.replay import replayed
 
 
@@ -42,4 +42,5 @@ def main(args):
 
 
 if __name__ == "__main__":
+    compile_quickly()  # as the run did
     sys.exit(main(sys.argv[1:]))

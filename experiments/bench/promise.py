@@ -92,4 +92,6 @@ def _estimate(config, images, epochs):
     config = config_file.read(str(config))
     optim = dataclasses.replace(config.optim, epochs=epochs, warmup_epochs=1)
     config = dataclasses.replace(config, optim=optim)
-    return estimate(config, (PIXELS, PIXELS, 3), CLASSES, images, CLASSES * TEST)
+    held = round(images * config.data.validation)
+    counts = images - held, CLASSES * TEST + held
+    return estimate(config, (PIXELS, PIXELS, 3), CLASSES, *counts)

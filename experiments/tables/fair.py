@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 
 from ltjax.classifier import NONE, choice, srepr
+from ltjax.mistake import Mistake
 
 NUMBER = 12
 # Around 1, where the prior is taken out as it is.
@@ -24,6 +25,11 @@ LA = "la", ""
 def choices(base):
     """(classifier, variant, settings, samples) of every line, from a run's config."""
     settings, samples = base.classifier, base.posterior.samples
+    if settings.tau not in TAUS:
+        raise Mistake(
+            f"classifier.tau is {settings.tau:g}; it must be of "
+            f"{', '.join(map(str, TAUS))}, as LA's accuracy at it is the bar of all"
+        )
     found = [(name, "", settings, samples) for name in (NONE, "ncm")]
 
     def add(name, variant="", **changes):

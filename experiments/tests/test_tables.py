@@ -17,6 +17,7 @@ from tiny import save
 
 from ltjax import machine
 from ltjax.config import Config, Experts, Srepr
+from ltjax.mistake import Mistake
 from ltjax.stages import classifier, trained
 from ltjax.stages.loading import load
 
@@ -412,6 +413,12 @@ def test_every_method_has_as_many_choices():
     }
     assert set(number.values()) == {fair.NUMBER}
     assert len(set(map(repr, wanted))) == len(wanted)
+
+
+def test_a_fair_sweep_needs_the_usual_strength_among_its_own():
+    settings = dataclasses.replace(Config().classifier, tau=0.8)
+    with pytest.raises(Mistake, match=r"classifier.tau is 0.8; it must be of 0.25, "):
+        fair.choices(Config(classifier=settings))
 
 
 def test_a_fair_sweep_marks_one_choice_of_each_method(sweep, monkeypatch, tmp_path):

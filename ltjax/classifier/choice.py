@@ -9,7 +9,7 @@ def best(nll, accuracy, bar):
     That of the lowest NLL among those whose accuracy is at least `bar`; where none is,
     the most accurate of all, and of equal ones that of the lowest NLL. The first of
     what is equal in both. A candidate whose NLL is not finite is never taken; raises
-    `ValueError` where there is no other.
+    `ValueError` where there is no other. In a run, a loss that is not finite ends it.
 
     >>> from ltjax.classifier.choice import best
     >>> best(nll=[2.0, 1.0, 0.5], accuracy=[0.6, 0.5, 0.4], bar=0.5)

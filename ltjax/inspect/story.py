@@ -67,8 +67,9 @@ def inspect(command, console):
     sides = found["proposal"]["train"], found["proposal"]["test"]
     found["one_split_only"] = audit.one_sided(*sides)
     console.print("timing a few training steps ...", highlight=False)
-    classes = (found["classes"], len(train), len(test))
-    found["estimate"] = estimate(config, shape, *classes)
+    # What is held out is looked at as the test images are.
+    counts = len(train) - held, len(test) + held
+    found["estimate"] = estimate(config, shape, found["classes"], *counts)
     findings.show(console, found, mistake.shown)
     _write(command, found, config, console)
     return found

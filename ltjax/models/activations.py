@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from ltjax.models import chunks
@@ -90,9 +91,10 @@ def _check(name, value, least):
     """Raises `ValueError` for a known value that is not finite, or below `least`."""
     if isinstance(value, jax.core.Tracer):
         return
-    if not jnp.isfinite(value).all():
+    value = np.asarray(value)  # known under `jit`, too, where JAX's would not be
+    if not np.isfinite(value).all():
         raise ValueError(f"{name} is {value}; it must be finite")
-    if not (jnp.asarray(value) >= least).all():
+    if not (value >= least).all():
         raise ValueError(f"{name} is {value}; it must be {least:g} or more")
 
 

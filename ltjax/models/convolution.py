@@ -38,7 +38,7 @@ def _kernel_gradient(x, dy):
     A convolution too, whose channels are the images and whose window is all of dy. Of
     `_AT_ONCE` images it stays in the cache. They come from one part of the batch for
     each device, so that devices which share a batch look at their own images, and
-    exchange only the sums.
+    exchange only sums, one for each product.
     """
     parts = math.gcd(len(x), jax.device_count())
     images = len(x) // parts

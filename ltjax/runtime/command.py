@@ -155,6 +155,8 @@ def compile_quickly():
     """
     # The same flag would weaken what a GPU compiles; its backends are plugins.
     others = map(importlib.util.find_spec, ("jax_plugins", "libtpu"))
+    asked = os.environ.get("XLA_FLAGS", "").strip()
+    if asked and not asked.startswith("-"):
+        return  # a file of flags, to which none can be added
     if os.environ.get("JAX_PLATFORMS") == "cpu" or not any(others):
-        asked = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"--xla_backend_optimization_level=1 {asked}".strip()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,10 +11,9 @@ from ltjax.classifier import choice as choices
 from ltjax.classifier import heads
 from ltjax.evaluation import scores
 from ltjax.mistake import Mistake
-from ltjax.runtime import hosts
+from ltjax.runtime import devices, hosts
 from ltjax.stages.features import Features
 from ltjax.stages.loader import Loader
-from ltjax.workdir.cache import Cache
 
 
 class Trials(NamedTuple):
@@ -24,9 +23,9 @@ class Trials(NamedTuple):
     learn: Callable  # (head, watch) -> (its parameters, trained, and what is told)
     seen: Features
     loader: Loader
-    # Of the row's backbone: what was trained is kept, and a run that was stopped goes
-    # on with the next one.
-    cache: Cache
+    # A `workdir.cache.Cache`, that of the row's backbone: what was trained is kept, and a
+    # run that was stopped goes on with the next one.
+    cache: Any
 
 
 def learned(choice, trials, watch):
@@ -72,9 +71,11 @@ def _entry(name, head, trials):
         begin = time.monotonic()
         params, _ = trials.learn(head, lambda *_: None)
         figures = _judged(head, jax.block_until_ready(params), trials)
-        return params, {**figures, "seconds": time.monotonic() - begin}
+        told = {**figures, "seconds": time.monotonic() - begin}
+        return devices.whole(params), told
 
-    return trials.cache.get(f"{trials.row}-{name}", make, lambda: head.params)
+    kept = trials.cache.get(f"{trials.row}-{name}", make, lambda: head.params)
+    return devices.local(kept[0]), kept[1]
 
 
 def _judged(head, params, trials):

@@ -78,7 +78,8 @@ def _held_out(data, settings, digests):
     if not held.any():
         raise Mistake(
             f"data.validation is {share:g}, and no class of {data.name} has the "
-            f"{partition.LEAST} images of which one can be held out; give 0"
+            f"{partition.LEAST} images, each there once, of which one can be held out; "
+            "give 0"
         )
     rest, apart = (longtail.taken(train, np.flatnonzero(of)) for of in (~held, held))
     return dataclasses.replace(data, train=rest, validation=apart)

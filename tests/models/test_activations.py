@@ -263,3 +263,12 @@ def test_what_was_learnt_is_told_by_place():
     assert list(told) == ["act", "block/gate/activation"]
     kappa, lam = told["act"]
     assert (float(kappa[0]), float(lam[0])) == (1, 0)
+
+
+def test_constants_are_known_under_jit():
+    z = np.float32(RNG.normal(size=5))
+    for function in (apa, aglu):
+        got = jax.jit(lambda z, f=function: f(z, 1.0, np.ones(5, np.float32)))(z)
+        np.testing.assert_allclose(got, function(z, 1.0, 1.0), rtol=1e-6)
+        with pytest.raises(ValueError, match=r"lam is -1.0; it must be 0 or more"):
+            jax.jit(lambda z, f=function: f(z, 1.0, -1.0))(z)

@@ -168,6 +168,7 @@ LEVEL = "--xla_backend_optimization_level=1"
     [
         (None, {}, LEVEL),
         (None, {"XLA_FLAGS": "--xla_dump_to=x"}, f"{LEVEL} --xla_dump_to=x"),
+        (None, {"XLA_FLAGS": "a/file"}, "a/file"),
         ("jax_plugins", {}, None),
         ("libtpu", {"XLA_FLAGS": "--xla_dump_to=x"}, "--xla_dump_to=x"),
         ("jax_plugins", {"JAX_PLATFORMS": "cpu"}, LEVEL),
