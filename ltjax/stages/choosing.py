@@ -23,8 +23,8 @@ class Trials(NamedTuple):
     learn: Callable  # (head, watch) -> (its parameters, trained, and what is told)
     seen: Features
     loader: Loader
-    # A `workdir.cache.Cache`, that of the row's backbone: what was trained is kept, and a
-    # run that was stopped goes on with the next one.
+    # A `workdir.cache.Cache`, that of the row's backbone: what was trained is kept, and
+    # a run that was stopped goes on with the next one.
     cache: Any
 
 
