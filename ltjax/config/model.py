@@ -236,6 +236,10 @@ class Experts(Model):
                     f"model.width is {self.width}; shortcuts A only add channels, so "
                     f"it must be at least {narrowest}"
                 )
+        if self.width and told(body, "width"):
+            # The gates of a branch have its width.
+            first = self.width * 2 ** (self.branch - 1)
+            dataclasses.replace(body, width=first).check(config)
 
     def make(self, classes):
         """The network of E experts: logits [B, E, classes]."""

@@ -50,6 +50,13 @@ FLAGS = (
         "--model.gate is --model.of.gate of experts",
     ),
     (
+        "gate of narrower experts",
+        "--model experts --model.branch 1 --model.width 2 --model.of.shortcut B "
+        "--model.of.gate se --model.of.gate.reduction 4",
+        "model.of.gate.reduction is 4; it must be at most 2, the channels of the first "
+        "blocks of cifar_resnet",
+    ),
+    (
         "reduction without a gate",
         "--model.gate.reduction 4",
         "--model.gate.reduction is for --model.gate se or cbam; here it is open",
