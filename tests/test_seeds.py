@@ -23,6 +23,7 @@ pytestmark = pytest.mark.usefixtures("thin")
 FILE = """
 from ltjax.config import Config, Data, CifarResNet, Sgd, Swa
 config = Config(
+    backbones=("swa",),
     data=Data(source="npz", train="train.npz", test="test.npz"),
     model=CifarResNet(depth=8, width=4),
     optim=Sgd(epochs=4, warmup_epochs=1, batch_size=8),

@@ -243,7 +243,7 @@ ROWS = (
         "nothing to hold out",
         arrays("train.npz", image=np.zeros((9, 8, 8, 3), np.uint8), label=NINE),
         "main --config mine.py --data.validation 0.2 --optim.batch-size 2",
-        "data.validation is 0.2, and no class of train has the 5 images of which one",
+        "data.validation is 0.2, and no class of train has the 5 images, each there",
     ),
     *(Row(f"teacher: {n}", made, f"{RIDE} {c}", says) for n, made, c, says in TEACHERS),
     Row(

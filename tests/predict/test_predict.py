@@ -182,11 +182,14 @@ def test_sets(desk, place, labels, capsys):
     probs = probabilities(rows)
     scores = -np.log(probs[np.arange(20), labels])
     limits = [np.sort(scores[labels == at])[4] for at in range(4)]  # the 5th of 5
-    inside = -np.log(probs) <= np.array(limits)[None] + 1e-4
+    own = -np.log(probs)
+    inside = own <= np.array(limits)[None]
+    # Which side of its own limit a label is on, rounding decides.
+    known = np.abs(own - np.array(limits)[None]) > 1e-4
     inside[np.arange(20), probs.argmax(1)] = True
-    assert [sorted(found) for found in sets] == [
-        np.flatnonzero(row).tolist() for row in inside
-    ]
+    found = np.array([[at in found for at in range(4)] for found in sets])
+    assert known.sum() >= 70
+    np.testing.assert_array_equal(found[known], inside[known])
 
 
 def test_what_never_comes_is_in_no_set(desk, place, labels):

@@ -59,7 +59,7 @@ def test_every_row_takes_one_line_in_80_columns(width):
     text = render(results(*every_row()), width)
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
-    heads = ["cRT", "LWS", "tau-norm", "NCM", "LA post-hoc", "LA", "DisAlign"]
+    heads = ["cRT", "LWS", "tau-norm", "NCM", "LA post-hoc", "IIF", "LA", "DisAlign"]
     assert names(text) == [
         "SGD",
         *(f"SGD + {head}" for head in heads),

@@ -56,7 +56,7 @@ def test_what_activations_learnt_is_told_and_drawn(gated):
 
 def test_the_finished_run_predicts(gated):
     made = predictor.of_row(gated.out, Row("swa", "iif"))
-    with np.load(gated.path / "test.npz") as file:
+    with np.load(gated.path / "test.npz", allow_pickle=False) as file:
         seen = predictor.on_images(made)(file["image"])
     log_probs, labels = predictor.on_tests(made)
     assert log_probs.shape == (len(labels), tiny.CLASSES)
