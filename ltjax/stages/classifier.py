@@ -15,7 +15,7 @@ import optax
 from ltjax.classifier import heads
 from ltjax.classifier import train as training
 from ltjax.data import longtail, sampling
-from ltjax.evaluation import scores
+from ltjax.evaluation import refusal, scores
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.representation import schedule
@@ -82,13 +82,19 @@ def train(backbone, seen, loader, folder, settings):
     cache.close()
     if not backbone.draws:
         return Outcome(found, accuracy)
+    spreads = {}
     for classifier, (logits, params, own) in averaged.items():
-        log_probs = heads.every_draw(logits, params, own)
-        add(backbone.drawn, classifier, "", _averaged(log_probs, seen.test[1:], loader))
+        log_probs, draws = heads.every_draw(logits, params, own), seen.test[1:]
+        add(backbone.drawn, classifier, "", _averaged(log_probs, draws, loader))
+        spread = scores.per_image(heads.disagreement(logits, params), draws)
+        one = heads.one_pass(logits, params), seen.test[:1]
+        passes = {backbone.drawn: (log_probs, draws), name: one}
+        _add_refusal(found, classifier, spread, passes, loader)
+        spreads[classifier] = spread
     logits = partial(heads.none(seen.head).logits, seen.head)
     of_draws = seen.test[1:], loader.tested, len(counts)
     spread = dispersion.per_class(logits, *of_draws)
-    closely = _closely(name, classifiers, seen.test[:1], loader)
+    closely = _closely(name, classifiers, spreads, seen.test[:1], loader)
     return Outcome(found, accuracy, spread, *closely)
 
 
@@ -122,15 +128,30 @@ def _averaged(log_probs, features, loader):
     return {"figures": figures, "accuracy": per_class, "seconds": seconds}
 
 
-def _closely(name, classifiers, features, loader):
+def _add_refusal(rows, classifier, spread, passes, loader):
+    """Tells the rows of a classifier what refusing by the draws' disagreement buys.
+
+    `spread` [N] is that disagreement, `passes` by backbone what gives a row's log
+    probabilities, and of which features.
+    """
+    labels, groups = loader.test["label"], longtail.groups(loader.index.counts)
+    for row in rows:
+        if row["classifier"] == classifier and not row["variant"]:
+            said, *_ = scores.top_labels(*passes[row["backbone"]])
+            told = refusal.figures(-spread, said == np.asarray(labels), labels, groups)
+            row["refusal"] = {**row["refusal"], "disagreement": told}
+
+
+def _closely(name, classifiers, spreads, features, loader):
     """`Predicted` of the rows that are looked at closely, and conformal coverage.
 
-    `classifiers` are log-probabilities by method, `features` [1, N, D] of the test
-    images under the mean.
+    `classifiers` are log-probabilities by method, `spreads` [N] how far the draws
+    disagree, where they do, and `features` [1, N, D] of the test images under the mean.
     """
     predicted = {
         Row(name, classifier).key: predictions.Predicted(
-            *scores.top_labels(classifiers[classifier], features)
+            *scores.top_labels(classifiers[classifier], features),
+            spreads.get(classifier),
         )
         for classifier in predictions.shown(classifiers)
     }
