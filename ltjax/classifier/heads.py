@@ -161,14 +161,15 @@ def every_draw(logits, params, heads=None):
     return log_probs
 
 
-def disagreement(logits, params):
+def disagreement(log_probs):
     """How far the draws' probabilities disagree on an image, under one classifier.
 
-    `dispersion.probability` [B] of their features [K, B, D].
+    `log_probs` is that of `one_pass`. Gives `dispersion.probability` [B] of the draws'
+    features [K, B, D].
     """
 
     def spread(z):
-        each = [jax.nn.softmax(logits(params, member)) for member in z]
-        return dispersion.probability(jnp.stack(each))
+        each = [log_probs(member[None]) for member in z]
+        return dispersion.probability(jnp.exp(jnp.stack(each)))
 
     return spread

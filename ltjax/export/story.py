@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ltjax.evaluation import scaling
 from ltjax.export import card, graph, place, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, weights
@@ -101,7 +102,8 @@ def _check(row, backbone, kinds):
 
 def _about(run, row, figures):
     data, model = run.results["dataset"], run.config.model
-    _, assumed = prior.assumed(run.config, row, run.counts)
+    own = scaling.of_row(figures)
+    _, assumed = prior.assumed(run.config, row, run.counts, own)
     classes = identity.names(data["classes"], data.get("class_names"))
     shape, architecture = model.card()
     versions = files.read_json(run.out / "versions.json")
@@ -135,7 +137,10 @@ def digest(run, row):
     """A hash of all that decides the logits of a row."""
     _, params = trained.logits(run, row.classifier, row.variant)
     features = trained.point(run), tensors.statistics(run), run.fixed
-    return pretrained.digest((*features, params))
+    own = scaling.of_row(rows.named(run.results)[row])
+    # As arrays, where there is one: the digest of a row without one stays as it was.
+    scaled = () if own is None else (jax.tree.map(np.float64, own),)
+    return pretrained.digest((*features, params, *scaled))
 
 
 _METADATA = (

@@ -7,7 +7,7 @@ import numpy as np
 
 from ltjax.data import rendering
 from ltjax.data.shape import Shape
-from ltjax.evaluation import conformal
+from ltjax.evaluation import conformal, scaling
 from ltjax.mistake import Mistake, shown
 from ltjax.stages import backbones, prior
 from ltjax.workdir.results import record
@@ -34,7 +34,8 @@ def of_command(command):
     names = data.get("class_names") or [str(at) for at in range(data["classes"])]
     row = choose(command.run, results, command.classifier)
     counts = np.asarray(data["counts"])
-    assumed, taken = prior.assumed(config, row, counts)
+    figures = named(results)
+    assumed, taken = prior.assumed(config, row, counts, scaling.of_row(figures[row]))
     priors = None
     if command.prior is not None:
         if assumed is None:
@@ -45,6 +46,8 @@ def of_command(command):
         priors = assumed, prior.shares(command.prior, names, counts)
         taken += f", re-adjusted to {shown(command.prior)}"
     notes = [f"{row} of {shown(command.run)}; its probabilities assume {taken}"]
+    if "calibration" in figures[row]:
+        notes.append(told(figures[row]["calibration"]))
     if command.classifier is None and row != headline():
         notes.append(f"the run has no row {headline()}; {row} is taken instead")
     unseen = 0 if priors is None else int(((counts == 0) & (priors[1] > 0)).sum())
@@ -67,6 +70,15 @@ def of_command(command):
     )
 
 
+def told(calibration):
+    """How a row was calibrated, in a line."""
+    biases = " and a bias for each class" * ("bias" in calibration)
+    return (
+        f"calibrated: temperature {calibration['temperature']:.3g}{biases}, fitted on "
+        f"{calibration['images']:,} images that were held out of training"
+    )
+
+
 def _shape(image, config):
     shown = rendering.of_words(config.data.background, config.data.range)
     return Shape(*image, config.augment.crop_area, shown)
@@ -76,8 +88,8 @@ def _others(results, config, counts):
     """Which rows of the run assume a prior, in words."""
     found = [
         str(row)
-        for row in named(results)
-        if prior.assumed(config, row, counts)[0] is not None
+        for row, figures in named(results).items()
+        if prior.assumed(config, row, counts, scaling.of_row(figures))[0] is not None
     ]
     if not found:
         return "nor do those of any row of the run"

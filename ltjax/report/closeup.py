@@ -55,6 +55,7 @@ def calibration(run):
         f"of {diagrams.ENOUGH} or more. Groups are those of the true class.",
         *panels,
     )
+    yield from _scaled(run.results)
     yield markup.heading("Confidences")
     yield markup.figure(
         "Test images by the probability of their top label. Where the dashed line is "
@@ -63,6 +64,40 @@ def calibration(run):
             sureness.confidence(label, _bins(run, name, bins=20))
             for name, label in rows.items()
         ),
+    )
+
+
+def _scaled(results):
+    """What calibrating the rows has changed."""
+    told = {
+        table.label(row): (row, row["calibration"])
+        for row in results["rows"]
+        if "calibration" in row
+    }
+    if not told:
+        return
+    columns = {"nll": "NLL", "ece": "ECE", "brier": "Brier"}
+    images = max(own["images"] for _, own in told.values())
+    yield markup.heading("What a temperature has changed")
+    yield markup.table(
+        "Temperatures",
+        (
+            "row",
+            "temperature",
+            *(f"{name}: before, after" for name in columns.values()),
+        ),
+        [
+            [
+                (
+                    name,
+                    f"{own['temperature']:.3f}" + " and biases" * ("bias" in own),
+                    *(f"{own['before'][of]:.3f}, {row[of]:.3f}" for of in columns),
+                )
+                for name, (row, own) in told.items()
+            ]
+        ],
+        f"Fitted on {images:,} images that were held out of all training, classes "
+        "weighing the same; measured on the test images, which nothing was fitted to.",
     )
 
 

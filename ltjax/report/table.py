@@ -126,6 +126,7 @@ def notes(results):
         yield "SRepr (b): not distilled; SRepr (c-...): the other distillation"
     if "seeds" not in results:
         yield from (choice(row) for row in results["rows"] if "choice" in row)
+        yield from _calibration(results)
 
 
 def _errors(results):
@@ -141,6 +142,19 @@ def _errors(results):
             parts.append(f"{name} {' to '.join(ends)}")
     if parts:
         yield f"standard errors: {', '.join(parts)}"
+
+
+def _calibration(results):
+    """On what the rows were calibrated, in a line; nothing where they were not."""
+    told = [row["calibration"] for row in results["rows"] if "calibration" in row]
+    if told:
+        ends = dict.fromkeys(
+            f"{pick(t['temperature'] for t in told):.2f}" for pick in (min, max)
+        )
+        yield (
+            f"calibrated: temperatures of {' to '.join(ends)}, fitted on "
+            f"{told[0]['images']:,} held-out images"
+        )
 
 
 def choice(row):

@@ -17,6 +17,7 @@ from ltjax.config import Config
 from ltjax.data import sampling
 from ltjax.data.dataset import Dataset
 from ltjax.data.sampling import ClassIndex
+from ltjax.evaluation import scaling
 from ltjax.mistake import Mistake
 from ltjax.models import partition
 from ltjax.models.network import Network
@@ -175,10 +176,15 @@ def params(run, classifier, variant=""):
 def logits(run, name, variant=""):
     """`logits(params, features [B, D]) -> [B, C]` of a row's classifier, and `params`.
 
+    Those of a calibrated row are scaled, so that their softmax is what it predicts.
     Raises `Mistake` for a row that the run does not have.
     """
     made, learned = head(run, name, variant)
-    return made.logits, learned
+    row = rows.named(run.results)[Row(run.backbone, name, variant)]
+    scaled = scaling.of_row(row)
+    if scaled is None:
+        return made.logits, learned
+    return lambda params, features: scaled(made.logits(params, features)), learned
 
 
 def head(run, name, variant=""):
