@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ltjax.classifier import heads, prior
 from ltjax.evaluation import scaling
 from ltjax.posterior import dispersion
+from ltjax.posterior.predictive import mean_log_probs
 from ltjax.stages import kept, trained
 from ltjax.stages.trained import Trained
 from ltjax.workdir import rows
@@ -66,6 +68,19 @@ def of_row(out, row, samples=0, priors=None):
     return Predictor(run, samples, log_probs, spread)
 
 
+def mean_on_images(predictors):
+    """`on_images` of the mean of several predictors' probabilities; of one, its own.
+
+    They are of the same classes. Several have no dispersions.
+    """
+    each = [on_images(predictor) for predictor in predictors]
+    if len(each) == 1:
+        return each[0]
+    return lambda images: Seen(
+        mean_log_probs(jnp.stack([see(images).log_probs for see in each]))
+    )
+
+
 def on_images(predictor):
     """Builds `see(images uint8 [B, H, W, ch]) -> Seen`.
 
@@ -82,6 +97,15 @@ def on_images(predictor):
         return Seen(found, dispersion.representation(draws), predictor.spread(draws))
 
     return see
+
+
+def mean_on_tests(predictors):
+    """`on_tests` of the mean of several predictors' probabilities; of one, its own."""
+    each = [on_tests(predictor) for predictor in predictors]
+    if len(each) == 1:
+        return each[0]
+    log_probs, labels = zip(*each)
+    return np.asarray(mean_log_probs(np.stack(log_probs))), labels[0]
 
 
 def on_tests(predictor):

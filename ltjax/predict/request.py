@@ -1,5 +1,6 @@
 """What a prediction's command asks for, held against what its run has."""
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from ltjax.data.shape import Shape
 from ltjax.evaluation import conformal, scaling
 from ltjax.mistake import Mistake, shown
 from ltjax.stages import backbones, prior
+from ltjax.workdir.results import of_seeds as of_seeds_in
 from ltjax.workdir.results import record
 from ltjax.workdir.rows import Row, choose, headline, named
 
@@ -25,6 +27,36 @@ class Request(NamedTuple):
     shape: Shape
     coverage: float | None
     notes: list[str]  # what its user should know
+
+
+def of_seeds(command):
+    """The `Request` of a command for each seed of its run, [(folder, `Request`)].
+
+    Raises `Mistake` where seeds are of other classes or images, or draws are asked for:
+    those of several posteriors are of no one.
+    """
+    folders = of_seeds_in(command.run)
+    found = [
+        (folder, of_command(dataclasses.replace(command, run=folder)))
+        for folder in folders
+    ]
+    first = found[0][1]
+    for folder, each in found[1:]:
+        if (each.classes, each.shape, each.row) != (
+            first.classes,
+            first.shape,
+            first.row,
+        ):
+            raise Mistake(
+                f"{shown(folder)} has other classes, images or rows than "
+                f"{shown(folders[0])}; seeds of one config have the same"
+            )
+    if len(found) > 1 and command.samples is not None:
+        raise Mistake(
+            f"--samples is {command.samples}, and {shown(command.run)} holds "
+            f"{len(found)} seeds, each with a posterior; give the folder of one"
+        )
+    return found
 
 
 def of_command(command):
