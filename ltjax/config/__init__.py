@@ -1,6 +1,15 @@
 """A run as frozen records: one per stage, and one kind where there is a choice."""
 
-from ltjax.config.activation import Activation, Aglu, Apa, Relu, Sigmoid
+from ltjax.config.activation import (
+    Activation,
+    Aglu,
+    Apa,
+    Gelu,
+    QuickGelu,
+    Relu,
+    Sigmoid,
+    Usual,
+)
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
@@ -18,6 +27,7 @@ from ltjax.config.optim import (
     StepDecay,
 )
 from ltjax.config.posterior import Posterior, Swa, swa_start
+from ltjax.config.vit import Vit
 
 __all__ = [
     "Activation",
@@ -36,6 +46,7 @@ __all__ = [
     "Data",
     "Experts",
     "Gate",
+    "Gelu",
     "Head",
     "Iif",
     "Linear",
@@ -46,6 +57,7 @@ __all__ = [
     "Open",
     "Optim",
     "Posterior",
+    "QuickGelu",
     "Relu",
     "ResNet",
     "Ride",
@@ -57,5 +69,7 @@ __all__ = [
     "Srepr",
     "StepDecay",
     "Swa",
+    "Usual",
+    "Vit",
     "swa_start",
 ]
