@@ -37,7 +37,7 @@ def paco(
     >>> pair = np.array([[1.0, 0.0], [0.0, 1.0]])
     >>> paco(logits, unit, pair, np.array([0]), np.array([0, 1]), np.array([9, 1]),
     ...      alpha=0.1, temperature=0.5)
-    Array([0.843], dtype=float32)
+    Array([0.813], dtype=float32)
     """
     logits, queries, others = (
         jnp.asarray(x, jnp.float32) for x in (logits, queries, others)

@@ -21,9 +21,8 @@ class Attention(nn.Module):
         """Tokens [B, T, D] to the same shape; D is a multiple of `heads`."""
         dim = x.shape[-1]
         qkv = linear(3 * dim, self.dtype, "qkv")(x)
-        shape = *x.shape[:-1], 3, self.heads, dim // self.heads
-        query, key, value = jnp.moveaxis(qkv.reshape(shape), -3, 0)
-        seen = attend(query, key, value)
+        qkv = qkv.reshape(*x.shape[:-1], 3, self.heads, dim // self.heads)
+        seen = attend(qkv[..., 0, :, :], qkv[..., 1, :, :], qkv[..., 2, :, :])
         return linear(dim, self.dtype, "proj")(seen.reshape(x.shape))
 
 
