@@ -10,6 +10,7 @@ from ltjax.config.activation import (
     Sigmoid,
     Usual,
 )
+from ltjax.config.adamw import AdamW, CosineThroughout
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
@@ -27,10 +28,12 @@ from ltjax.config.optim import (
     StepDecay,
 )
 from ltjax.config.posterior import Posterior, Swa, swa_start
+from ltjax.config.sam import Sam
 from ltjax.config.vit import Vit
 
 __all__ = [
     "Activation",
+    "AdamW",
     "Aglu",
     "Apa",
     "Augment",
@@ -42,6 +45,7 @@ __all__ = [
     "Cosine",
     "CosineByEpoch",
     "CosineDecay",
+    "CosineThroughout",
     "CrossEntropy",
     "Data",
     "Experts",
@@ -61,6 +65,7 @@ __all__ = [
     "Relu",
     "ResNet",
     "Ride",
+    "Sam",
     "Schedule",
     "Se",
     "Sgd",

@@ -1,6 +1,16 @@
 """The kinds that each choice of a config has, by their words."""
 
-from ltjax.config import activation, gate, head, model, objective, optim, vit
+from ltjax.config import (
+    activation,
+    adamw,
+    gate,
+    head,
+    model,
+    objective,
+    optim,
+    sam,
+    vit,
+)
 
 KINDS = {
     model.Model: {**model.KINDS, **vit.KINDS},
@@ -8,8 +18,8 @@ KINDS = {
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
     objective.Objective: objective.KINDS,
-    optim.Optim: optim.KINDS,
-    optim.Schedule: optim.SCHEDULES,
+    optim.Optim: {**optim.KINDS, **adamw.KINDS, **sam.KINDS},
+    optim.Schedule: {**optim.SCHEDULES, **adamw.SCHEDULES},
 }
 
 
