@@ -15,8 +15,10 @@ from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
 from ltjax.config.data import Data
+from ltjax.config.deit_lt import DeitLt
 from ltjax.config.gate import Cbam, Gate, Open, Se
 from ltjax.config.head import Cosine, Head, Linear
+from ltjax.config.ldam import Ldam
 from ltjax.config.model import CifarResNet, Experts, Model, ResNet
 from ltjax.config.objective import CrossEntropy, Iif, Mdcs, Objective, Ride, Shike
 from ltjax.config.optim import (
@@ -48,11 +50,13 @@ __all__ = [
     "CosineThroughout",
     "CrossEntropy",
     "Data",
+    "DeitLt",
     "Experts",
     "Gate",
     "Gelu",
     "Head",
     "Iif",
+    "Ldam",
     "Linear",
     "Mdcs",
     "Method",

@@ -3,8 +3,10 @@
 from ltjax.config import (
     activation,
     adamw,
+    deit_lt,
     gate,
     head,
+    ldam,
     model,
     objective,
     optim,
@@ -17,7 +19,7 @@ KINDS = {
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
-    objective.Objective: objective.KINDS,
+    objective.Objective: {**objective.KINDS, **deit_lt.KINDS, **ldam.KINDS},
     optim.Optim: {**optim.KINDS, **adamw.KINDS, **sam.KINDS},
     optim.Schedule: {**optim.SCHEDULES, **adamw.SCHEDULES},
 }
