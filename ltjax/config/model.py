@@ -32,6 +32,21 @@ class Model(Kind):
         """The same model with another compute type."""
         return dataclasses.replace(self, dtype=dtype)
 
+    def check_trained(self):
+        """Refuses to leave alone what was never trained."""
+        if not self.trained:
+            return
+        if self.pretrained is None:
+            raise Mistake(
+                f"model.trained is {self.trained} without model.pretrained; only "
+                "weights that were trained before can stay as they are"
+            )
+        if "head" not in self.trained:
+            raise Mistake(
+                f"model.trained is {self.trained}; it must have 'head', which begins "
+                "with new weights"
+            )
+
     def card(self):
         """What a card holds of it, and its name as it is read there."""
         about = {"trained": self.trained} if self.trained else {}
@@ -133,18 +148,7 @@ class ResNet(Model):
     def check(self, config):
         """Refuses to leave alone what was never trained, and too narrow a gate."""
         _check_gate(self, config, 64 if self.name == "resnet10" else 256)
-        if not self.trained:
-            return
-        if self.pretrained is None:
-            raise Mistake(
-                f"model.trained is {self.trained} without model.pretrained; only "
-                "weights that were trained before can stay as they are"
-            )
-        if "head" not in self.trained:
-            raise Mistake(
-                f"model.trained is {self.trained}; it must have 'head', which begins "
-                "with new weights"
-            )
+        self.check_trained()
 
     def make(self, classes):
         """The network: its features, and a head with logits [B, classes]."""

@@ -36,15 +36,22 @@ def none():
 
 
 def read(path, whole, trained=(), channels=3):
-    """The weights that the file `path` holds for the `ResNet` `whole`.
+    """The weights that the file `path` holds for the feature extractor `whole`.
 
     `trained` are words of `models.partition`; without any all parts train. The head of
-    the file is left aside. Images have `channels` channels.
+    the file is left aside. Images have `channels` channels. Only of a `ResNet` a trunk
+    is cut off.
     """
-    image = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
+    side = getattr(whole, "image", 32)  # a transformer has positions
+    image = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     like = jax.eval_shape(whole.init, jax.random.key(0), image)
     like = {name: {"features": tree} for name, tree in like.items()}
     found = weights.to_variables(weights.read(path), like, path)
+    if not hasattr(whole, "first"):
+        features = {kind: tree["features"] for kind, tree in found.items()}
+        return none()._replace(
+            features=features, digest=digest(found), moments=IMAGENET
+        )
     first = _first(found, trained)
 
     def parts(begin, end):

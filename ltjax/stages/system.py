@@ -35,7 +35,8 @@ class System(NamedTuple):
     # only a part of it trains; "trunk" and "teacher", {} of each mostly.
     fixed: dict
     trunk: Callable  # (fixed trunk, images float32) -> what the network's features take
-    teach: Callable  # (fixed teacher, images uint8) -> what a teacher adds to a batch
+    # (fixed teacher, images in 0..255, moments) -> what a teacher adds to a batch
+    teach: Callable
     digests: dict  # of weights that come from elsewhere
 
 
@@ -135,8 +136,8 @@ def prepare(system, fixed, key, state, batch):
     """
     seen = viewed(system, key, batch)
     mix_key = jax.random.fold_in(jax.random.clone(key), 2)  # 1 is within the views
-    seen = system.objective.mix(mix_key, seen)
-    taught = system.teach(fixed["teacher"], seen["image"])
+    seen = system.objective.mix(mix_key, seen, state.step)
+    taught = system.teach(fixed["teacher"], seen["image"], system.moments)
     found = {**seen, **taught, "image": inputs(system, fixed, seen)}
     net = network(system, fixed)
     return system.objective.prepare(key, net, fixed, state, found)
@@ -229,16 +230,14 @@ def example(data):
 
 
 def check_views(config, data, objective):
-    """Refuses what is done to images on the device where images are streamed."""
+    """Refuses what streamed images, which come cropped, cannot have done to them."""
     if not data.train.streamed:
         return
-    for name in ("rotate", "policy", "cutout"):
-        value = getattr(config.augment, name)
-        if value:
-            raise Mistake(
-                f"augment.{name} is {value!r}; it changes images that are held in "
-                "memory, and these are streamed"
-            )
+    if config.augment.zoom:
+        raise Mistake(
+            f"augment.zoom is {config.augment.zoom}; it is of images that are held in "
+            "memory, and these are streamed: give augment.crop_area"
+        )
     if len(objective.views) > 1:
         raise Mistake(
             f"objective is {type(config.objective).__name__}, whose views of an image, "

@@ -41,7 +41,9 @@ class Trained(NamedTuple):
     backbone: str  # its name
     net: Network
     fixed: dict  # weights that did not move, as in `system.System`
-    prepare: Callable  # images uint8 [B, H, W, ch] -> what the network takes
+    # (images [B, H, W, ch] in 0..255, moments of pixels or the run's own) -> what the
+    # network takes
+    prepare: Callable
     weights: Any  # the posterior, with `mean`
     members: Members
     batch_stats: dict  # [M + 1, ...]
@@ -77,8 +79,8 @@ def read(out, name="swa", dtype=None):
     data = results["dataset"]
     start, fixed = _start(out, config, data)
 
-    def prepare(images):
-        images = systems.pixels(images, (data["mean"], data["std"]))
+    def prepare(images, moments=(data["mean"], data["std"])):
+        images = systems.pixels(images, moments)
         return start.pretrained.trunk(fixed["trunk"], images)
 
     # In NumPy arrays: the device may be too small for the deviations.
