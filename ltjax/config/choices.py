@@ -1,9 +1,9 @@
 """The kinds that each choice of a config has, by their words."""
 
-from ltjax.config import activation, gate, head, model, objective, optim
+from ltjax.config import activation, gate, head, metaformer, model, objective, optim
 
 KINDS = {
-    model.Model: model.KINDS,
+    model.Model: {**model.KINDS, **metaformer.KINDS},
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,

@@ -19,20 +19,22 @@ import jax
 import numpy as np
 
 from ltjax.mistake import Mistake, nearest
-from ltjax.models import names
+from ltjax.models import metaformer_weights, names
 
-_COUNTER = "num_batches_tracked"  # PyTorch's, which nothing here needs
+# What nothing here needs: PyTorch's counter, and indices that follow from shapes.
+_ASIDE = ("num_batches_tracked", metaformer_weights.INDEX)
 METADATA = "metadata"  # the array of an `.npz` that is text about the others
 
 
 def to_tensors(variables):
-    """The tensors {name: float32 array} of a ResNet, for large or small images.
+    """The tensors {name: float32 array} of a network.
 
     `variables` are those of a `Network` ("params" and "batch_stats", each with
     "features", and "head" if there is one).
     """
+    layout = _layout(variables)
     return {
-        names.of(path)[0]: _to_torch(np.asarray(leaf, np.float32))
+        layout.of(path)[0]: _to_torch(np.asarray(leaf, np.float32))
         for path, leaf in jax.tree.leaves_with_path(variables)
     }
 
@@ -45,12 +47,24 @@ def to_variables(tensors, like, source="tensors"):
     which names `source`, for the first tensor that is missing, of another shape, not
     of real numbers or not finite, or is one too many.
     """
-    wanted = {
-        _among(tensors, path): leaf for path, leaf in jax.tree.leaves_with_path(like)
-    }
-    aside = (
-        {METADATA} if names.OF_HEADS & wanted.keys() else {METADATA, *names.OF_HEADS}
-    )
+    return _read_as(_layout(like), tensors, like, source)
+
+
+def _layout(variables):
+    """The module that has the names of a network."""
+    return metaformer_weights if metaformer_weights.fits(variables) else names
+
+
+def _read_as(layout, tensors, like, source):
+    """The variables of tensors that a `layout` has the names of."""
+
+    def among(path):
+        """The name of a leaf that there is a tensor of; the usual one if none is."""
+        known = layout.of(path)
+        return next((name for name in known if name in tensors), known[0])
+
+    wanted = {among(path): leaf for path, leaf in jax.tree.leaves_with_path(like)}
+    aside = {METADATA} | (set() if layout.OF_HEADS & wanted.keys() else layout.OF_HEADS)
     for name, leaf in wanted.items():
         if name not in tensors:
             raise Mistake(f"{source} has no tensor {name!r}, which the model needs")
@@ -67,11 +81,11 @@ def to_variables(tensors, like, source="tensors"):
         if not np.isfinite(found).all():
             raise Mistake(f"{source}: {name!r} is not finite everywhere")
     for name in tensors:
-        if not (name in wanted or name in aside or name.endswith(_COUNTER)):
+        if not (name in wanted or name in aside or name.endswith(_ASIDE)):
             raise Mistake(f"{source} has a tensor {name!r} that the model has not")
 
     def variable(path, leaf):
-        return _from_torch(np.asarray(tensors[_among(tensors, path)], leaf.dtype))
+        return _from_torch(np.asarray(tensors[among(path)], leaf.dtype))
 
     return jax.tree.map_with_path(variable, like)
 
@@ -158,12 +172,6 @@ def _first_line(error):
     return str(error).partition("\n")[0]
 
 
-def _among(tensors, path):
-    """The name of a leaf that there is a tensor of; the usual one if there is none."""
-    known = names.of(path)
-    return next((name for name in known if name in tensors), known[0])
-
-
 def _to_torch(array):
     return array.transpose(_axes(array.ndim))
 
@@ -177,8 +185,8 @@ def _torch_shape(shape):
 
 
 def _axes(rank):
-    """Where PyTorch's axes are here: of a convolution, a linear layer, a vector."""
-    return {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[rank]
+    """Where PyTorch's axes are here: of a convolution, tokens, a matrix, a vector."""
+    return {4: (3, 2, 0, 1), 3: (0, 1, 2), 2: (1, 0), 1: (0,)}[rank]
 
 
 def _told(shape):
