@@ -19,6 +19,7 @@ from ltjax.config.deit_lt import DeitLt
 from ltjax.config.gate import Cbam, Gate, Open, Se
 from ltjax.config.head import Cosine, Head, Linear
 from ltjax.config.ldam import Ldam
+from ltjax.config.metaformer import MetaFormer
 from ltjax.config.model import CifarResNet, Experts, Model, ResNet
 from ltjax.config.objective import CrossEntropy, Iif, Mdcs, Objective, Ride, Shike
 from ltjax.config.optim import (
@@ -59,6 +60,7 @@ __all__ = [
     "Ldam",
     "Linear",
     "Mdcs",
+    "MetaFormer",
     "Method",
     "Model",
     "Objective",

@@ -7,6 +7,7 @@ from ltjax.config import (
     gate,
     head,
     ldam,
+    metaformer,
     model,
     objective,
     optim,
@@ -15,7 +16,7 @@ from ltjax.config import (
 )
 
 KINDS = {
-    model.Model: {**model.KINDS, **vit.KINDS},
+    model.Model: {**model.KINDS, **vit.KINDS, **metaformer.KINDS},
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
