@@ -5,6 +5,7 @@ from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
 from ltjax.config.data import Data
+from ltjax.config.efficientnet import EfficientNetLite
 from ltjax.config.gate import Cbam, Gate, Open, Se
 from ltjax.config.head import Cosine, Head, Linear
 from ltjax.config.model import CifarResNet, Experts, Model, ResNet
@@ -34,6 +35,7 @@ __all__ = [
     "CosineDecay",
     "CrossEntropy",
     "Data",
+    "EfficientNetLite",
     "Experts",
     "Gate",
     "Head",

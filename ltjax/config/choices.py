@@ -1,9 +1,17 @@
 """The kinds that each choice of a config has, by their words."""
 
-from ltjax.config import activation, gate, head, model, objective, optim
+from ltjax.config import (
+    activation,
+    efficientnet,
+    gate,
+    head,
+    model,
+    objective,
+    optim,
+)
 
 KINDS = {
-    model.Model: model.KINDS,
+    model.Model: {**model.KINDS, **efficientnet.KINDS},
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
