@@ -6,6 +6,7 @@ from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
 from ltjax.config.data import Data
 from ltjax.config.efficientnet import EfficientNetLite
+from ltjax.config.frozen import Frozen
 from ltjax.config.gate import Cbam, Gate, Open, Se
 from ltjax.config.head import Cosine, Head, Linear
 from ltjax.config.model import CifarResNet, Experts, Model, ResNet
@@ -37,6 +38,7 @@ __all__ = [
     "Data",
     "EfficientNetLite",
     "Experts",
+    "Frozen",
     "Gate",
     "Head",
     "Iif",
