@@ -1,6 +1,16 @@
 """A run as frozen records: one per stage, and one kind where there is a choice."""
 
-from ltjax.config.activation import Activation, Aglu, Apa, Relu, Sigmoid
+from ltjax.config.activation import (
+    Activation,
+    Aglu,
+    Apa,
+    Gelu,
+    QuickGelu,
+    Relu,
+    Sigmoid,
+    Usual,
+)
+from ltjax.config.adamw import AdamW, CosineThroughout
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
@@ -20,9 +30,12 @@ from ltjax.config.optim import (
     StepDecay,
 )
 from ltjax.config.posterior import Posterior, Swa, swa_start
+from ltjax.config.sam import Sam
+from ltjax.config.vit import Vit
 
 __all__ = [
     "Activation",
+    "AdamW",
     "Aglu",
     "Apa",
     "Augment",
@@ -34,12 +47,14 @@ __all__ = [
     "Cosine",
     "CosineByEpoch",
     "CosineDecay",
+    "CosineThroughout",
     "CrossEntropy",
     "Data",
     "EfficientNetLite",
     "Experts",
     "Frozen",
     "Gate",
+    "Gelu",
     "Head",
     "Iif",
     "Linear",
@@ -50,9 +65,11 @@ __all__ = [
     "Open",
     "Optim",
     "Posterior",
+    "QuickGelu",
     "Relu",
     "ResNet",
     "Ride",
+    "Sam",
     "Schedule",
     "Se",
     "Sgd",
@@ -61,5 +78,7 @@ __all__ = [
     "Srepr",
     "StepDecay",
     "Swa",
+    "Usual",
+    "Vit",
     "swa_start",
 ]

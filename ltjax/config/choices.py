@@ -2,22 +2,25 @@
 
 from ltjax.config import (
     activation,
+    adamw,
     efficientnet,
     gate,
     head,
     model,
     objective,
     optim,
+    sam,
+    vit,
 )
 
 KINDS = {
-    model.Model: {**model.KINDS, **efficientnet.KINDS},
+    model.Model: {**model.KINDS, **efficientnet.KINDS, **vit.KINDS},
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
     objective.Objective: objective.KINDS,
-    optim.Optim: optim.KINDS,
-    optim.Schedule: optim.SCHEDULES,
+    optim.Optim: {**optim.KINDS, **adamw.KINDS, **sam.KINDS},
+    optim.Schedule: {**optim.SCHEDULES, **adamw.SCHEDULES},
 }
 
 

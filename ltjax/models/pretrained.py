@@ -44,6 +44,7 @@ def read(path, whole, trained=(), channels=3, side=32):
     words of `models.partition`; without any all parts train. The head of the file is
     left aside. Images have `side` pixels a side and `channels` channels.
     """
+    side = getattr(whole, "image", side)  # a transformer has positions
     image = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     like = jax.eval_shape(whole.init, jax.random.key(0), image)
     like = {name: {"features": tree} for name, tree in like.items()}

@@ -6,10 +6,10 @@ A file maps names to arrays, as a PyTorch state dict does: `conv1.weight`,
 `bn1.running_mean`, `layer1.0.conv1.weight`, `layer1.0.downsample.0.weight`,
 `fc.weight`. A CIFAR ResNet has the same names: its stem is `conv1` and `bn1`, the first
 block of its second stage `layer2.0`, and its shortcuts have no weights; `names` has
-those of gates and activations. Convolutions
-are [out, in / groups, H, W] there and [H, W, in / groups, out] here, linear layers
-[out, in] there and [in, out] here; the running variance of a batch norm is the same
-array in both.
+those of gates and activations. A vision transformer has timm's, see `vit_weights`.
+Convolutions are [out, in / groups, H, W] there and [H, W, in / groups, out] here,
+linear layers [out, in] there and [in, out] here; the running variance of a batch norm
+is the same array in both.
 """
 
 import os
@@ -21,20 +21,24 @@ import jax
 import numpy as np
 
 from ltjax.mistake import Mistake, nearest
-from ltjax.models import layouts, names, pickled
+from ltjax.models import layouts, names, pickled, vit_weights
 
 _COUNTER = "num_batches_tracked"  # PyTorch's, which nothing here needs
 METADATA = "metadata"  # the array of an `.npz` that is text about the others
 
 
 def to_tensors(variables):
-    """The tensors {name: float32 array} of a ResNet, for large or small images.
+    """The tensors {name: float32 array} of a network.
 
     `variables` are those of a `Network` ("params" and "batch_stats", each with
     "features", and "head" if there is one).
     """
+    layout = names
+    if vit_weights.fits(variables):
+        layout = vit_weights
+        variables = vit_weights.parted(variables, lambda leaf, i: leaf[i])
     return {
-        names.of(path)[0]: _to_torch(np.asarray(leaf, np.float32))
+        layout.of(path)[0]: _to_torch(np.asarray(leaf, np.float32))
         for path, leaf in jax.tree.leaves_with_path(variables)
     }
 
@@ -47,12 +51,24 @@ def to_variables(tensors, like, source="tensors"):
     which names `source`, for the first tensor that is missing, of another shape, not
     of real numbers or not finite, or is one too many.
     """
-    wanted = {
-        _among(tensors, path): leaf for path, leaf in jax.tree.leaves_with_path(like)
-    }
-    aside = (
-        {METADATA} if names.OF_HEADS & wanted.keys() else {METADATA, *names.OF_HEADS}
-    )
+    if not vit_weights.fits(like):
+        return _read_as(names, tensors, like, source)
+    tensors = vit_weights.fitted(tensors, like)
+    parted = vit_weights.parted(like, lambda leaf, i: _without_first(leaf))
+    found = _read_as(vit_weights, tensors, parted, source)
+    return vit_weights.joined(found, like)
+
+
+def _read_as(layout, tensors, like, source):
+    """The variables of tensors that a `layout` has the names of."""
+
+    def among(path):
+        """The name of a leaf that there is a tensor of; the usual one if none is."""
+        known = layout.of(path)
+        return next((name for name in known if name in tensors), known[0])
+
+    wanted = {among(path): leaf for path, leaf in jax.tree.leaves_with_path(like)}
+    aside = {METADATA} | (set() if layout.OF_HEADS & wanted.keys() else layout.OF_HEADS)
     shapes = {name: _torch_shape(leaf.shape) for name, leaf in wanted.items()}
     fitting = layouts.fitting({n: array.shape for n, array in tensors.items()}, shapes)
     missing = [name for name in wanted if name not in tensors]
@@ -79,7 +95,7 @@ def to_variables(tensors, like, source="tensors"):
             raise Mistake(f"{source} has a tensor {name!r} that the model has not")
 
     def variable(path, leaf):
-        return _from_torch(np.asarray(tensors[_among(tensors, path)], leaf.dtype))
+        return _from_torch(np.asarray(tensors[among(path)], leaf.dtype))
 
     return jax.tree.map_with_path(variable, like)
 
@@ -169,10 +185,8 @@ def _first_line(error):
     return str(error).partition("\n")[0]
 
 
-def _among(tensors, path):
-    """The name of a leaf that there is a tensor of; the usual one if there is none."""
-    known = names.of(path)
-    return next((name for name in known if name in tensors), known[0])
+def _without_first(leaf):
+    return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
 
 
 def _to_torch(array):
@@ -188,8 +202,8 @@ def _torch_shape(shape):
 
 
 def _axes(rank):
-    """Where PyTorch's axes are here: of a convolution, a linear layer, a vector."""
-    return {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}[rank]
+    """Where PyTorch's axes are here: of a convolution, tokens, a matrix, a vector."""
+    return {4: (3, 2, 0, 1), 3: (0, 1, 2), 2: (1, 0), 1: (0,)}[rank]
 
 
 def _told(shape):
