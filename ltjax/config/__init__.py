@@ -16,6 +16,8 @@ from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
 from ltjax.config.data import Data
 from ltjax.config.deit_lt import DeitLt
+from ltjax.config.efficientnet import EfficientNetLite
+from ltjax.config.frozen import Frozen
 from ltjax.config.gate import Cbam, Gate, Open, Se
 from ltjax.config.head import Cosine, Head, Linear
 from ltjax.config.ldam import Ldam
@@ -52,7 +54,9 @@ __all__ = [
     "CrossEntropy",
     "Data",
     "DeitLt",
+    "EfficientNetLite",
     "Experts",
+    "Frozen",
     "Gate",
     "Gelu",
     "Head",

@@ -4,6 +4,7 @@ from ltjax.config import (
     activation,
     adamw,
     deit_lt,
+    efficientnet,
     gate,
     head,
     ldam,
@@ -16,7 +17,12 @@ from ltjax.config import (
 )
 
 KINDS = {
-    model.Model: {**model.KINDS, **vit.KINDS, **metaformer.KINDS},
+    model.Model: {
+        **model.KINDS,
+        **efficientnet.KINDS,
+        **vit.KINDS,
+        **metaformer.KINDS,
+    },
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,

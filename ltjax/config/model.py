@@ -25,6 +25,8 @@ class Model(Kind):
     head = None  # None: not known here
     pretrained = None  # the file of the weights that it begins with
     trained = ()  # words of the names of what trains; (): everything
+    package = None  # that brings weights of it, which pretrained "auto" finds
+    side = None  # pixels that images are scaled to; None: they stay as they are
     parts = None  # that several experts may share; None: they may not
     widens = False  # whether its shortcuts can add channels only
 
@@ -117,7 +119,7 @@ class CifarResNet(Model):
         return Body(
             self.depth,
             self.width,
-            _dtype(self.dtype),
+            dtype_of(self.dtype),
             projection=self.shortcut == "B",
             kernel_init=inits[self.init],
             activation=self.activation.make(),
@@ -139,7 +141,7 @@ class ResNet(Model):
     """What the residual of each block goes through."""
     head: Head = Linear()
     pretrained: Annotated[str | None, PLACE] = None
-    """Weights to begin with, .safetensors or .npz (torchvision names); new head."""
+    """Weights to begin with, a .safetensors, .npz or .pth file; new head."""
     trained: tuple[str, ...] = ()
     """Parts that train, by name, such as layer4 head; all if none is named."""
     dtype: Dtype = "float32"
@@ -162,7 +164,7 @@ class ResNet(Model):
         from ltjax.models.convolution import HE_FAN_OUT, PYTORCH
 
         return getattr(resnet, self.name)(
-            dtype=_dtype(self.dtype),
+            dtype=dtype_of(self.dtype),
             activation=self.activation.make(),
             gate=self.gate.make(PYTORCH, HE_FAN_OUT),
         )
@@ -284,7 +286,8 @@ def begun_anew(model):
     return dataclasses.replace(model, pretrained=None)
 
 
-def _dtype(name):
+def dtype_of(name):
+    """The compute type of that name."""
     import jax.numpy as jnp
 
     return jnp.dtype(name)

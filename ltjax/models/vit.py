@@ -118,7 +118,9 @@ class VisionTransformer(nn.Module):
     `image` pixels, and resized where others come. With `pre_norm` a layer norm precedes
     the blocks, and patches have no bias (CLIP). Blocks are left out in training with
     probabilities that rise to `drop_path` in the last one. `recomputed` keeps the
-    inputs of blocks only, and works the rest out again for the gradient.
+    inputs of blocks only, and works the rest out again for the gradient. Parts `first`
+    to `last` (less one) run: part 0 makes the tokens, the next are blocks, the last one
+    is the norm of the class tokens.
     """
 
     dim: int
@@ -135,30 +137,61 @@ class VisionTransformer(nn.Module):
     drop_path: float = 0.0
     recomputed: bool = False
     dtype: jnp.dtype = jnp.float32
+    first: int = 0
+    last: int | None = None
+
+    @property
+    def parts(self):
+        """The tokens, blocks, and the last norm."""
+        return self.depth + 2
+
+    @nn.nowrap
+    def part(self, name):
+        """The part to which a parameter's first name belongs: `blocks_3` is of 4."""
+        if name.startswith("blocks_"):
+            return 1 + int(name.removeprefix("blocks_"))
+        return self.parts - 1 if name == "norm" else 0
 
     @nn.compact
-    def __call__(self, images, train=False):
-        """Images [B, H, W, ch] to features [B, D], or [B, 2, D] of two tokens."""
+    def __call__(self, x, train=False):
+        """Images [B, H, W, ch] to features [B, D], or [B, 2, D] of two tokens.
+
+        With `first` above 0, x is what the part before it returned; with a `last`, what
+        the part before that returns is returned.
+        """
+        for part in range(self.parts)[self.first : self.last]:
+            if part == 0:
+                x = self._tokens(x)
+            elif part < self.parts - 1:
+                x = self._block(part - 1, x, train)
+            else:
+                x = norm(self.epsilon, self.dtype, "norm")(x[:, : self.tokens])
+                x = x.astype(jnp.float32)
+                x = x if self.tokens > 1 else x[:, 0]
+        return x
+
+    def _tokens(self, images):
+        """All tokens [B, T, D] of images."""
         embed = Patches(
             self.patch, self.dim, not self.pre_norm, self.dtype, name="patch_embed"
         )
         x = self._embedded(embed(images))
         if self.pre_norm:
             x = norm(self.epsilon, self.dtype, "norm_pre")(x)
+        return x
+
+    def _block(self, number, x, train):
         block = nn.remat(Block, static_argnums=(2,)) if self.recomputed else Block
-        for number, rate in enumerate(np.linspace(0, self.drop_path, self.depth)):
-            x = block(
-                self.heads,
-                self.activation,
-                self.epsilon,
-                self.layer_scale,
-                float(rate),
-                self.dtype,
-                name=f"blocks_{number}",
-            )(x, train)
-        x = norm(self.epsilon, self.dtype, "norm")(x[:, : self.tokens])
-        x = x.astype(jnp.float32)
-        return x if self.tokens > 1 else x[:, 0]
+        rates = np.linspace(0, self.drop_path, self.depth)
+        return block(
+            self.heads,
+            self.activation,
+            self.epsilon,
+            self.layer_scale,
+            float(rates[number]),
+            self.dtype,
+            name=f"blocks_{number}",
+        )(x, train)
 
     def _embedded(self, patches):
         """All tokens [B, T, D] with their positions, of patches [B, H, W, D]."""

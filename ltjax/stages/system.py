@@ -30,6 +30,7 @@ class System(NamedTuple):
     objective: Objective
     views: dict  # "full", "weak", "strong" -> (key, images uint8) -> images uint8
     moments: tuple  # mean and deviation of the pixels
+    pixels: Callable  # (images as they are stored) -> float32
     begin: Callable  # (key) -> the variables that train
     # Weights that do not move: those of the network, "params" and "batch_stats", where
     # only a part of it trains; "trunk" and "teacher", {} of each mostly.
@@ -68,6 +69,7 @@ def of(config, data, task, taught_by):
         objective=config.objective.make(task),
         views=config.augment.make(data.train.streamed),
         moments=moments,
+        pixels=partial(pixels, moments=moments),
         begin=None,
         fixed={"trunk": known.below, "teacher": taught_by.params},
         trunk=known.trunk,
@@ -111,9 +113,7 @@ def pixels(images, moments):
 
 
 def _inputs(system, fixed, batch, spread):
-    images = system.trunk(
-        fixed["trunk"], spread(pixels(batch["image"], system.moments))
-    )
+    images = system.trunk(fixed["trunk"], spread(system.pixels(batch["image"])))
     columns = tuple({**batch, "image": images}[name] for name in system.net.takes)
     return columns[0] if len(columns) == 1 else columns
 
