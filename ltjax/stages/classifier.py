@@ -175,8 +175,9 @@ def _closely(name, classifiers, spreads, features, loader):
     if not predicted:
         return predicted, None
     log_probs = classifiers[predictions.shown(classifiers)[-1]]
+    groups = longtail.groups(loader.index.counts)
     coverage = scores.set_coverage(
-        log_probs, features, loader.tested, longtail.groups(loader.index.counts)
+        log_probs, features, loader.tested, groups, units=loader.units
     )
     # The last row is the one that the page is about.
     return predicted, coverage and {"row": list(predicted)[-1], **coverage}
