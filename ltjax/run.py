@@ -18,6 +18,7 @@ from ltjax.stages import (
     features,
     loading,
     memory,
+    metadata,
     representation,
     summary,
     teacher,
@@ -25,7 +26,7 @@ from ltjax.stages import (
 )
 from ltjax.stages import loader as loaders
 from ltjax.stages import system as systems
-from ltjax.workdir import adoption, claim, identity, workdir
+from ltjax.workdir import adoption, beside, claim, identity, workdir
 
 
 def run(
@@ -71,6 +72,8 @@ def run(
             other = Path(stage_one)
             hosts.by_first(lambda: adoption.adopt(out, other, config, names))
         hosts.by_first(lambda: claim.record_skipped(out, data, folder.say))
+        if metadata.META in system.net.takes:
+            hosts.by_first(lambda: beside.write(out, data))
         folder.say(needed)
         loader = loaders.of(config, data, order, system.net.takes)
         outcomes = stages(joined, system, loader, folder)

@@ -7,6 +7,7 @@ from ltjax.config.config import Checkpoint, Config
 from ltjax.config.data import Data
 from ltjax.config.gate import Cbam, Gate, Open, Se
 from ltjax.config.head import Cosine, Head, Linear
+from ltjax.config.join import Joined
 from ltjax.config.metaformer import MetaFormer
 from ltjax.config.model import CifarResNet, Experts, Model, ResNet
 from ltjax.config.objective import CrossEntropy, Iif, Mdcs, Objective, Ride, Shike
@@ -39,6 +40,7 @@ __all__ = [
     "Gate",
     "Head",
     "Iif",
+    "Joined",
     "Linear",
     "Mdcs",
     "MetaFormer",

@@ -1,9 +1,18 @@
 """The kinds that each choice of a config has, by their words."""
 
-from ltjax.config import activation, gate, head, metaformer, model, objective, optim
+from ltjax.config import (
+    activation,
+    gate,
+    head,
+    join,
+    metaformer,
+    model,
+    objective,
+    optim,
+)
 
 KINDS = {
-    model.Model: {**model.KINDS, **metaformer.KINDS},
+    model.Model: {**model.KINDS, **metaformer.KINDS, **join.KINDS},
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,

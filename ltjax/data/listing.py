@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ltjax.data import csv_file, entries, layout, splits
+from ltjax.data import columns, csv_file, entries, layout, splits
+from ltjax.data.columns import Table
 from ltjax.data.lookup import Lookup, Refused
 from ltjax.data.names import alike, composed, found
 from ltjax.mistake import Mistake, nearest, shown
@@ -28,6 +29,7 @@ class Listing:
     classes: tuple[str, ...]  # [C], sorted, spelled as on disk
     ignored: dict[str, int]  # what was passed over, in words, and how often
     note: str = ""  # what a user should know of the classes, in a line
+    beside: Table | None = None  # what is known beside the images, row by row
 
     @property
     def tests(self):
@@ -65,8 +67,11 @@ def folder(path, nested=False):
     return _listing(root, rows, set(called.values()), ignored, note, more)
 
 
-def table(path):
+def table(path, meta=()):
     """The `Listing` of a CSV with the columns path, label and, optionally, split.
+
+    And with what is known beside the images, of the columns that words of `meta` ask
+    for (`columns.asked`).
 
     Paths must stay in the folder of the CSV, links included: the file may come from
     someone else. Refused are also a label of the test rows that no training row has,
@@ -78,6 +83,7 @@ def table(path):
     wanted = "path, label and, optionally, split"
     cells = list(csv_file.rows(file, ("path", "label"), wanted))
     column, split_of = _splits(file, cells)
+    beside = _beside(file, cells, meta)
     lookup, rows, lines, there = Lookup(file.parent), [], {}, False
     for line, row in cells:
         where = f"{shown(file)}, line {line}"
@@ -104,7 +110,24 @@ def table(path):
     found_one = _listing(file, rows, {label for _, label, _ in rows}, {})
     if not there:
         raise Mistake(_nothing_there(file, lookup, rows))
-    return found_one
+    return dataclasses.replace(found_one, beside=beside)
+
+
+def _beside(file, cells, meta):
+    """The `columns.Table` of what is asked for; None where nothing is."""
+    wanted = [column for column, _ in columns.asked(meta)]
+    if not wanted:
+        return None
+    columns.check_there(file, wanted, list(cells[0][1] if cells else ()))
+    found = columns.Table(
+        str(file),
+        [line for line, _ in cells],
+        {column: [row[column] for _, row in cells] for column in wanted},
+        tuple(meta),
+    )
+    # What is wrong with it is told before the images are decoded.
+    columns.learned(found)
+    return found
 
 
 def place(lookup, written, where):

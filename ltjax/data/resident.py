@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from ltjax import machine
-from ltjax.data import decoding, partition
+from ltjax.data import columns, decoding, meta, partition
 from ltjax.data.dataset import Dataset, Skipped, Split
 from ltjax.data.rendering import USUAL
 from ltjax.mistake import Mistake, shown
@@ -101,12 +101,24 @@ def assembled(listing, images, looks, per_class, seed=0, strict=False):
             raise Mistake(f"{shown(listing.root)} leaves no {name} images")
     files = np.zeros((len(looks), 32), np.uint8)
     files[good] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+    parts, known, silent = (), None, {}
+    if listing.beside is not None:
+        parts = columns.learned(listing.beside.of(train))
+        known = meta.encoded(parts, listing.beside)
+        silent = meta.silent(parts, listing.beside)
     return Dataset(
         listing.name,
         *(
-            Split(images[rows], listing.label[rows], file=files[rows])
+            Split(
+                images[rows],
+                listing.label[rows],
+                file=files[rows],
+                meta=None if known is None else known[rows],
+            )
             for rows in (train, test)
         ),
+        beside=parts,
+        silent=silent,
         classes=len(listing.classes),
         class_names=listing.classes,
         skipped=skipped,

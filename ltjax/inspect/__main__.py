@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -34,6 +35,9 @@ class Command:
     """Take the last folder of an image as its class, not the first one."""
     test: Path | None = None
     """Test file of an .npz; without it the images of PATH are split."""
+    meta: Annotated[str | None, tyro.conf.arg(metavar="COLUMN,...")] = None
+    """Columns of a .csv that are known beside an image, such as date,site:category;
+    None: those that tell something and are not the label itself."""
     size: int | None = None
     """Pixels a side to resize to; None: chosen by number and size of the images."""
     test_per_class: int | None = None

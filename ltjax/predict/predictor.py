@@ -62,7 +62,7 @@ def of_row(out, row, samples=0, priors=None):
 
 
 def on_images(predictor):
-    """Builds `see(images uint8 [B, H, W, ch]) -> Seen`.
+    """Builds `see(images uint8 [B, H, W, ch]) -> Seen`, or of a batch with "meta".
 
     Dispersions are those of the predictor's draws, None without any.
     """

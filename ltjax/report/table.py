@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ltjax.classifier import METHODS
+from ltjax.workdir.rows import Row, told
 
 COLUMNS = ("many", "medium", "few", "all", "NLL", "ECE", "Brier")
 _LOWER_IS_BETTER = ("NLL", "ECE", "Brier")
@@ -64,7 +65,7 @@ class Line(NamedTuple):
 
 def lines(results):
     """The `Line` of every row in `results` but those that repeat a headline."""
-    rows = [row for row in results["rows"] if not _repeats_headline(row, results)]
+    rows = [row for row in told(results) if not _repeats_headline(row, results)]
     single_pass = [row for row in rows if row["backbone"] != "swag"]
     best = {name: _best(name, single_pass) for name in COLUMNS}
 
@@ -91,10 +92,10 @@ def title(results):
 
 def data(results):
     """What was trained on."""
-    told = results["dataset"]
-    counts = told["counts"]
+    of = results["dataset"]
+    counts = of["counts"]
     return (
-        f"{told['name']}, {told['train']} training images "
+        f"{of['name']}, {of['train']} training images "
         f"({max(counts)} to {min(counts)} a class)"
     )
 
@@ -111,7 +112,7 @@ def notes(results):
         yield "mean ± standard deviation over the seeds (squares over n - 1)"
     if "seeds" not in results:
         yield from _errors(results)
-    swag = {row["classifier"] for row in results["rows"] if row["backbone"] == "swag"}
+    swag = {row["classifier"] for row in told(results) if row["backbone"] == "swag"}
     if swag:
         yield "SWAG: the mean of the drawn networks, one pass for each draw"
     if swag & METHODS.keys():
@@ -122,10 +123,20 @@ def notes(results):
             f"mean of {cost['experts']} experts (alone: results.json); "
             f"{cost['parameters'] / 1e6:.3g} M weights, {cost['macs'] / 1e6:.4g} M MACs"
         )
+    yield from _without(results)
     if any(row["variant"] == "b" for row in results["rows"]):
         yield "SRepr (b): not distilled; SRepr (c-...): the other distillation"
     if "seeds" not in results:
-        yield from (choice(row) for row in results["rows"] if "choice" in row)
+        yield from (choice(row) for row in told(results) if "choice" in row)
+
+
+def _without(results):
+    """What the last row comes to without metadata, in a line; nothing without any."""
+    blind = [row for row in results["rows"] if Row.of(row).blind]
+    if blind:
+        row = blind[-1]
+        parts = ", ".join(f"{c} {text(c, figure(row, c)[0])}" for c in COLUMNS)
+        yield f"{label(row)} if no metadata were known: {parts}"
 
 
 def _errors(results):
@@ -145,11 +156,11 @@ def _errors(results):
 
 def choice(row):
     """What a row was chosen to be, of what, and what that cost, in a line."""
-    told = row["choice"]
+    made = row["choice"]
     return (
-        f"{label(row)}: α {told['alpha']:g}, T {told['temperature']:g}, of "
-        f"{len(told['candidates'])} on {told['images']:,} held-out images, in "
-        f"{told['seconds']:.0f} s"
+        f"{label(row)}: α {made['alpha']:g}, T {made['temperature']:g}, of "
+        f"{len(made['candidates'])} on {made['images']:,} held-out images, in "
+        f"{made['seconds']:.0f} s"
     )
 
 
@@ -163,7 +174,7 @@ def _repeats_headline(row, results):
         == (row["backbone"], row["classifier"])
         and other["acc"] == row["acc"]
         and other["nll"] == row["nll"]
-        for other in results["rows"]
+        for other in told(results)
     )
 
 

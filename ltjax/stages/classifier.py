@@ -21,7 +21,7 @@ from ltjax.posterior import dispersion
 from ltjax.representation import schedule
 from ltjax.runtime import devices
 from ltjax.stages import choosing
-from ltjax.workdir import predictions
+from ltjax.workdir import predictions, rows
 from ltjax.workdir.rows import Row
 
 
@@ -52,12 +52,14 @@ def train(backbone, seen, loader, folder, settings):
 
     def add(backbone, classifier, variant, note):
         row = {"backbone": backbone, "classifier": classifier, "variant": variant}
-        accuracy[Row.of(row).key] = note["accuracy"]
-        row |= {**note["figures"], "seconds": note["seconds"]}
-        for told in ("experts", "choice"):
-            if told in note and not variant:
-                row[told] = note[told]
-        found.append(row)
+        for seen, told in _tellings(note):
+            one = {**row, **seen}
+            accuracy[Row.of(one).key] = told["accuracy"]
+            one |= {**told["figures"], "seconds": note["seconds"]}
+            for more in ("experts", "choice"):
+                if more in told and not variant:
+                    one[more] = told[more]
+            found.append(one)
 
     cache = folder.cache(f"heads/{name}")
     with folder.stage(f"classify {name}", len(made)) as done:
@@ -67,7 +69,7 @@ def train(backbone, seen, loader, folder, settings):
             if head.choice:
                 trials = choosing.Trials(row, learn, seen, loader, cache)
                 fitted = partial(choosing.learned, head.choice, trials)
-            make = partial(_row, folder, row, head, fitted, seen.test[:1], loader)
+            make = partial(_row, folder, row, head, fitted, _first(seen), loader)
             params, note = cache.get(row, make, lambda like=head.params: like)
             params = devices.local(params)
             if head.averaged:
@@ -84,7 +86,7 @@ def train(backbone, seen, loader, folder, settings):
         return Outcome(found, accuracy)
     for classifier, (logits, params, own) in averaged.items():
         log_probs = heads.every_draw(logits, params, own)
-        add(backbone.drawn, classifier, "", _averaged(log_probs, seen.test[1:], loader))
+        add(backbone.drawn, classifier, "", _averaged(log_probs, seen, loader))
     logits = partial(heads.none(seen.head).logits, seen.head)
     of_draws = seen.test[1:], loader.tested, len(counts)
     spread = dispersion.per_class(logits, *of_draws)
@@ -114,12 +116,40 @@ def _heads(backbone, seen, loader, settings):
     return made, learn
 
 
-def _averaged(log_probs, features, loader):
-    """The note of a row of all draws, of their test `features` [M, N, D]."""
+class Tested(NamedTuple):
+    """Features of the test images, and, where there is metadata, of those without."""
+
+    features: jax.Array
+    absent: jax.Array | None
+
+
+def _first(seen):
+    """The `Tested` of the mean, [1, N, D]."""
+    return Tested(seen.test[:1], None if seen.absent is None else seen.absent[:1])
+
+
+def _averaged(log_probs, seen, loader):
+    """The note of a row of all draws."""
     begin = time.monotonic()
-    figures, per_class = _scored(log_probs, features, loader)
-    seconds = time.monotonic() - begin
-    return {"figures": figures, "accuracy": per_class, "seconds": seconds}
+    absent = None if seen.absent is None else seen.absent[1:]
+    note = _both(log_probs, Tested(seen.test[1:], absent), loader)
+    return {**note, "seconds": time.monotonic() - begin}
+
+
+def _both(log_probs, tested, loader):
+    """The figures of a row, and those without metadata as "absent" if there are any."""
+    names = "figures", "accuracy"
+    note = dict(zip(names, _scored(log_probs, tested.features, loader)))
+    if tested.absent is not None:
+        note["absent"] = dict(zip(names, _scored(log_probs, tested.absent, loader)))
+    return note
+
+
+def _tellings(note):
+    """Pairs of a row's field "meta", or none, and what a note tells of it then."""
+    if "absent" not in note:
+        return [({}, note)]
+    return [({"meta": rows.SEEN}, note), ({"meta": rows.ABSENT}, note["absent"])]
 
 
 def _closely(name, classifiers, features, loader):
@@ -144,11 +174,11 @@ def _closely(name, classifiers, features, loader):
     return predicted, coverage and {"row": list(predicted)[-1], **coverage}
 
 
-def _row(folder, row, head, fitted, features, loader):
+def _row(folder, row, head, fitted, tested, loader):
     """The row's classifier and its note, after training and testing.
 
-    `fitted(watch)` trains it, and says what is to be told of that; `features` [1, N, D]
-    are those of the test images.
+    `fitted(watch)` trains it, and says what is to be told of that; `tested` is of the
+    mean.
     """
 
     def watch(epoch, losses, params):
@@ -159,12 +189,12 @@ def _row(folder, row, head, fitted, features, loader):
     try:
         params, told = fitted(watch)
         log_probs = heads.one_pass(head.logits, params)
-        figures, per_class = _scored(log_probs, features, loader)
-        alone = _alone(head, params, features, loader)
+        note = _both(log_probs, tested, loader)
+        alone = _alone(head, params, tested.features, loader)
     except Mistake as mistake:
         raise Mistake(f"{row}: {mistake}") from mistake
     seconds = time.monotonic() - begin
-    note = {"figures": figures, "accuracy": per_class, "seconds": seconds, **told}
+    note |= {"seconds": seconds, **told}
     if alone:
         note["experts"] = alone
     # Told before it is saved: a kill in between repeats the event, and loses none.
