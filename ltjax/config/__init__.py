@@ -20,6 +20,7 @@ from ltjax.config.efficientnet import EfficientNetLite
 from ltjax.config.frozen import Frozen
 from ltjax.config.gate import Cbam, Gate, Open, Se
 from ltjax.config.head import Cosine, Head, Linear
+from ltjax.config.join import Joined
 from ltjax.config.ldam import Ldam
 from ltjax.config.metaformer import MetaFormer
 from ltjax.config.model import CifarResNet, Experts, Model, ResNet
@@ -61,6 +62,7 @@ __all__ = [
     "Gelu",
     "Head",
     "Iif",
+    "Joined",
     "Ldam",
     "Linear",
     "Mdcs",

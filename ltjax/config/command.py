@@ -90,6 +90,9 @@ _SWITCHES = (
     *("--quiet", "--calibrate"),
 )
 
+# Flags whose values may also come with commas between them.
+_LISTS = ("--data.meta",)
+
 # What of a command is not its seeds'.
 _WHOLE = ("--seeds", "--parallel", "--out", "--stop-after-minutes")
 
@@ -157,8 +160,17 @@ def _check_seeds(command, args):
 
 
 def _spelled_out(args):
+    listed = False
     for word, following in zip(args, [*args[1:], None]):
-        yield word
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--"):
+            listed = flag in _LISTS
+        if listed and equals:
+            yield from (flag, *filter(None, value.split(",")))
+        elif listed and not word.startswith("--"):
+            yield from filter(None, word.split(","))
+        else:
+            yield word
         if word in _SWITCHES and following not in ("True", "False"):
             yield "True"
 

@@ -37,6 +37,7 @@ _OWNERS = {
     "workers": FILES,
     "strict": ("folder", "csv"),
     "test_per_class": ("folder", "csv", "npz"),
+    "meta": ("csv", "npz"),
     "directory": ("tfds",),
     "download": ("tfds",),
 }
@@ -58,6 +59,10 @@ class Data:
     path: Annotated[str | None, PLACE] = None
     """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
     label and, optionally, split."""
+    meta: tuple[str, ...] = ()
+    """Columns of the CSV that are known beside an image, such as latitude, longitude,
+    date; COLUMN:KIND for another kind than it looks like, of time, day, category,
+    number, latitude and longitude. Of an npz: meta."""
     nested: Annotated[bool, PLACE] = False
     """Take the last folder of an image as its class, not the first one."""
     size: Annotated[int | None, within(8, 4096)] = None
@@ -131,6 +136,7 @@ class Data:
             if value and value != getattr(Data, name):
                 check_streamed(f"data.{name}", value, self)
         self._check_paths()
+        self._check_meta()
         if self.group is not None and self.holdout:
             raise Mistake(
                 f"data.holdout is {self.holdout}, which divides groups, and data.group "
@@ -141,6 +147,16 @@ class Data:
                 f"data.largest is {self.largest} without data.imbalance_factor; "
                 "the profile needs both"
             )
+
+    def _check_meta(self):
+        from ltjax.data import columns
+
+        if self.origin == "npz" and self.meta not in ((), ("meta",)):
+            raise Mistake(
+                f"data.meta is {self.meta}; an npz file has one array of that, meta"
+            )
+        if self.origin == "csv":
+            columns.asked(self.meta)
 
     def _check_paths(self):
         if self.origin in _PATHS and not self.path:

@@ -85,6 +85,17 @@ class MetaFormer(Model):
                 "least 4"
             )
 
+    def beside(self, widths):
+        """With a token of each piece, unless it says itself what it takes."""
+        if self.meta == ():
+            return self
+        if self.meta is not None and sum(self.meta) != sum(widths):
+            raise Mistake(
+                f"model.meta is {self.meta}, of {sum(self.meta)} numbers; the data "
+                f"have {sum(widths)}, in pieces of {tuple(widths)}"
+            )
+        return dataclasses.replace(self, meta=self.meta or tuple(widths))
+
     def make(self, classes):
         """The network: its features, and a head with logits [B, classes]."""
         from ltjax.models.network import Network

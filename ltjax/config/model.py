@@ -29,10 +29,17 @@ class Model(Kind):
     side = None  # pixels that images are scaled to; None: they stay as they are
     parts = None  # that several experts may share; None: they may not
     widens = False  # whether its shortcuts can add channels only
+    inner = None  # of a network that is joined with metadata: the network alone
 
     def computed_in(self, dtype):
         """The same model with another compute type."""
         return dataclasses.replace(self, dtype=dtype)
+
+    def beside(self, widths):
+        """The model that takes metadata, too, of pieces of these widths, if it can."""
+        from ltjax.config.join import Joined
+
+        return Joined(of=self)
 
     def check_trained(self):
         """Refuses to leave alone what was never trained."""
@@ -281,6 +288,8 @@ def _check_gate(model, config, channels):
 
 def begun_anew(model):
     """The same model without pretrained weights."""
+    if told(model, "inner") is not None:
+        return dataclasses.replace(model, of=begun_anew(model.inner))
     if model.pretrained is None:
         return model
     return dataclasses.replace(model, pretrained=None)

@@ -21,7 +21,12 @@ def show(console, found, shown):
         f"imbalance factor {found['imbalance_factor']:.3g}, Gini {found['gini']:.3f}"
     )
     console.print(_classes(found, shown))
-    for line in (*_split(found), *_sizes(found), *_warnings(found, shown)):
+    for line in (
+        *_split(found),
+        *_sizes(found),
+        *_known(found, shown),
+        *_warnings(found, shown),
+    ):
         say(line)
     if "estimate" in found:
         for line in _estimate(found):
@@ -99,6 +104,15 @@ def _sizes(found):
         parts = (f"{count} {what}" for what, count in found["passed_over"].items())
         yield f"passed over: {', '.join(parts)}"
     yield from (f"  {note}" for note in found["notes"])
+
+
+def _known(found, shown):
+    """What is told of the columns of a CSV."""
+    for each in found.get("meta", ()):
+        missing = f", missing in {each['missing']:,} rows" if each["missing"] else ""
+        what = f"{shown(each['column'])}: {each['words']}{missing}"
+        why = each["left_out"]
+        yield f"beside the image, {what}" + (f"; left out, it {why}" if why else "")
 
 
 def _depths(found):

@@ -131,10 +131,26 @@ def above(net, pretrained):
 def begin(variables, pretrained):
     """A network's new variables, with the features of `pretrained` if it has any."""
     return {
-        kind: {**tree, "features": pretrained.features[kind]}
-        if kind in pretrained.features
+        kind: {**tree, "features": _over(tree["features"], known)}
+        if (known := pretrained.features.get(kind))
         else tree
         for kind, tree in variables.items()
+    }
+
+
+def within(pretrained, name):
+    """The same weights, of features that are a part `name` of others."""
+    nested = {kind: {name: tree} for kind, tree in pretrained.features.items()}
+    return pretrained._replace(features=nested)
+
+
+def _over(tree, known):
+    """A tree with the leaves of another that has some of them."""
+    if not isinstance(known, dict):
+        return known
+    return {
+        name: _over(leaf, known[name]) if name in known else leaf
+        for name, leaf in tree.items()
     }
 
 

@@ -11,6 +11,7 @@ from ltjax.data.shape import Shape
 from ltjax.evaluation import conformal, scaling
 from ltjax.mistake import Mistake, shown
 from ltjax.stages import backbones, prior
+from ltjax.workdir import beside
 from ltjax.workdir.results import of_seeds as of_seeds_in
 from ltjax.workdir.results import record
 from ltjax.workdir.rows import Row, choose, headline, named
@@ -27,6 +28,7 @@ class Request(NamedTuple):
     shape: Shape
     coverage: float | None
     notes: list[str]  # what its user should know
+    beside: tuple = ()  # `meta.Part`s of the metadata that the run has learned
 
 
 def of_seeds(command):
@@ -99,6 +101,7 @@ def of_command(command):
         shape=_shape(data["image"], config),
         coverage=coverage,
         notes=notes,
+        beside=beside.read(command.run),
     )
 
 

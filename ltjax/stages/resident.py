@@ -97,7 +97,7 @@ class Resident:
         @jax.jit
         def view(batch, number):
             key = jax.random.fold_in(self.keys.views, number)
-            return {**batch, "image": extractor.view(key, batch["image"])}
+            return extractor.view(key, batch)
 
         @jax.jit
         def seen(batch):

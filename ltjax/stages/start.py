@@ -20,8 +20,18 @@ class Start(NamedTuple):
     trained: tuple  # words of the names of what trains; (): everything
 
 
-def of(model, classes, channels):
-    """The `Start` of a model config, for images of so many channels."""
+def of(model, classes, channels, widths=()):
+    """The `Start` of a model config, for images of so many channels.
+
+    `widths` are those of the pieces of metadata that it is given; (): none.
+    """
+    if widths and told(model, "beside") is not None:
+        model = model.beside(widths)
+    inner = told(model, "inner")
+    if inner is not None:
+        alone = of(inner, classes, channels)
+        known = pretrained.within(alone.pretrained, "body")
+        return Start(model.joined(alone.net), known, model.trained)
     trained = told(model, "trained") or ()
     if isinstance(trained, str):
         raise Mistake(f"model.trained is {trained!r}; it must be a tuple of words")
@@ -54,15 +64,15 @@ def given(start, seed, inputs):
     return begin(start, keys.keys(seed).init, inputs)[1]
 
 
-def again(out, config, classes, channels):
+def again(out, config, classes, channels, widths=()):
     """The `Start` of the run in `out`: of weights that it moved nothing is needed.
 
     Raises `Mistake` where those that it did not move are not here any more.
     """
     model = config.model
     if not model.trained:
-        return of(begun_anew(model), classes, channels)
-    start = of(model, classes, channels)
+        return of(begun_anew(model), classes, channels, widths)
+    start = of(model, classes, channels, widths)
     digest = files.read_json(out / "config.json")["run"]["pretrained"]
     if start.pretrained.digest != digest:
         raise Mistake(

@@ -149,6 +149,9 @@ class Streamed:
             words = None if number is None else words_of(self.keys.views, number)
             others = dict(batch)
             images = others.pop("image")
+            if number is not None and others:
+                key = jax.random.fold_in(self.keys.views, number)
+                others = jax.tree.map(np.asarray, extractor.view(key, others))
             rows = np.arange(len(images))
             batches = stream.in_order(images, rows, settings.batch_size, words)
             compute = partial(features_batch, fixed)

@@ -30,7 +30,7 @@ def soft_cross_entropy(mix, targets):
     def mixed(key, batch, step):
         images, lam = mix(key, batch["image"]) if mix else (batch["image"], 1.0)
         shares = targets(batch["label"], lam)
-        return {**batch, "image": images, "targets": shares}
+        return {**batch, "image": images, "targets": shares, "lam": lam}
 
     def loss(logits, batch, memory, step):
         shares = batch["targets"]
