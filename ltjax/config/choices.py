@@ -10,16 +10,22 @@ from ltjax.config import (
     model,
     objective,
     optim,
+    paco,
     sam,
     vit,
 )
 
 KINDS = {
-    model.Model: {**model.KINDS, **vit.KINDS},
+    model.Model: {**model.KINDS, **vit.KINDS, **paco.MODELS},
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
-    objective.Objective: {**objective.KINDS, **deit_lt.KINDS, **ldam.KINDS},
+    objective.Objective: {
+        **objective.KINDS,
+        **deit_lt.KINDS,
+        **ldam.KINDS,
+        **paco.OBJECTIVES,
+    },
     optim.Optim: {**optim.KINDS, **adamw.KINDS, **sam.KINDS},
     optim.Schedule: {**optim.SCHEDULES, **adamw.SCHEDULES},
 }

@@ -51,9 +51,12 @@ class Objective(NamedTuple):
     # (key, batch, step) -> batch, of images as they are augmented, before anything has
     # seen them: what is mixed of several.
     mix: Callable = _apart
-    # What is seen of an image: "full", "weak" or "strong" augmentation. The first one
-    # is what stage two sees, too.
+    # What is seen of an image: "full", "weak", "strong" or "contrast" augmentation. The
+    # first one is what stage two sees, too.
     views: tuple = ("full",)
+    # Those of them that batch-norm statistics are taken of, as the weights that train
+    # see no others; (): all.
+    statistics: tuple = ()
 
 
 def per_example(loss):
