@@ -33,6 +33,7 @@ from ltjax.config.optim import (
     Sgd,
     StepDecay,
 )
+from ltjax.config.paco import Paco, Projected
 from ltjax.config.posterior import Posterior, Swa, swa_start
 from ltjax.config.sam import Sam
 from ltjax.config.vit import Vit
@@ -72,7 +73,9 @@ __all__ = [
     "Objective",
     "Open",
     "Optim",
+    "Paco",
     "Posterior",
+    "Projected",
     "QuickGelu",
     "Relu",
     "ResNet",

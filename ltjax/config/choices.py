@@ -13,6 +13,7 @@ from ltjax.config import (
     model,
     objective,
     optim,
+    paco,
     sam,
     vit,
 )
@@ -24,11 +25,17 @@ KINDS = {
         **vit.KINDS,
         **metaformer.KINDS,
         **join.KINDS,
+        **paco.MODELS,
     },
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
-    objective.Objective: {**objective.KINDS, **deit_lt.KINDS, **ldam.KINDS},
+    objective.Objective: {
+        **objective.KINDS,
+        **deit_lt.KINDS,
+        **ldam.KINDS,
+        **paco.OBJECTIVES,
+    },
     optim.Optim: {**optim.KINDS, **adamw.KINDS, **sam.KINDS},
     optim.Schedule: {**optim.SCHEDULES, **adamw.SCHEDULES},
 }

@@ -42,10 +42,14 @@ def of_config(config, data):
     `teacher`, its logits [B, C] for the images, or [B, E', C] of experts. Raises
     `Mistake` unless the run is finished and learned from `data`.
     """
-    path = told(config.objective, "teacher")
+    path, lesson = (told(config.objective, name) for name in ("teacher", "lesson"))
     if path is None:
+        if lesson and lesson.needed:
+            raise Mistake(
+                "objective.teacher is None; it must be the folder of a finished run, "
+                "whose answers are distilled"
+            )
         return none()
-    lesson = config.objective.lesson
     try:
         if lesson.files and Path(path).suffix:
             return _of_file(path, lesson, data)
