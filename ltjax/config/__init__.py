@@ -11,6 +11,7 @@ from ltjax.config.activation import (
     Usual,
 )
 from ltjax.config.adamw import AdamW, CosineThroughout
+from ltjax.config.adjusted import LogitAdjusted
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
@@ -58,6 +59,7 @@ __all__ = [
     "Head",
     "Iif",
     "Linear",
+    "LogitAdjusted",
     "Mdcs",
     "Method",
     "Model",

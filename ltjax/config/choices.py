@@ -3,6 +3,7 @@
 from ltjax.config import (
     activation,
     adamw,
+    adjusted,
     efficientnet,
     gate,
     head,
@@ -18,7 +19,7 @@ KINDS = {
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
-    objective.Objective: objective.KINDS,
+    objective.Objective: {**objective.KINDS, **adjusted.KINDS},
     optim.Optim: {**optim.KINDS, **adamw.KINDS, **sam.KINDS},
     optim.Schedule: {**optim.SCHEDULES, **adamw.SCHEDULES},
 }

@@ -32,6 +32,9 @@ class Vit(Model):
     image: Annotated[int, COUNT, INT32] = 224
     """Pixels of a side that positions are learnt for; those of other images are
     resized."""
+    pixels: Annotated[int | None, COUNT, INT32] = None
+    """Pixels a side that images are scaled to before it; None: those of the positions
+    where it begins with weights of a file, else as they are."""
     registers: Annotated[int, FROM_ZERO, HUNDRED] = 0
     """Tokens that nobody reads (arXiv:2309.16588)."""
     layer_scale: bool = False
@@ -57,6 +60,11 @@ class Vit(Model):
     def name(self):
         """Its name in cards and mistakes."""
         return "vit"
+
+    @property
+    def side(self):
+        """Pixels a side of what it takes; None: those of the images."""
+        return self.pixels or (self.image if self.pretrained else None)
 
     @property
     def experts(self):
@@ -85,11 +93,13 @@ class Vit(Model):
             raise Mistake(
                 f"model.heads is {heads}; it must divide model.dim, which is {dim}"
             )
-        if self.image % self.patch:
-            raise Mistake(
-                f"model.patch is {self.patch}; it must divide model.image, which is "
-                f"{self.image}"
-            )
+        for name in ("image", "pixels"):
+            value = getattr(self, name)
+            if value and value % self.patch:
+                raise Mistake(
+                    f"model.patch is {self.patch}; it must divide model.{name}, which "
+                    f"is {value}"
+                )
         self.check_trained()
 
     def make(self, classes):

@@ -20,13 +20,16 @@ class Start(NamedTuple):
     trained: tuple  # words of the names of what trains; (): everything
 
 
-def of(model, classes, channels):
-    """The `Start` of a model config, for images of so many channels."""
+def of(model, classes, channels, side=None):
+    """The `Start` of a model config, for images of so many channels.
+
+    `side` are pixels that images are scaled to; None: as the model tells.
+    """
     trained = told(model, "trained") or ()
     if isinstance(trained, str):
         raise Mistake(f"model.trained is {trained!r}; it must be a tuple of words")
     net, known = model.make(classes), pretrained.none()
-    side = told(model, "side")
+    side = side or told(model, "side")
     path = told(model, "pretrained")
     if path is not None:
         path = pretrained.located(path, told(model, "package"), told(model, "name"))
@@ -61,7 +64,7 @@ def again(out, config, classes, channels):
     """
     model = config.model
     if not model.trained:
-        return of(begun_anew(model), classes, channels)
+        return of(begun_anew(model), classes, channels, told(model, "side"))
     start = of(model, classes, channels)
     digest = files.read_json(out / "config.json")["run"]["pretrained"]
     if start.pretrained.digest != digest:
