@@ -58,7 +58,7 @@ def frequency_adjusted(task, variant):
 
 
 def logit_adjusted(task, tau):
-    """Cross entropy of logits plus tau log prior (Menon et al.); summed over experts."""
+    """Cross entropy of logits plus tau times log prior; summed over experts."""
 
     def loss(logits, batch, memory, step):
         every, judged = batch["label"], logits
