@@ -11,6 +11,7 @@ from ltjax.config.activation import (
     Usual,
 )
 from ltjax.config.adamw import AdamW, CosineThroughout
+from ltjax.config.adapters import Adapters, AdaptFormer, Lora, NoAdapters
 from ltjax.config.adjusted import LogitAdjusted
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
@@ -37,6 +38,8 @@ from ltjax.config.vit import Vit
 __all__ = [
     "Activation",
     "AdamW",
+    "AdaptFormer",
+    "Adapters",
     "Aglu",
     "Apa",
     "Augment",
@@ -60,9 +63,11 @@ __all__ = [
     "Iif",
     "Linear",
     "LogitAdjusted",
+    "Lora",
     "Mdcs",
     "Method",
     "Model",
+    "NoAdapters",
     "Objective",
     "Open",
     "Optim",

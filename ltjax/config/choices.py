@@ -3,6 +3,7 @@
 from ltjax.config import (
     activation,
     adamw,
+    adapters,
     adjusted,
     efficientnet,
     gate,
@@ -19,6 +20,7 @@ KINDS = {
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
+    adapters.Adapters: adapters.KINDS,
     objective.Objective: {**objective.KINDS, **adjusted.KINDS},
     optim.Optim: {**optim.KINDS, **adamw.KINDS, **sam.KINDS},
     optim.Schedule: {**optim.SCHEDULES, **adamw.SCHEDULES},

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from ltjax.mistake import Mistake, nearest
-from ltjax.models import layouts, names, pickled, vit_weights
+from ltjax.models import layouts, names, pickled, vit_layouts, vit_weights
 
 _COUNTER = "num_batches_tracked"  # PyTorch's, which nothing here needs
 METADATA = "metadata"  # the array of an `.npz` that is text about the others
@@ -53,7 +53,7 @@ def to_variables(tensors, like, source="tensors"):
     """
     if not vit_weights.fits(like):
         return _read_as(names, tensors, like, source)
-    tensors = vit_weights.fitted(tensors, like)
+    tensors = vit_weights.fitted(vit_layouts.usual(tensors), like)
     parted = vit_weights.parted(like, lambda leaf, i: _without_first(leaf))
     found = _read_as(vit_weights, tensors, parted, source)
     return vit_weights.joined(found, like)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from ltjax.config.kind import told
 from ltjax.config.model import begun_anew
 from ltjax.mistake import Mistake
-from ltjax.models import partition, pretrained
+from ltjax.models import layouts, partition, pretrained
 from ltjax.models.network import Network
 from ltjax.models.pretrained import Pretrained
 from ltjax.stages import keys
@@ -34,6 +34,8 @@ def of(model, classes, channels, side=None):
     if path is not None:
         path = pretrained.located(path, told(model, "package"), told(model, "name"))
         known = pretrained.read(path, net.features, trained, channels, side or 32)
+        own = layouts.MOMENTS.get(told(model, "moments"), known.moments)
+        known = known._replace(moments=own)
     known = pretrained.scaled(known, side)
     return Start(pretrained.above(net, known), known, trained)
 
