@@ -11,6 +11,8 @@ from ltjax.config.activation import (
     Usual,
 )
 from ltjax.config.adamw import AdamW, CosineThroughout
+from ltjax.config.adapters import Adapters, AdaptFormer, Lora, NoAdapters
+from ltjax.config.adjusted import LogitAdjusted
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
@@ -41,6 +43,8 @@ from ltjax.config.vit import Vit
 __all__ = [
     "Activation",
     "AdamW",
+    "AdaptFormer",
+    "Adapters",
     "Aglu",
     "Apa",
     "Augment",
@@ -66,10 +70,13 @@ __all__ = [
     "Joined",
     "Ldam",
     "Linear",
+    "LogitAdjusted",
+    "Lora",
     "Mdcs",
     "MetaFormer",
     "Method",
     "Model",
+    "NoAdapters",
     "Objective",
     "Open",
     "Optim",

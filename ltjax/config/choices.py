@@ -3,6 +3,8 @@
 from ltjax.config import (
     activation,
     adamw,
+    adapters,
+    adjusted,
     deit_lt,
     efficientnet,
     gate,
@@ -30,8 +32,10 @@ KINDS = {
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
+    adapters.Adapters: adapters.KINDS,
     objective.Objective: {
         **objective.KINDS,
+        **adjusted.KINDS,
         **deit_lt.KINDS,
         **ldam.KINDS,
         **paco.OBJECTIVES,

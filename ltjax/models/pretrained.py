@@ -19,6 +19,7 @@ from ltjax.mistake import Mistake
 from ltjax.models import layouts, partition, weights
 
 AUTO = "auto"  # the file that an installed package brings
+NEW = "adapter"  # the name of modules that no file has
 
 
 class Pretrained(NamedTuple):
@@ -48,9 +49,10 @@ def read(path, whole, trained=(), channels=3, side=32):
     image = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     like = jax.eval_shape(whole.init, jax.random.key(0), image)
     like = {name: {"features": tree} for name, tree in like.items()}
+    first = _first(like, trained, whole)
     tensors = weights.read(path)
-    found = weights.to_variables(tensors, like, path)
-    first = _first(found, trained, whole)
+    layout = layouts.of(tensors)
+    found = weights.to_variables(tensors, _of_files(like), path)
 
     def parts(begin, end):
         return {
@@ -68,8 +70,21 @@ def read(path, whole, trained=(), channels=3, side=32):
         trunk=whole.copy(last=first).apply if first else none().trunk,
         first=first,
         digest=digest(found),
-        moments=layouts.of(tensors).moments,
+        moments=layout.moments if layout else layouts.IMAGENET,
     )
+
+
+def _of_files(like):
+    """What is in files, less what is always new."""
+
+    def within(tree):
+        return {
+            name: within(inner) if isinstance(inner, dict) else inner
+            for name, inner in tree.items()
+            if name != NEW
+        }
+
+    return within(like)
 
 
 def located(path, package, network):
@@ -131,8 +146,8 @@ def above(net, pretrained):
 def begin(variables, pretrained):
     """A network's new variables, with the features of `pretrained` if it has any."""
     return {
-        kind: {**tree, "features": _over(tree["features"], known)}
-        if (known := pretrained.features.get(kind))
+        kind: {**tree, "features": _over(pretrained.features[kind], tree["features"])}
+        if kind in pretrained.features and "features" in tree
         else tree
         for kind, tree in variables.items()
     }
@@ -144,14 +159,11 @@ def within(pretrained, name):
     return pretrained._replace(features=nested)
 
 
-def _over(tree, known):
-    """A tree with the leaves of another that has some of them."""
-    if not isinstance(known, dict):
+def _over(known, new):
+    """The tree `new` with the leaves of `known` where it has some."""
+    if not isinstance(new, dict):
         return known
-    return {
-        name: _over(leaf, known[name]) if name in known else leaf
-        for name, leaf in tree.items()
-    }
+    return {n: _over(known[n], leaf) if n in known else leaf for n, leaf in new.items()}
 
 
 def digest(variables):
