@@ -41,7 +41,7 @@ def text(about, figures, data):
         "in the order of the classes below; the softmax of them are probabilities.",
         f"## Files\n\n{_files(about)}",
         f"## How to load it\n\n{_loading(about)}",
-        f"## Intended use, and limits\n\n{_LIMITS} {_prior(about)}",
+        f"## Intended use, and limits\n\n{_LIMITS} {_prior(about)}{_scaled(figures)}",
         f"## Training images of each class\n\n{_classes(about['classes'], data)}",
         f"## Versions\n\n{_versions(about['versions'])}",
     )
@@ -135,6 +135,20 @@ def _prior(about):
     return (
         f"Its probabilities assume {about['prior']}; where others are known, multiply "
         "by their ratio and normalise."
+    )
+
+
+def _scaled(row):
+    """How the row was calibrated, if it was."""
+    told = row.get("calibration")
+    if told is None:
+        return ""
+    biases = " and a bias for each class" * ("bias" in told)
+    return (
+        f" Its logits are divided by a temperature, {told['temperature']:.4g}{biases}, "
+        f"fitted on {told['images']} images that were held out of training, so that "
+        "confidences can be taken at their word; the figures above are with it "
+        f"(before: NLL {told['before']['nll']:.3f}, ECE {told['before']['ece']:.3f})."
     )
 
 

@@ -15,12 +15,14 @@ import optax
 from ltjax.classifier import heads
 from ltjax.classifier import train as training
 from ltjax.data import longtail, sampling
-from ltjax.evaluation import scores
+from ltjax.evaluation import refusal, scaling, scores
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.representation import schedule
 from ltjax.runtime import devices
 from ltjax.stages import choosing
+from ltjax.stages.features import Features
+from ltjax.stages.loader import Loader
 from ltjax.workdir import predictions
 from ltjax.workdir.rows import Row
 
@@ -38,6 +40,14 @@ class Outcome(NamedTuple):
     shapes: dict | None = None  # of activations that learnt theirs, by place
 
 
+class Judge(NamedTuple):
+    """What tells what a row is worth."""
+
+    seen: Features
+    loader: Loader
+    calibrate: bool  # on the held-out images, before it is tested
+
+
 def train(backbone, seen, loader, folder, settings):
     """Every row of a `Backbone`, of its `features.Features`.
 
@@ -49,13 +59,15 @@ def train(backbone, seen, loader, folder, settings):
     name, counts = backbone.name, loader.index.counts
     made, learn = _heads(backbone, seen, loader, settings)
     found, accuracy, averaged, classifiers = [], {}, {}, {}
+    judge = Judge(seen, loader, settings.calibrate)
 
     def add(backbone, classifier, variant, note):
         row = {"backbone": backbone, "classifier": classifier, "variant": variant}
         accuracy[Row.of(row).key] = note["accuracy"]
         row |= {**note["figures"], "seconds": note["seconds"]}
-        for told in ("experts", "choice"):
-            if told in note and not variant:
+        for told in ("experts", "choice", "calibration"):
+            # Every row has a calibration, and predicts with it.
+            if told in note and (told == "calibration" or not variant):
                 row[told] = note[told]
         found.append(row)
 
@@ -67,7 +79,7 @@ def train(backbone, seen, loader, folder, settings):
             if head.choice:
                 trials = choosing.Trials(row, learn, seen, loader, cache)
                 fitted = partial(choosing.learned, head.choice, trials)
-            make = partial(_row, folder, row, head, fitted, seen.test[:1], loader)
+            make = partial(_row, folder, row, head, fitted, judge)
             params, note = cache.get(row, make, lambda like=head.params: like)
             params = devices.local(params)
             if head.averaged:
@@ -75,20 +87,32 @@ def train(backbone, seen, loader, folder, settings):
                 own = jax.tree.map(lambda leaf: leaf[1:], own)  # of the draws
                 averaged[classifier] = head.logits, params, own
             if "" in head.variants:
-                classifiers[classifier] = heads.one_pass(head.logits, params)
+                plain = heads.one_pass(head.logits, params)
+                own = scaling.of_row(note)
+                classifiers[classifier] = scaling.calibrated(plain, own)
             for shown in head.variants:
                 add(name, classifier, shown, note)
             done(row)
     cache.close()
     if not backbone.draws:
         return Outcome(found, accuracy)
+    spreads = {}
     for classifier, (logits, params, own) in averaged.items():
         log_probs = heads.every_draw(logits, params, own)
-        add(backbone.drawn, classifier, "", _averaged(log_probs, seen.test[1:], loader))
+        note = _averaged(log_probs, judge)
+        add(backbone.drawn, classifier, "", note)
+        of_draws = scaling.calibrated(log_probs, scaling.of_row(note))
+        passes = {
+            backbone.drawn: (of_draws, seen.test[1:]),
+            name: (classifiers[classifier], seen.test[:1]),
+        }
+        spread = heads.disagreement(classifiers[classifier])
+        spreads[classifier] = scores.per_image(spread, seen.test[1:])
+        _add_refusal(found, classifier, spreads[classifier], passes, loader)
     logits = partial(heads.none(seen.head).logits, seen.head)
     of_draws = seen.test[1:], loader.tested, len(counts)
     spread = dispersion.per_class(logits, *of_draws)
-    closely = _closely(name, classifiers, seen.test[:1], loader)
+    closely = _closely(name, classifiers, spreads, seen.test[:1], loader)
     return Outcome(found, accuracy, spread, *closely)
 
 
@@ -114,41 +138,55 @@ def _heads(backbone, seen, loader, settings):
     return made, learn
 
 
-def _averaged(log_probs, features, loader):
-    """The note of a row of all draws, of their test `features` [M, N, D]."""
+def _averaged(log_probs, judge):
+    """The note of a row of all draws."""
     begin = time.monotonic()
-    figures, per_class = _scored(log_probs, features, loader)
-    seconds = time.monotonic() - begin
-    return {"figures": figures, "accuracy": per_class, "seconds": seconds}
+    note = _judged(judge, log_probs, slice(1, None))
+    return {**note, "seconds": time.monotonic() - begin}
 
 
-def _closely(name, classifiers, features, loader):
+def _add_refusal(rows, classifier, spread, passes, loader):
+    """Tells the rows of a classifier what refusing by the draws' disagreement buys.
+
+    `spread` [N] is that disagreement, `passes` by backbone what gives a row's log
+    probabilities, and of which features.
+    """
+    labels, groups = loader.test["label"], longtail.groups(loader.index.counts)
+    for row in rows:
+        if row["classifier"] == classifier and not row["variant"]:
+            said, *_ = scores.top_labels(*passes[row["backbone"]])
+            told = refusal.figures(-spread, said == np.asarray(labels), labels, groups)
+            row["refusal"] = {**row["refusal"], "disagreement": told}
+
+
+def _closely(name, classifiers, spreads, features, loader):
     """`Predicted` of the rows that are looked at closely, and conformal coverage.
 
-    `classifiers` are log-probabilities by method, `features` [1, N, D] of the test
-    images under the mean.
+    `classifiers` are log-probabilities by method, `spreads` [N] how far the draws
+    disagree, where they do, and `features` [1, N, D] of the test images under the mean.
     """
     predicted = {
         Row(name, classifier).key: predictions.Predicted(
-            *scores.top_labels(classifiers[classifier], features)
+            *scores.top_labels(classifiers[classifier], features),
+            spreads.get(classifier),
         )
         for classifier in predictions.shown(classifiers)
     }
     if not predicted:
         return predicted, None
     log_probs = classifiers[predictions.shown(classifiers)[-1]]
+    groups = longtail.groups(loader.index.counts)
     coverage = scores.set_coverage(
-        log_probs, features, loader.tested, longtail.groups(loader.index.counts)
+        log_probs, features, loader.tested, groups, units=loader.units
     )
     # The last row is the one that the page is about.
     return predicted, coverage and {"row": list(predicted)[-1], **coverage}
 
 
-def _row(folder, row, head, fitted, features, loader):
+def _row(folder, row, head, fitted, judge):
     """The row's classifier and its note, after training and testing.
 
-    `fitted(watch)` trains it, and says what is to be told of that; `features` [1, N, D]
-    are those of the test images.
+    `fitted(watch)` trains it, and says what is to be told of that.
     """
 
     def watch(epoch, losses, params):
@@ -158,13 +196,11 @@ def _row(folder, row, head, fitted, features, loader):
     begin = time.monotonic()
     try:
         params, told = fitted(watch)
-        log_probs = heads.one_pass(head.logits, params)
-        figures, per_class = _scored(log_probs, features, loader)
-        alone = _alone(head, params, features, loader)
+        note = _judged(judge, heads.one_pass(head.logits, params), slice(0, 1))
+        alone = _alone(head, params, judge.seen.test[:1], judge.loader)
     except Mistake as mistake:
         raise Mistake(f"{row}: {mistake}") from mistake
-    seconds = time.monotonic() - begin
-    note = {"figures": figures, "accuracy": per_class, "seconds": seconds, **told}
+    note |= {"seconds": time.monotonic() - begin, **told}
     if alone:
         note["experts"] = alone
     # Told before it is saved: a kill in between repeats the event, and loses none.
@@ -184,6 +220,25 @@ def _alone(head, params, features, loader):
         figures, _ = _scored(log_probs, features[..., expert, :], loader)
         found.append(figures)
     return found
+
+
+def _judged(judge, log_probs, members):
+    """A row's note: its figures, its accuracy per class and, if asked for, how sure it
+    was before it was calibrated.
+
+    `log_probs` takes the features of those of the `members`, a slice, that it is of.
+    """
+    test, loader = judge.seen.test[members], judge.loader
+    figures, per_class = _scored(log_probs, test, loader)
+    told = {}
+    if judge.calibrate:
+        held = scores.per_image(log_probs, judge.seen.validation[members])
+        own = scaling.fitted(held, loader.validation["label"])
+        before = {name: figures[name] for name in ("nll", "ece", "brier")}
+        told = {"calibration": {**own.told(), "images": len(held), "before": before}}
+        under = scaling.calibrated(log_probs, own)
+        figures, per_class = _scored(under, test, loader)
+    return {"figures": figures, "accuracy": per_class, **told}
 
 
 def _scored(log_probs, features, loader):

@@ -26,9 +26,12 @@ def of(model, classes, channels):
     if isinstance(trained, str):
         raise Mistake(f"model.trained is {trained!r}; it must be a tuple of words")
     net, known = model.make(classes), pretrained.none()
-    if told(model, "pretrained") is not None:
-        body = net.features
-        known = pretrained.read(model.pretrained, body, trained, channels)
+    side = told(model, "side")
+    path = told(model, "pretrained")
+    if path is not None:
+        path = pretrained.located(path, told(model, "package"), told(model, "name"))
+        known = pretrained.read(path, net.features, trained, channels, side or 32)
+    known = pretrained.scaled(known, side)
     return Start(pretrained.above(net, known), known, trained)
 
 

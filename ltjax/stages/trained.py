@@ -17,6 +17,7 @@ from ltjax.config import Config
 from ltjax.data import sampling
 from ltjax.data.dataset import Dataset
 from ltjax.data.sampling import ClassIndex
+from ltjax.evaluation import scaling
 from ltjax.mistake import Mistake
 from ltjax.models import partition
 from ltjax.models.network import Network
@@ -40,7 +41,9 @@ class Trained(NamedTuple):
     backbone: str  # its name
     net: Network
     fixed: dict  # weights that did not move, as in `system.System`
-    prepare: Callable  # images uint8 [B, H, W, ch] -> what the network takes
+    # (images [B, H, W, ch] in 0..255, moments of pixels or the run's own) -> what the
+    # network takes
+    prepare: Callable
     weights: Any  # the posterior, with `mean`
     members: Members
     batch_stats: dict  # [M + 1, ...]
@@ -76,8 +79,8 @@ def read(out, name="swa", dtype=None):
     data = results["dataset"]
     start, fixed = _start(out, config, data)
 
-    def prepare(images):
-        images = systems.pixels(images, (data["mean"], data["std"]))
+    def prepare(images, moments=(data["mean"], data["std"])):
+        images = systems.pixels(images, moments)
         return start.pretrained.trunk(fixed["trunk"], images)
 
     # In NumPy arrays: the device may be too small for the deviations.
@@ -166,6 +169,12 @@ def test_labels(run):
         return file["test"]
 
 
+def test_groups(run):
+    """Which test images belong together, int [N], or None of a run without groups."""
+    with np.load(run.out / "labels.npz", allow_pickle=False) as file:
+        return file.get("group")
+
+
 def params(run, classifier, variant=""):
     """The parameters of a row, as the run trained them."""
     row = Row(run.backbone, classifier, variant).key
@@ -175,10 +184,15 @@ def params(run, classifier, variant=""):
 def logits(run, name, variant=""):
     """`logits(params, features [B, D]) -> [B, C]` of a row's classifier, and `params`.
 
+    Those of a calibrated row are scaled, so that their softmax is what it predicts.
     Raises `Mistake` for a row that the run does not have.
     """
     made, learned = head(run, name, variant)
-    return made.logits, learned
+    row = rows.named(run.results)[Row(run.backbone, name, variant)]
+    scaled = scaling.of_row(row)
+    if scaled is None:
+        return made.logits, learned
+    return lambda params, features: scaled(made.logits(params, features)), learned
 
 
 def head(run, name, variant=""):
