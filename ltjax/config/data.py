@@ -60,9 +60,8 @@ class Data:
     """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
     label and, optionally, split."""
     meta: tuple[str, ...] = ()
-    """Columns of the CSV that are known beside an image, such as latitude, longitude,
-    date; COLUMN:KIND for another kind than it looks like, of time, day, category,
-    number, latitude and longitude. Of an npz: meta."""
+    """Columns of the CSV known beside images, such as latitude, longitude, date;
+    COLUMN:KIND gives another kind: time, day, category, number. Of an npz: meta."""
     nested: Annotated[bool, PLACE] = False
     """Take the last folder of an image as its class, not the first one."""
     size: Annotated[int | None, within(8, 4096)] = None
@@ -78,9 +77,8 @@ class Data:
     """Test images of each class that keeps as many, where a folder, CSV or npz has no
     test split. None: 10."""
     group: str | None = None
-    """What belongs together, such as a patient's images, and is in one split whole: a
-    column of a CSV, or a pattern of paths, whose part in parentheses names the group:
-    "patient([0-9]+)"."""
+    """What belongs together, and is in one split whole: a column of a CSV, or a pattern
+    of paths, whose parentheses name the group: "patient([0-9]+)"."""
     strict: Annotated[bool, PLACE] = False
     """Refuse a folder or CSV with files that cannot be read; False: skip, list them."""
     directory: Annotated[str | None, PLACE] = None

@@ -60,12 +60,10 @@ class Model(Kind):
         """What a card holds of it, and its name as it is read there."""
         about = {"trained": self.trained} if self.trained else {}
         for part in ("gate", "activation"):
+            own = getattr(self, part, None)
             # Those of an ordinary network are not told.
-            if part in self.__dict__ and getattr(self, part) != getattr(
-                type(self), part
-            ):
-                about[part] = dataclasses.asdict(getattr(self, part))
-                about[part]["kind"] = type(getattr(self, part)).__name__
+            if part in self.__dict__ and own != getattr(type(self), part):
+                about[part] = dataclasses.asdict(own) | {"kind": type(own).__name__}
         return {"name": self.name, **about}, self.name
 
 

@@ -15,11 +15,10 @@ _LENGTHS = Limit(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sam(Sgd):
-    """Stage one: SGD of the gradient a little uphill (SAM, arXiv:2010.01412).
+    """Stage one: SGD of the gradient a little uphill (SAM, arXiv:2010.01412)."""
 
-    Two passes over each batch. In the second, batch norm takes the batch as it looks to
-    the weights uphill; the running statistics are those of the first.
-    """
+    # Two passes over each batch. In the second, batch norm takes the batch as it looks
+    # to the weights uphill; the running statistics are those of the first.
 
     rho: Annotated[tuple[float, ...], _LENGTHS] = (0.05,)
     """How far uphill, as a length of all weights; one after another."""

@@ -35,8 +35,8 @@ class Vit(Model):
     resized: bool = False
     """Bring other images to this size; False: resize the positions for them."""
     pixels: Annotated[int | None, COUNT, INT32] = None
-    """Pixels a side that images are scaled to before it; None: those of the positions
-    where it begins with weights of a file, else as they are."""
+    """Pixels a side that images are scaled to before it; None: `image` where it begins
+    with weights of a file, else as they are."""
     registers: Annotated[int, FROM_ZERO, HUNDRED] = 0
     """Tokens that nobody reads (arXiv:2309.16588)."""
     layer_scale: bool = False

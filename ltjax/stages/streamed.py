@@ -104,15 +104,13 @@ class Streamed:
         fixed = devices.whole(extractor.fixed)
 
         def fold_of(fixed, *args):
-            prepare = partial(extractor.inputs, fixed)
-            parts = extractor.draw, extractor.net(fixed), prepare, settings.chunk
-            return extractors.make_fold(*parts)(*args)
+            how = extractor.net(fixed), partial(extractor.inputs, fixed)
+            return extractors.make_fold(extractor.draw, *how, settings.chunk)(*args)
 
         def features_of(fixed, *args):
-            prepare = partial(extractor.inputs, fixed)
+            how = extractor.net(fixed), partial(extractor.inputs, fixed)
             sizes = settings.batch_size, settings.chunk
-            parts = extractor.draw, extractor.net(fixed), prepare, *sizes
-            return extractors.make_features(*parts)(*args)
+            return extractors.make_features(extractor.draw, *how, *sizes)(*args)
 
         fold_batch, features_batch = (
             jax.jit(compute, out_shardings=everywhere)
@@ -150,17 +148,22 @@ class Streamed:
             others = dict(batch)
             images = others.pop("image")
             if number is not None and others:
-                key = jax.random.fold_in(self.keys.views, number)
-                others = jax.tree.map(np.asarray, extractor.view(key, others))
+                others = _viewed(extractor, self.keys.views, number, others)
             rows = np.arange(len(images))
             batches = stream.in_order(images, rows, settings.batch_size, words)
             compute = partial(features_batch, fixed)
             if alone:
                 compute = extractors.one_by_one(compute, 2)
-            who = weights, members, batch_stats
-            yield from one_late(partial(compute, *who), sent(batches, others))
+            compute = partial(compute, weights, members, batch_stats)
+            yield from one_late(compute, sent(batches, others))
 
         return Passes(refresh, features, shape_of(features_of, fixed))
+
+
+def _viewed(extractor, key, number, others):
+    """What is known beside images as the view of that number has it, on the host."""
+    key = jax.random.fold_in(key, number)
+    return jax.tree.map(np.asarray, extractor.view(key, others))
 
 
 def columns_here(batch_size):
