@@ -16,6 +16,7 @@ from ltjax.stages import (
     backbones,
     classifier,
     features,
+    frozen,
     loading,
     memory,
     metadata,
@@ -75,8 +76,9 @@ def run(
         if metadata.META in system.net.takes:
             hosts.by_first(lambda: beside.write(out, data))
         folder.say(needed)
-        loader = loaders.of(config, data, order, system.net.takes)
-        outcomes = stages(joined, system, loader, folder)
+        seen, above = frozen.take(config, data, system, order, folder)
+        loader = loaders.of(config, seen, order, system.net.takes)
+        outcomes = stages(joined, above, loader, folder)
         results = summary.conclude(joined, data, system, outcomes, loader, folder)
         shown(results, out, data, voice)
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
@@ -94,8 +96,10 @@ def planned(config, out, console):
     own.check_made(settled, data.classes, order.task)
     system = systems.of(settled, data, order.task, teacher.of_config(settled, data))
     systems.check_views(settled, data, system.objective)
+    frozen.check(settled, system)
     trial.check(settled, system, data, order.task)
     needed = memory.check(settled, systems.sizes(system, settled, data, order.task))
+    needed += frozen.told(frozen.size(settled, system, data))
     return settled, data, order, system, needed
 
 

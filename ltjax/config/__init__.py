@@ -1,13 +1,27 @@
 """A run as frozen records: one per stage, and one kind where there is a choice."""
 
-from ltjax.config.activation import Activation, Aglu, Apa, Relu, Sigmoid
+from ltjax.config.activation import (
+    Activation,
+    Aglu,
+    Apa,
+    Gelu,
+    QuickGelu,
+    Relu,
+    Sigmoid,
+    Usual,
+)
+from ltjax.config.adamw import AdamW, CosineThroughout
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
 from ltjax.config.data import Data
+from ltjax.config.deit_lt import DeitLt
+from ltjax.config.efficientnet import EfficientNetLite
+from ltjax.config.frozen import Frozen
 from ltjax.config.gate import Cbam, Gate, Open, Se
 from ltjax.config.head import Cosine, Head, Linear
 from ltjax.config.join import Joined
+from ltjax.config.ldam import Ldam
 from ltjax.config.metaformer import MetaFormer
 from ltjax.config.model import CifarResNet, Experts, Model, ResNet
 from ltjax.config.objective import CrossEntropy, Iif, Mdcs, Objective, Ride, Shike
@@ -20,9 +34,12 @@ from ltjax.config.optim import (
     StepDecay,
 )
 from ltjax.config.posterior import Posterior, Swa, swa_start
+from ltjax.config.sam import Sam
+from ltjax.config.vit import Vit
 
 __all__ = [
     "Activation",
+    "AdamW",
     "Aglu",
     "Apa",
     "Augment",
@@ -34,13 +51,19 @@ __all__ = [
     "Cosine",
     "CosineByEpoch",
     "CosineDecay",
+    "CosineThroughout",
     "CrossEntropy",
     "Data",
+    "DeitLt",
+    "EfficientNetLite",
     "Experts",
+    "Frozen",
     "Gate",
+    "Gelu",
     "Head",
     "Iif",
     "Joined",
+    "Ldam",
     "Linear",
     "Mdcs",
     "MetaFormer",
@@ -50,9 +73,11 @@ __all__ = [
     "Open",
     "Optim",
     "Posterior",
+    "QuickGelu",
     "Relu",
     "ResNet",
     "Ride",
+    "Sam",
     "Schedule",
     "Se",
     "Sgd",
@@ -61,5 +86,7 @@ __all__ = [
     "Srepr",
     "StepDecay",
     "Swa",
+    "Usual",
+    "Vit",
     "swa_start",
 ]

@@ -51,6 +51,33 @@ class Sigmoid(Activation):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Gelu(Activation):
+    """z times the normal distribution up to z, exactly."""
+
+    def make(self, kappa=None):
+        """The function."""
+        from ltjax.models import activations
+
+        return activations.gelu
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuickGelu(Activation):
+    """z sigmoid(1.702 z), with which OpenAI trained CLIP."""
+
+    def make(self, kappa=None):
+        """The function."""
+        from ltjax.models import activations
+
+        return activations.quick_gelu
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Usual(Gelu):
+    """Not stated: Gelu, unless the weights to begin with may be of another."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Apa(Activation):
     """(lam exp(-kappa z) + 1)^(-1 / lam) of learnt kappa and lam, arXiv:2407.08567."""
 
@@ -98,7 +125,15 @@ class Aglu(Activation):
 
 
 # A word of the command line, and the kind that it begins with.
-KINDS = {"relu": Relu, "sigmoid": Sigmoid, "apa": Apa, "aglu": Aglu}
+KINDS = {
+    "relu": Relu,
+    "sigmoid": Sigmoid,
+    "gelu": Gelu,
+    "quick_gelu": QuickGelu,
+    "usual": Usual,
+    "apa": Apa,
+    "aglu": Aglu,
+}
 
 
 def _shaped(module, record, kappa, **more):

@@ -2,23 +2,35 @@
 
 from ltjax.config import (
     activation,
+    adamw,
+    deit_lt,
+    efficientnet,
     gate,
     head,
     join,
+    ldam,
     metaformer,
     model,
     objective,
     optim,
+    sam,
+    vit,
 )
 
 KINDS = {
-    model.Model: {**model.KINDS, **metaformer.KINDS, **join.KINDS},
+    model.Model: {
+        **model.KINDS,
+        **efficientnet.KINDS,
+        **vit.KINDS,
+        **metaformer.KINDS,
+        **join.KINDS,
+    },
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
-    objective.Objective: objective.KINDS,
-    optim.Optim: optim.KINDS,
-    optim.Schedule: optim.SCHEDULES,
+    objective.Objective: {**objective.KINDS, **deit_lt.KINDS, **ldam.KINDS},
+    optim.Optim: {**optim.KINDS, **adamw.KINDS, **sam.KINDS},
+    optim.Schedule: {**optim.SCHEDULES, **adamw.SCHEDULES},
 }
 
 

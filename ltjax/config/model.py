@@ -25,6 +25,8 @@ class Model(Kind):
     head = None  # None: not known here
     pretrained = None  # the file of the weights that it begins with
     trained = ()  # words of the names of what trains; (): everything
+    package = None  # that brings weights of it, which pretrained "auto" finds
+    side = None  # pixels that images are scaled to; None: they stay as they are
     parts = None  # that several experts may share; None: they may not
     widens = False  # whether its shortcuts can add channels only
     inner = None  # of a network that is joined with metadata: the network alone
@@ -38,6 +40,21 @@ class Model(Kind):
         from ltjax.config.join import Joined
 
         return Joined(of=self)
+
+    def check_trained(self):
+        """Refuses to leave alone what was never trained."""
+        if not self.trained:
+            return
+        if self.pretrained is None:
+            raise Mistake(
+                f"model.trained is {self.trained} without model.pretrained; only "
+                "weights that were trained before can stay as they are"
+            )
+        if "head" not in self.trained:
+            raise Mistake(
+                f"model.trained is {self.trained}; it must have 'head', which begins "
+                "with new weights"
+            )
 
     def card(self):
         """What a card holds of it, and its name as it is read there."""
@@ -109,7 +126,7 @@ class CifarResNet(Model):
         return Body(
             self.depth,
             self.width,
-            _dtype(self.dtype),
+            dtype_of(self.dtype),
             projection=self.shortcut == "B",
             kernel_init=inits[self.init],
             activation=self.activation.make(),
@@ -131,7 +148,7 @@ class ResNet(Model):
     """What the residual of each block goes through."""
     head: Head = Linear()
     pretrained: Annotated[str | None, PLACE] = None
-    """Weights to begin with, .safetensors or .npz (torchvision names); new head."""
+    """Weights to begin with, a .safetensors, .npz or .pth file; new head."""
     trained: tuple[str, ...] = ()
     """Parts that train, by name, such as layer4 head; all if none is named."""
     dtype: Dtype = "float32"
@@ -140,18 +157,7 @@ class ResNet(Model):
     def check(self, config):
         """Refuses to leave alone what was never trained, and too narrow a gate."""
         _check_gate(self, config, 64 if self.name == "resnet10" else 256)
-        if not self.trained:
-            return
-        if self.pretrained is None:
-            raise Mistake(
-                f"model.trained is {self.trained} without model.pretrained; only "
-                "weights that were trained before can stay as they are"
-            )
-        if "head" not in self.trained:
-            raise Mistake(
-                f"model.trained is {self.trained}; it must have 'head', which begins "
-                "with new weights"
-            )
+        self.check_trained()
 
     def make(self, classes):
         """The network: its features, and a head with logits [B, classes]."""
@@ -165,7 +171,7 @@ class ResNet(Model):
         from ltjax.models.convolution import HE_FAN_OUT, PYTORCH
 
         return getattr(resnet, self.name)(
-            dtype=_dtype(self.dtype),
+            dtype=dtype_of(self.dtype),
             activation=self.activation.make(),
             gate=self.gate.make(PYTORCH, HE_FAN_OUT),
         )
@@ -280,16 +286,8 @@ def _check_gate(model, config, channels):
         )
 
 
-def begun_anew(model):
-    """The same model without pretrained weights."""
-    if told(model, "inner") is not None:
-        return dataclasses.replace(model, of=begun_anew(model.inner))
-    if model.pretrained is None:
-        return model
-    return dataclasses.replace(model, pretrained=None)
-
-
-def _dtype(name):
+def dtype_of(name):
+    """The compute type of that name."""
     import jax.numpy as jnp
 
     return jnp.dtype(name)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ltjax.data import meta
+from ltjax.evaluation import scaling
 from ltjax.export import card, graph, place, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, weights
@@ -17,13 +18,31 @@ from ltjax.posterior import archive, swag
 from ltjax.stages import backbones, prior, trained
 from ltjax.workdir import files, identity, rows
 from ltjax.workdir.files import write_json
-from ltjax.workdir.results import record
+from ltjax.workdir.results import of_seeds, record
 
 # How far a file's logits may be from the run's, absolutely and, beyond 1, relatively:
 # no probability is then off by more than 0.2 % of itself. Sums in another order make
 # 1e-6 in a network of 8 layers, and some 1e-5 in one of 50.
 TOLERANCE = 1e-3
 _IMAGES = 16
+
+
+def export_seeds(run, kinds, wanted=None, out=None, overwrite=False, say=print):
+    """`export` of the run in the folder `run`, or of each of its seeds.
+
+    Each seed has a folder of its own in `out`, None: in that of its run. The mean of
+    their probabilities is what `ltjax.predict` says of them together. Returns what each
+    `export.json` holds.
+    """
+    folders = of_seeds(run)
+    places = [out] if len(folders) == 1 else [out and out / f.name for f in folders]
+    told = [
+        export(folder, kinds, wanted, place, overwrite, say)
+        for folder, place in zip(folders, places)
+    ]
+    if len(told) > 1:
+        say(f"{len(told)} networks; of all, take the mean of their probabilities")
+    return told
 
 
 def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
@@ -51,7 +70,7 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     # What others compute with, whatever the run did.
     opened = trained.read(run, row.backbone, dtype="float32")
     if {"safetensors", "npz"} & set(kinds):
-        tensors.check_network(opened.config.model)
+        tensors.check_network(opened.model)
     about = _about(opened, row, figures)
     stays = place.stays(out, earlier, about, kinds, overwrite)
     part = place.part(out)
@@ -101,8 +120,9 @@ def _check(row, backbone, kinds):
 
 
 def _about(run, row, figures):
-    data, model = run.results["dataset"], run.config.model
-    _, assumed = prior.assumed(run.config, row, run.counts)
+    data, model = run.results["dataset"], run.model
+    own = scaling.of_row(figures)
+    _, assumed = prior.assumed(run.config, row, run.counts, own)
     classes = identity.names(data["classes"], data.get("class_names"))
     shape, architecture = model.card()
     versions = files.read_json(run.out / "versions.json")
@@ -138,7 +158,10 @@ def digest(run, row):
     """A hash of all that decides the logits of a row."""
     _, params = trained.logits(run, row.classifier, row.variant)
     features = trained.point(run), tensors.statistics(run), run.fixed
-    return pretrained.digest((*features, params))
+    own = scaling.of_row(rows.named(run.results)[row])
+    # As arrays, where there is one: the digest of a row without one stays as it was.
+    scaled = () if own is None else (jax.tree.map(np.float64, own),)
+    return pretrained.digest((*features, params, *scaled))
 
 
 _METADATA = (

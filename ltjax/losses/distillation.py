@@ -9,6 +9,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from ltjax.losses.adjusted import cross_entropy, soft_cross_entropy
+
 MAX_PRECISION = 1e4  # of a target on which the members agree
 
 _LOG_SERIES_START = math.log(4.0)  # from here the series below err by less than 1e-7
@@ -31,6 +33,36 @@ def mean_distillation(member_logits, logits, temperature):
     teacher = jax.lax.stop_gradient(teacher)
     student = jax.nn.log_softmax(logits / temperature)
     return temperature**2 * divergence(teacher, student)
+
+
+def deit_lt(
+    cls_logits, dist_logits, targets, teacher_labels, *, weights=None, alpha=0.5
+):
+    """The batch's scalar of DeiT-LT: labels for CLS, a teacher's answers for DIST.
+
+    Rangwani et al. 2024 (arXiv:2404.02900), as released. cls_logits and dist_logits
+    [B, C], targets [B, C] shares of the classes, teacher_labels [B] what the teacher
+    takes the images for. With t the teacher's label of an image,
+
+        (1 - alpha) mean CE(cls, targets) + alpha sum w_t CE(dist, t) / sum w_t,
+
+    of `weights` w [C] of the classes, all 1 without.
+
+    >>> import numpy as np
+    >>> from ltjax.losses import deit_lt
+    >>> logits, targets = np.array([[2.0, 0.0], [2.0, 0.0]]), np.eye(2)
+    >>> deit_lt(logits, logits, targets, np.array([0, 0]))
+    Array(0.627, dtype=float32)
+    """
+    labels = jnp.asarray(teacher_labels)
+    base = soft_cross_entropy(cls_logits, targets).mean()
+    loss = cross_entropy(dist_logits, labels)
+    if weights is None:
+        return (1 - alpha) * base + alpha * loss.mean()
+    own = jnp.asarray(weights, jnp.float32)[labels]
+    total = own.sum()
+    taught = (own * loss).sum() / jnp.where(total > 0, total, 1)
+    return (1 - alpha) * base + alpha * taught
 
 
 def divergence(log_teacher, log_student):

@@ -266,7 +266,14 @@ def fixed(function):
     return lambda name: function
 
 
+def quick(z):
+    """z sigmoid(1.702 z), the GELU that OpenAI's CLIP was trained with."""
+    return z * nn.sigmoid(1.702 * z)
+
+
 relu, sigmoid = fixed(nn.relu), fixed(nn.sigmoid)
+# The exact GELU; Flax's own default is an approximation.
+gelu, quick_gelu = fixed(partial(nn.gelu, approximate=False)), fixed(quick)
 
 
 def _between(bounds):

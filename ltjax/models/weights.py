@@ -1,13 +1,15 @@
-"""Weights in torchvision's layout, to and from files: `.safetensors` or `.npz`.
+"""Weights under the names of PyTorch's releases, from files and to them.
+
+Read are `.safetensors`, `.npz` and PyTorch's own `.pth`, written the first two.
 
 A file maps names to arrays, as a PyTorch state dict does: `conv1.weight`,
 `bn1.running_mean`, `layer1.0.conv1.weight`, `layer1.0.downsample.0.weight`,
 `fc.weight`. A CIFAR ResNet has the same names: its stem is `conv1` and `bn1`, the first
 block of its second stage `layer2.0`, and its shortcuts have no weights; `names` has
-those of gates and activations. Convolutions
-are [out, in / groups, H, W] there and [H, W, in / groups, out] here, linear layers
-[out, in] there and [in, out] here; the running variance of a batch norm is the same
-array in both.
+those of gates and activations. A vision transformer has timm's, see `vit_weights`.
+Convolutions are [out, in / groups, H, W] there and [H, W, in / groups, out] here,
+linear layers [out, in] there and [in, out] here; the running variance of a batch norm
+is the same array in both.
 """
 
 import os
@@ -19,7 +21,7 @@ import jax
 import numpy as np
 
 from ltjax.mistake import Mistake, nearest
-from ltjax.models import metaformer_weights, names
+from ltjax.models import layouts, metaformer_weights, names, pickled, vit_weights
 
 # What nothing here needs: PyTorch's counter, and indices that follow from shapes.
 _ASIDE = ("num_batches_tracked", metaformer_weights.INDEX)
@@ -33,6 +35,8 @@ def to_tensors(variables):
     "features", and "head" if there is one).
     """
     layout = _layout(variables)
+    if layout is vit_weights:
+        variables = vit_weights.parted(variables, lambda leaf, i: leaf[i])
     return {
         layout.of(path)[0]: _to_torch(np.asarray(leaf, np.float32))
         for path, leaf in jax.tree.leaves_with_path(variables)
@@ -47,12 +51,19 @@ def to_variables(tensors, like, source="tensors"):
     which names `source`, for the first tensor that is missing, of another shape, not
     of real numbers or not finite, or is one too many.
     """
-    return _read_as(_layout(like), tensors, like, source)
+    layout = _layout(like)
+    if layout is not vit_weights:
+        return _read_as(layout, tensors, like, source)
+    tensors = vit_weights.fitted(tensors, like)
+    parted = vit_weights.parted(like, lambda leaf, i: _without_first(leaf))
+    found = _read_as(vit_weights, tensors, parted, source)
+    return vit_weights.joined(found, like)
 
 
 def _layout(variables):
     """The module that has the names of a network."""
-    return metaformer_weights if metaformer_weights.fits(variables) else names
+    known = (vit_weights, metaformer_weights)
+    return next((layout for layout in known if layout.fits(variables)), names)
 
 
 def _read_as(layout, tensors, like, source):
@@ -65,15 +76,21 @@ def _read_as(layout, tensors, like, source):
 
     wanted = {among(path): leaf for path, leaf in jax.tree.leaves_with_path(like)}
     aside = {METADATA} | (set() if layout.OF_HEADS & wanted.keys() else layout.OF_HEADS)
-    for name, leaf in wanted.items():
-        if name not in tensors:
-            raise Mistake(f"{source} has no tensor {name!r}, which the model needs")
+    shapes = {name: _torch_shape(leaf.shape) for name, leaf in wanted.items()}
+    fitting = layouts.fitting({n: array.shape for n, array in tensors.items()}, shapes)
+    missing = [name for name in wanted if name not in tensors]
+    if missing:
+        more = f" nor {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise Mistake(
+            f"{source} has no tensor {missing[0]!r}{more}, which the model needs"
+            f"{fitting}"
+        )
+    for name, shape in shapes.items():
         found = tensors[name]
-        shape = _torch_shape(leaf.shape)
         if found.shape != shape:
             raise Mistake(
                 f"{source}: {name!r} has shape {_told(found.shape)}, "
-                f"wanted {_told(shape)}"
+                f"wanted {_told(shape)}{fitting}"
             )
         # bfloat16 and its kin are of no kind that NumPy knows.
         if found.dtype.kind != "f" and "float" not in found.dtype.name:
@@ -91,11 +108,13 @@ def _read_as(layout, tensors, like, source):
 
 
 def read(path):
-    """The tensors {name: array} of a `.safetensors` or `.npz` file."""
+    """The tensors {name: array} of a `.safetensors`, `.npz` or `.pth` file."""
     path = Path(path)
-    check_kind(path)
+    check_kind(path, pickled.SUFFIXES)
     if not os.path.isfile(path):
         raise Mistake(f"{path} is not a file{_neighbour(path)}")
+    if path.suffix in pickled.SUFFIXES:
+        return pickled.read(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     damage = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
@@ -135,14 +154,15 @@ def write(path, tensors, metadata=None):
     os.replace(part, path)
 
 
-def check_kind(path):
-    """Raises `Mistake` for a file of a kind that cannot be read or written here."""
+def check_kind(path, others=()):
+    """Raises `Mistake` for a file of a kind that cannot be read or written here.
+
+    `others` are suffixes that can be, too.
+    """
     path = Path(path)
-    if path.suffix not in (".safetensors", ".npz"):
-        raise Mistake(
-            f"{path} is not a .safetensors or .npz file; PyTorch's own files are "
-            "written as one by safetensors.torch.save_file(model.state_dict(), FILE)"
-        )
+    if path.suffix not in (".safetensors", ".npz", *others):
+        also = ", nor one of PyTorch's: .pth, .pt, .bin" if others else ""
+        raise Mistake(f"{path} is not a .safetensors or .npz file{also}")
     if path.suffix == ".safetensors":
         _safetensors()
 
@@ -170,6 +190,10 @@ def _read_safetensors(path):
 
 def _first_line(error):
     return str(error).partition("\n")[0]
+
+
+def _without_first(leaf):
+    return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
 
 
 def _to_torch(array):

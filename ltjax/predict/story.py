@@ -31,21 +31,29 @@ def predict(command, console=None):
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     out = command.out
     sheet.check(out, command.overwrite)
-    plan = plans.of_command(command)
+    seeds = plans.of_seeds(command)
+    _, plan = seeds[0]
     images = unlabelled.read(command.path, plan.shape, plan.beside)
     if os.path.exists(out) and os.path.samefile(out, command.path):
         raise Mistake(f"--out {out} holds the images; give another name")
     columns, done = _columns(images.key, plan), Counter()
     try:
         with sheet.writing(out, columns) as write:
-            row = predictor.of_row(command.run, plan.row, plan.samples, plan.priors)
+            opened = [
+                predictor.of_row(folder, own.row, own.samples, own.priors)
+                for folder, own in seeds
+            ]
             for line in (*plan.notes, *_known(images, plan.beside)):
                 say(line)
-            limit = _calibrated(row, plan, say)
+            if len(seeds) > 1:
+                say(f"the mean of {len(seeds)} seeds, one pass of each")
+            limit = _calibrated(opened, plan, say)
             begin = time.monotonic()
             with (
                 progress.stage(console, "predict", images.count) as advance,
-                contextlib.closing(_seen(images, predictor.on_images(row))) as parts,
+                contextlib.closing(
+                    _seen(images, predictor.mean_on_images(opened))
+                ) as parts,
             ):
                 for batch, seen in parts:
                     write(_rows(images.key, batch, seen, plan, limit))
@@ -60,11 +68,11 @@ def predict(command, console=None):
     _tell(images, done, out, time.monotonic() - begin, say)
 
 
-def _calibrated(row, plan, say):
+def _calibrated(opened, plan, say):
     """The scores [C] up to which labels are in a set, or None without --coverage."""
     if plan.coverage is None:
         return None
-    log_probs, labels = predictor.on_tests(row)
+    log_probs, labels = predictor.mean_on_tests(opened)
     # What never comes calibrates nothing, and is in no set.
     never = np.zeros(len(plan.classes), bool)
     if plan.priors is not None:

@@ -47,6 +47,7 @@ def of_run(run):
             "experts": ("Each expert alone", _experts(run.results)),
             "classes": ("Accuracy by class", _classes(run)),
             "calibration": ("Does it know when it is right?", closeup.calibration(run)),
+            "refusal": ("What to leave to a person", closeup.refusal(run)),
             "coverage": (
                 "Sets that hold the truth",
                 _coverage(run.classes.get("coverage"), closeup.names(run)),

@@ -57,7 +57,7 @@ def table(results, width=80):
 class Line(NamedTuple):
     """A row of the table."""
 
-    backbone: str
+    backbone: str  # or "seeds", of the mean of several
     name: str  # as it is read
     figures: tuple  # a `figure` for each of COLUMNS
     best: tuple  # whether each is the best of a single pass
@@ -66,22 +66,32 @@ class Line(NamedTuple):
 def lines(results):
     """The `Line` of every row in `results` but those that repeat a headline."""
     rows = [row for row in told(results) if not _repeats_headline(row, results)]
-    single_pass = [row for row in rows if row["backbone"] != "swag"]
+    rows += results.get("ensemble", [])
+    single_pass = [row for row in rows if _single(row)]
     best = {name: _best(name, single_pass) for name in COLUMNS}
 
     def is_best(row, name):
         value, _ = figure(row, name)
-        return row["backbone"] != "swag" and value == best[name] is not None
+        return _single(row) and value == best[name] is not None
 
     return [
         Line(
-            row["backbone"],
+            _block(row),
             label(row),
             tuple(figure(row, name) for name in COLUMNS),
             tuple(is_best(row, name) for name in COLUMNS),
         )
         for row in rows
     ]
+
+
+def _single(row):
+    """Whether a row is of one pass of one network."""
+    return row["backbone"] != "swag" and "seeds" not in row
+
+
+def _block(row):
+    return "seeds" if "seeds" in row else row["backbone"]
 
 
 def title(results):
@@ -110,6 +120,9 @@ def notes(results):
     yield "accuracy in %; NLL in nats; ECE a fraction; bold: the best of a single pass"
     if len(results.get("seeds", ())) > 1:
         yield "mean ± standard deviation over the seeds (squares over n - 1)"
+    if results.get("ensemble"):
+        count = results["ensemble"][0]["seeds"]
+        yield f"{count} x ...: the mean probability of the seeds, one pass for each"
     if "seeds" not in results:
         yield from _errors(results)
     swag = {row["classifier"] for row in told(results) if row["backbone"] == "swag"}
@@ -128,6 +141,7 @@ def notes(results):
         yield "SRepr (b): not distilled; SRepr (c-...): the other distillation"
     if "seeds" not in results:
         yield from (choice(row) for row in told(results) if "choice" in row)
+        yield from _calibration(results)
 
 
 def _without(results):
@@ -152,6 +166,19 @@ def _errors(results):
             parts.append(f"{name} {' to '.join(ends)}")
     if parts:
         yield f"standard errors: {', '.join(parts)}"
+
+
+def _calibration(results):
+    """On what the rows were calibrated, in a line; nothing where they were not."""
+    told = [row["calibration"] for row in results["rows"] if "calibration" in row]
+    if told:
+        ends = dict.fromkeys(
+            f"{pick(t['temperature'] for t in told):.2f}" for pick in (min, max)
+        )
+        yield (
+            f"calibrated: temperatures of {' to '.join(ends)}, fitted on "
+            f"{told[0]['images']:,} held-out images"
+        )
 
 
 def choice(row):
@@ -183,7 +210,8 @@ def label(row):
     name = row["backbone"].upper()
     if row["classifier"] in METHODS:
         name += f" + {METHODS[row['classifier']].TITLE}"
-    return f"{name} ({row['variant']})" if row["variant"] else name
+    name = f"{name} ({row['variant']})" if row["variant"] else name
+    return f"{row['seeds']} x {name}" if "seeds" in row else name
 
 
 def figure(row, name):

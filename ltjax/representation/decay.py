@@ -1,4 +1,4 @@
-"""Which parameters weight decay draws to zero: all that are weights."""
+"""Which parameters weight decay draws to zero: all that are weights, or matrices."""
 
 import jax
 import optax
@@ -23,3 +23,14 @@ def coupled(weight_decay):
         return jax.tree.map_with_path(add, gradients, params)
 
     return optax.stateless(update)
+
+
+def matrices(params):
+    """True for every kernel of a tree of parameters, False for what else is there.
+
+    Not by shape: those of several experts are stacked.
+    """
+    return jax.tree.map_with_path(
+        lambda path, leaf: bool(path) and getattr(path[-1], "key", None) == "kernel",
+        params,
+    )

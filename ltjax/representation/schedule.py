@@ -52,6 +52,22 @@ def in_steps(lr, milestones, factor, warmup_steps):
     return _warm(lr, warmup_steps, optax.piecewise_constant_schedule(lr, drops))
 
 
+def throughout(bounds, steps, warmup_steps):
+    """A line from `first` to `lr`, then half a cosine over all steps to `last`.
+
+    `bounds` are (first, lr, last). The cosine begins with the line: DeiT's
+    (arXiv:2012.12877), step by step.
+    """
+    first, lr, last = bounds
+
+    def rate(step):
+        line = first + (lr - first) * step / max(warmup_steps, 1)
+        fall = last + (lr - last) * (1 + jnp.cos(jnp.pi * step / steps)) / 2
+        return jnp.where(step < warmup_steps, line, fall)
+
+    return rate
+
+
 def by_epoch(rate, steps):
     """The rate at an epoch, counted from 0, held for all its `steps`."""
     return lambda step: rate(step // steps)
@@ -75,4 +91,12 @@ def sgd(rate, momentum, weight_decay, nesterov=True):
     return optax.chain(
         decay.coupled(weight_decay),
         optax.sgd(rate, momentum=momentum, nesterov=nesterov),
+    )
+
+
+def adamw(rate, betas, epsilon, weight_decay):
+    """AdamW, with decoupled decay of matrices only, see `decay`."""
+    b1, b2 = betas
+    return optax.adamw(
+        rate, b1, b2, epsilon, weight_decay=weight_decay, mask=decay.matrices
     )

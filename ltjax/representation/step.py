@@ -95,13 +95,23 @@ def of_objective(apply, objective, tx, axis_name=None):
 
     `apply` and `axis_name` are those of `make_gradient`. To its metrics comes `finite`:
     whether loss, gradient, new weights and statistics all are. Where they are not, the
-    step is not taken: the state stays as it was, its number and its memory too.
+    step is not taken: the state stays as it was, its number and its memory too. A `tx`
+    that takes extra arguments gets `grad_fn(params, number)`, the gradient of the same
+    batch elsewhere, with the same key.
     """
     gradient = make_gradient(apply, objective, axis_name)
+    tx = optax.with_extra_args_support(tx)
 
     def step(key, state, batch):
         grads, metrics, (batch_stats, note) = gradient(key, state, batch)
-        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+
+        def again(params, number):
+            own = jax.random.clone(key)
+            return gradient(own, state.replace(params=params), batch)[0]
+
+        updates, opt_state = tx.update(
+            grads, state.opt_state, state.params, grad_fn=again
+        )
         params = optax.apply_updates(state.params, updates)
         memory = objective.remember(state.memory, params, note)
         after = State(state.step + 1, params, batch_stats, opt_state, memory)

@@ -15,12 +15,12 @@ import optax
 from ltjax.classifier import heads
 from ltjax.classifier import train as training
 from ltjax.data import longtail, sampling
-from ltjax.evaluation import scores
+from ltjax.evaluation import refusal, scaling, scores
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.representation import schedule
 from ltjax.runtime import devices
-from ltjax.stages import choosing
+from ltjax.stages import choosing, judging
 from ltjax.workdir import predictions, rows
 from ltjax.workdir.rows import Row
 
@@ -49,15 +49,17 @@ def train(backbone, seen, loader, folder, settings):
     name, counts = backbone.name, loader.index.counts
     made, learn = _heads(backbone, seen, loader, settings)
     found, accuracy, averaged, classifiers = [], {}, {}, {}
+    judge = judging.Judge(seen, loader, settings.calibrate)
 
     def add(backbone, classifier, variant, note):
         row = {"backbone": backbone, "classifier": classifier, "variant": variant}
-        for seen, told in _tellings(note):
+        for seen, told in rows.tellings(note):
             one = {**row, **seen}
             accuracy[Row.of(one).key] = told["accuracy"]
             one |= {**told["figures"], "seconds": note["seconds"]}
-            for more in ("experts", "choice"):
-                if more in told and not variant:
+            for more in ("experts", "choice", "calibration"):
+                # Every row has a calibration, and predicts with it.
+                if more in told and (more == "calibration" or not variant):
                     one[more] = told[more]
             found.append(one)
 
@@ -69,7 +71,7 @@ def train(backbone, seen, loader, folder, settings):
             if head.choice:
                 trials = choosing.Trials(row, learn, seen, loader, cache)
                 fitted = partial(choosing.learned, head.choice, trials)
-            make = partial(_row, folder, row, head, fitted, _first(seen), loader)
+            make = partial(_row, folder, row, head, fitted, judge)
             params, note = cache.get(row, make, lambda like=head.params: like)
             params = devices.local(params)
             if head.averaged:
@@ -77,20 +79,32 @@ def train(backbone, seen, loader, folder, settings):
                 own = jax.tree.map(lambda leaf: leaf[1:], own)  # of the draws
                 averaged[classifier] = head.logits, params, own
             if "" in head.variants:
-                classifiers[classifier] = heads.one_pass(head.logits, params)
+                plain = heads.one_pass(head.logits, params)
+                own = scaling.of_row(note)
+                classifiers[classifier] = scaling.calibrated(plain, own)
             for shown in head.variants:
                 add(name, classifier, shown, note)
             done(row)
     cache.close()
     if not backbone.draws:
         return Outcome(found, accuracy)
+    spreads = {}
     for classifier, (logits, params, own) in averaged.items():
         log_probs = heads.every_draw(logits, params, own)
-        add(backbone.drawn, classifier, "", _averaged(log_probs, seen, loader))
+        note = _averaged(log_probs, judge)
+        add(backbone.drawn, classifier, "", note)
+        of_draws = scaling.calibrated(log_probs, scaling.of_row(note))
+        passes = {
+            backbone.drawn: (of_draws, seen.test[1:]),
+            name: (classifiers[classifier], seen.test[:1]),
+        }
+        spread = heads.disagreement(classifiers[classifier])
+        spreads[classifier] = scores.per_image(spread, seen.test[1:])
+        _add_refusal(found, classifier, spreads[classifier], passes, loader)
     logits = partial(heads.none(seen.head).logits, seen.head)
     of_draws = seen.test[1:], loader.tested, len(counts)
     spread = dispersion.per_class(logits, *of_draws)
-    closely = _closely(name, classifiers, seen.test[:1], loader)
+    closely = _closely(name, classifiers, spreads, seen.test[:1], loader)
     return Outcome(found, accuracy, spread, *closely)
 
 
@@ -116,51 +130,37 @@ def _heads(backbone, seen, loader, settings):
     return made, learn
 
 
-class Tested(NamedTuple):
-    """Features of the test images, and, where there is metadata, of those without."""
-
-    features: jax.Array
-    absent: jax.Array | None
-
-
-def _first(seen):
-    """The `Tested` of the mean, [1, N, D]."""
-    return Tested(seen.test[:1], None if seen.absent is None else seen.absent[:1])
-
-
-def _averaged(log_probs, seen, loader):
+def _averaged(log_probs, judge):
     """The note of a row of all draws."""
     begin = time.monotonic()
-    absent = None if seen.absent is None else seen.absent[1:]
-    note = _both(log_probs, Tested(seen.test[1:], absent), loader)
+    note = judging.figures(judge, log_probs, slice(1, None))
     return {**note, "seconds": time.monotonic() - begin}
 
 
-def _both(log_probs, tested, loader):
-    """The figures of a row, and those without metadata as "absent" if there are any."""
-    names = "figures", "accuracy"
-    note = dict(zip(names, _scored(log_probs, tested.features, loader)))
-    if tested.absent is not None:
-        note["absent"] = dict(zip(names, _scored(log_probs, tested.absent, loader)))
-    return note
+def _add_refusal(found, classifier, spread, passes, loader):
+    """Tells the rows of a classifier what refusing by the draws' disagreement buys.
+
+    `spread` [N] is that disagreement, `passes` by backbone what gives a row's log
+    probabilities, and of which features.
+    """
+    labels, groups = loader.test["label"], longtail.groups(loader.index.counts)
+    for row in rows.told({"rows": found}):
+        if row["classifier"] == classifier and not row["variant"]:
+            said, *_ = scores.top_labels(*passes[row["backbone"]])
+            told = refusal.figures(-spread, said == np.asarray(labels), labels, groups)
+            row["refusal"] = {**row["refusal"], "disagreement": told}
 
 
-def _tellings(note):
-    """Pairs of a row's field "meta", or none, and what a note tells of it then."""
-    if "absent" not in note:
-        return [({}, note)]
-    return [({"meta": rows.SEEN}, note), ({"meta": rows.ABSENT}, note["absent"])]
-
-
-def _closely(name, classifiers, features, loader):
+def _closely(name, classifiers, spreads, features, loader):
     """`Predicted` of the rows that are looked at closely, and conformal coverage.
 
-    `classifiers` are log-probabilities by method, `features` [1, N, D] of the test
-    images under the mean.
+    `classifiers` are log-probabilities by method, `spreads` [N] how far the draws
+    disagree, where they do, and `features` [1, N, D] of the test images under the mean.
     """
     predicted = {
         Row(name, classifier).key: predictions.Predicted(
-            *scores.top_labels(classifiers[classifier], features)
+            *scores.top_labels(classifiers[classifier], features),
+            spreads.get(classifier),
         )
         for classifier in predictions.shown(classifiers)
     }
@@ -174,11 +174,10 @@ def _closely(name, classifiers, features, loader):
     return predicted, coverage and {"row": list(predicted)[-1], **coverage}
 
 
-def _row(folder, row, head, fitted, tested, loader):
+def _row(folder, row, head, fitted, judge):
     """The row's classifier and its note, after training and testing.
 
-    `fitted(watch)` trains it, and says what is to be told of that; `tested` is of the
-    mean.
+    `fitted(watch)` trains it, and says what is to be told of that.
     """
 
     def watch(epoch, losses, params):
@@ -188,13 +187,11 @@ def _row(folder, row, head, fitted, tested, loader):
     begin = time.monotonic()
     try:
         params, told = fitted(watch)
-        log_probs = heads.one_pass(head.logits, params)
-        note = _both(log_probs, tested, loader)
-        alone = _alone(head, params, tested.features, loader)
+        note = judging.figures(judge, heads.one_pass(head.logits, params), slice(0, 1))
+        alone = _alone(head, params, judge.seen.test[:1], judge.loader)
     except Mistake as mistake:
         raise Mistake(f"{row}: {mistake}") from mistake
-    seconds = time.monotonic() - begin
-    note |= {"seconds": seconds, **told}
+    note |= {"seconds": time.monotonic() - begin, **told}
     if alone:
         note["experts"] = alone
     # Told before it is saved: a kill in between repeats the event, and loses none.
@@ -211,21 +208,8 @@ def _alone(head, params, features, loader):
     for expert, single in enumerate(head.experts if head.averaged else ()):
         own = jax.tree.map(lambda leaf, at=expert: leaf[at], params)
         log_probs = heads.one_pass(single.logits, own)
-        figures, _ = _scored(log_probs, features[..., expert, :], loader)
+        figures, _ = judging.scored(log_probs, features[..., expert, :], loader)
         found.append(figures)
-    return found
-
-
-def _scored(log_probs, features, loader):
-    """`scores.score` on the test images; `Mistake` where it is not finite."""
-    groups = longtail.groups(loader.index.counts)
-    found = scores.score(log_probs, features, loader.test["label"], groups)
-    nll = found[0]["nll"]
-    if not np.isfinite(nll):
-        raise Mistake(
-            f"the NLL of the test images is {nll}: the weights have "
-            "diverged; try a smaller --optim.lr or --classifier.lr"
-        )
     return found
 
 

@@ -44,10 +44,10 @@ def network(out, config, data):
     given = starts.given(start, config.seed, few)
     fixed = {"trunk": known.below, **given}
 
-    def prepare(batch):
+    def prepare(batch, moments=(data["mean"], data["std"])):
         if not isinstance(batch, dict):
             batch = {"image": batch}
-        images = systems.pixels(batch["image"], (data["mean"], data["std"]))
+        images = systems.pixels(batch["image"], moments)
         beside = batch.get(metadata.META)
         beside = jnp.asarray(nothing(len(images)) if beside is None else beside)
         return inputs(fixed["trunk"], images, beside)

@@ -53,7 +53,14 @@ def replayed(out):
     def take(key, state, batch):
         gradient = step.make_gradient(systems.apply(net), minimised)
         grads, metrics, (batch_stats, _) = gradient(key, state, batch)
-        updates, _ = tx.update(grads, state.opt_state, state.params)
+
+        def again(params, number):
+            own = jax.random.clone(key)
+            return gradient(own, state.replace(params=params), batch)[0]
+
+        updates, _ = optax.with_extra_args_support(tx).update(
+            grads, state.opt_state, state.params, grad_fn=again
+        )
         params = optax.apply_updates(state.params, updates)
         return metrics, {
             "gradient": grads,

@@ -140,7 +140,7 @@ def shape_of(features_of, fixed):
     def shape(weights, members, batch_stats, batch):
         one = {
             name: jax.ShapeDtypeStruct(
-                (1, *column.shape[1:]), jnp.uint8 if name == "image" else column.dtype
+                (1, *column.shape[1:]), getattr(column, "dtype", jnp.uint8)
             )
             for name, column in batch.items()
         }

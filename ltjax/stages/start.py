@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from ltjax.config.join import begun_anew
 from ltjax.config.kind import told
-from ltjax.config.model import begun_anew
 from ltjax.mistake import Mistake
 from ltjax.models import partition, pretrained
 from ltjax.models.network import Network
@@ -25,8 +25,7 @@ def of(model, classes, channels, widths=()):
 
     `widths` are those of the pieces of metadata that it is given; (): none.
     """
-    if widths and told(model, "beside") is not None:
-        model = model.beside(widths)
+    model = beside(model, classes, widths)
     inner = told(model, "inner")
     if inner is not None:
         alone = of(inner, classes, channels)
@@ -36,10 +35,22 @@ def of(model, classes, channels, widths=()):
     if isinstance(trained, str):
         raise Mistake(f"model.trained is {trained!r}; it must be a tuple of words")
     net, known = model.make(classes), pretrained.none()
-    if told(model, "pretrained") is not None:
-        body = net.features
-        known = pretrained.read(model.pretrained, body, trained, channels)
+    side = told(model, "side")
+    path = told(model, "pretrained")
+    if path is not None:
+        path = pretrained.located(path, told(model, "package"), told(model, "name"))
+        known = pretrained.read(path, net.features, trained, channels, side or 32)
+    known = pretrained.scaled(known, side)
     return Start(pretrained.above(net, known), known, trained)
+
+
+def beside(model, classes, widths):
+    """The model that takes metadata of these widths, too; as it is, of none."""
+    asked = widths and told(model, "beside") is not None
+    # One that takes metadata already is asked if it takes these.
+    if asked and (told(model, "meta") or "meta" not in model.make(classes).takes):
+        return model.beside(widths)
+    return model
 
 
 def begin(start, key, inputs):

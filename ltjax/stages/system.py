@@ -32,12 +32,14 @@ class System(NamedTuple):
     objective: Objective
     views: dict  # "full", "weak", "strong" -> (key, images uint8) -> images uint8
     moments: tuple  # mean and deviation of the pixels
+    pixels: Callable  # (images as they are stored) -> float32
     begin: Callable  # (key) -> the variables that train
     # Weights that do not move: those of the network, "params" and "batch_stats", where
     # only a part of it trains; "trunk" and "teacher", {} of each mostly.
     fixed: dict
     trunk: Callable  # (fixed trunk, images float32) -> what the network's features take
-    teach: Callable  # (fixed teacher, images uint8) -> what a teacher adds to a batch
+    # (fixed teacher, images in 0..255, moments) -> what a teacher adds to a batch
+    teach: Callable
     digests: dict  # of weights that come from elsewhere
     masking: Masking | None  # of metadata, where the network takes any
 
@@ -77,6 +79,7 @@ def of(config, data, task, taught_by):
         objective=config.objective.make(task),
         views=config.augment.make(data.train.streamed),
         moments=moments,
+        pixels=partial(pixels, moments=moments),
         begin=None,
         fixed={"trunk": known.below, "teacher": taught_by.params},
         trunk=known.trunk,
@@ -121,9 +124,7 @@ def pixels(images, moments):
 
 
 def _inputs(system, fixed, batch, spread):
-    images = system.trunk(
-        fixed["trunk"], spread(pixels(batch["image"], system.moments))
-    )
+    images = system.trunk(fixed["trunk"], spread(system.pixels(batch["image"])))
     columns = tuple({**batch, "image": images}[name] for name in system.net.takes)
     return columns[0] if len(columns) == 1 else columns
 
@@ -146,9 +147,9 @@ def prepare(system, fixed, key, state, batch):
     """
     seen = viewed(system, key, batch)
     mix_key = jax.random.fold_in(jax.random.clone(key), 2)  # 1 is within the views
-    seen = system.objective.mix(mix_key, seen)
+    seen = system.objective.mix(mix_key, seen, state.step)
     seen = metadata.in_training(system.masking, key, state.step, seen)
-    taught = system.teach(fixed["teacher"], seen["image"])
+    taught = system.teach(fixed["teacher"], seen["image"], system.moments)
     found = {**seen, **taught, "image": inputs(system, fixed, seen)}
     net = network(system, fixed)
     return system.objective.prepare(key, net, fixed, state, found)
@@ -253,16 +254,14 @@ def example(data):
 
 
 def check_views(config, data, objective):
-    """Refuses what is done to images on the device where images are streamed."""
+    """Refuses what streamed images, which come cropped, cannot have done to them."""
     if not data.train.streamed:
         return
-    for name in ("rotate", "policy", "cutout"):
-        value = getattr(config.augment, name)
-        if value:
-            raise Mistake(
-                f"augment.{name} is {value!r}; it changes images that are held in "
-                "memory, and these are streamed"
-            )
+    if config.augment.zoom:
+        raise Mistake(
+            f"augment.zoom is {config.augment.zoom}; it is of images that are held in "
+            "memory, and these are streamed: give augment.crop_area"
+        )
     if len(objective.views) > 1:
         raise Mistake(
             f"objective is {type(config.objective).__name__}, whose views of an image, "

@@ -17,6 +17,7 @@ from ltjax.config import Config
 from ltjax.data import sampling
 from ltjax.data.dataset import Dataset
 from ltjax.data.sampling import ClassIndex
+from ltjax.evaluation import scaling
 from ltjax.mistake import Mistake
 from ltjax.models import partition
 from ltjax.models.network import Network
@@ -24,6 +25,7 @@ from ltjax.posterior import members as extractors
 from ltjax.posterior import point as points
 from ltjax.posterior.members import Members
 from ltjax.stages import backbones, bank, classifier, kept, keys, reopened
+from ltjax.stages import start as starts
 from ltjax.workdir import adoption, checkpoint, identity, rows
 from ltjax.workdir import results as results_of
 from ltjax.workdir.rows import Row
@@ -38,7 +40,9 @@ class Trained(NamedTuple):
     backbone: str  # its name
     net: Network
     fixed: dict  # weights that did not move, as in `system.System`
-    prepare: Callable  # images or a batch -> what the network takes, see `reopened`
+    # (images or a batch, moments of pixels or the run's own) -> what the network takes,
+    # see `reopened`
+    prepare: Callable
     weights: Any  # the posterior, with `mean`
     members: Members
     batch_stats: dict  # [M + 1, ...]
@@ -54,6 +58,12 @@ class Trained(NamedTuple):
     def counts(self):
         """Training images per class, int [C]."""
         return np.asarray(self.results["dataset"]["counts"])
+
+    @property
+    def model(self):
+        """The record of the network, which takes metadata if any were given."""
+        widths = [part.width for part in self.beside]
+        return starts.beside(self.config.model, len(self.counts), tuple(widths))
 
     @property
     def keys(self):
@@ -163,10 +173,15 @@ def params(run, classifier, variant=""):
 def logits(run, name, variant=""):
     """`logits(params, features [B, D]) -> [B, C]` of a row's classifier, and `params`.
 
+    Those of a calibrated row are scaled, so that their softmax is what it predicts.
     Raises `Mistake` for a row that the run does not have.
     """
     made, learned = head(run, name, variant)
-    return made.logits, learned
+    row = rows.named(run.results)[Row(run.backbone, name, variant)]
+    scaled = scaling.of_row(row)
+    if scaled is None:
+        return made.logits, learned
+    return lambda params, features: scaled(made.logits(params, features)), learned
 
 
 def head(run, name, variant=""):

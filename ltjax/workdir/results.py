@@ -147,6 +147,23 @@ def record(out):
     return results, config
 
 
+def of_seeds(out):
+    """The folders of the seeds of `--seeds` in `out`, or `out` alone where it is a run.
+
+    `out` may be the seeds.json, too. Raises `Mistake` for a damaged one.
+    """
+    out = Path(out)
+    summary = out if out.suffix == ".json" else out / "seeds.json"
+    # `Path` raises on a name that is too long.
+    if not os.path.isfile(summary) or os.path.isfile(out / "config.json"):
+        return [out]
+    runs = files.read_json(summary)
+    runs = runs.get("runs") if isinstance(runs, dict) else None
+    if not isinstance(runs, dict) or not all(isinstance(r, str) for r in runs.values()):
+        raise Mistake(f"{summary} is no summary of seeds; give the folder of a run")
+    return [summary.parent / run for run in runs.values()]
+
+
 def _finished(out):
     """The folder of a finished run as a `Path`, or a `Mistake`."""
     out = Path(out)
