@@ -59,9 +59,8 @@ class Data:
     """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
     label and, optionally, split."""
     meta: tuple[str, ...] = ()
-    """Columns of the CSV that are known beside an image, such as latitude, longitude,
-    date; COLUMN:KIND for another kind than it looks like, of time, day, category,
-    number, latitude and longitude. Of an npz: meta."""
+    """Columns of a CSV that are known beside an image, such as latitude longitude date;
+    COLUMN:KIND for another kind than it looks like. Of an npz: meta."""
     nested: Annotated[bool, PLACE] = False
     """Take the last folder of an image as its class, not the first one."""
     size: Annotated[int | None, within(8, 4096)] = None

@@ -11,8 +11,8 @@ from ltjax.mistake import Mistake
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Joined(Model):
-    """A network whose features get an embedding of data.meta beside them; where
-    data.meta is given, every network that has no tokens of it is joined so."""
+    """A network whose features get an embedding of data.meta beside them, as any gets
+    that has no tokens of it."""
 
     of: Model = CifarResNet()
     width: Annotated[int, COUNT, INT32] = 64

@@ -97,6 +97,13 @@ class Streamed:
 
         return Epochs(pieces, batch)
 
+    def _viewed(self, extractor, others, number):
+        """What is known beside images, as that view of stage two has it."""
+        if number is None or not others:
+            return others
+        key = jax.random.fold_in(self.keys.views, number)
+        return jax.tree.map(np.asarray, extractor.view(key, others))
+
     def passes(self, extractor, alone=False, whole=True):
         """Passes over batches as they are decoded, of which features are parts."""
         settings, everywhere = self._settings, devices.everywhere()
@@ -148,9 +155,7 @@ class Streamed:
             words = None if number is None else words_of(self.keys.views, number)
             others = dict(batch)
             images = others.pop("image")
-            if number is not None and others:
-                key = jax.random.fold_in(self.keys.views, number)
-                others = jax.tree.map(np.asarray, extractor.view(key, others))
+            others = self._viewed(extractor, others, number)
             rows = np.arange(len(images))
             batches = stream.in_order(images, rows, settings.batch_size, words)
             compute = partial(features_batch, fixed)

@@ -41,7 +41,7 @@ class System(NamedTuple):
     # (fixed teacher, images in 0..255, moments) -> what a teacher adds to a batch
     teach: Callable
     digests: dict  # of weights that come from elsewhere
-    masking: Masking | None  # of metadata, where the network takes any
+    masking: Masking | None = None  # of metadata, where the network takes any
 
 
 class Extractor(NamedTuple):
