@@ -102,7 +102,7 @@ class Streamed:
         if number is None or not others:
             return others
         key = jax.random.fold_in(self.keys.views, number)
-        return jax.tree.map(np.asarray, extractor.view(key, others))
+        return jax.tree.map(np.asarray, extractor.masked(key, others))
 
     def passes(self, extractor, alone=False, whole=True):
         """Passes over batches as they are decoded, of which features are parts."""
