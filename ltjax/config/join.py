@@ -97,3 +97,12 @@ class Joined(Model):
 
 # A word of the command line, and the kind that it begins with.
 KINDS = {"joined": Joined}
+
+
+def begun_anew(model):
+    """The same model without pretrained weights."""
+    if told(model, "inner") is not None:
+        return dataclasses.replace(model, of=begun_anew(model.inner))
+    if model.pretrained is None:
+        return model
+    return dataclasses.replace(model, pretrained=None)

@@ -284,15 +284,6 @@ def _check_gate(model, config, channels):
         )
 
 
-def begun_anew(model):
-    """The same model without pretrained weights."""
-    if told(model, "inner") is not None:
-        return dataclasses.replace(model, of=begun_anew(model.inner))
-    if model.pretrained is None:
-        return model
-    return dataclasses.replace(model, pretrained=None)
-
-
 def dtype_of(name):
     """The compute type of that name."""
     import jax.numpy as jnp

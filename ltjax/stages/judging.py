@@ -58,11 +58,7 @@ def lines(note, row):
     Two where there are metadata.
     """
     names = {name: getattr(row, name) for name in ("backbone", "classifier", "variant")}
-    tellings = [({}, note)]
-    if "absent" in note:
-        seen, absent = {"meta": rows.SEEN}, {"meta": rows.ABSENT}
-        tellings = [(seen, note), (absent, note["absent"])]
-    for seen, told in tellings:
+    for seen, told in rows.tellings(note):
         line = {**names, **seen, **told["figures"], "seconds": note["seconds"]}
         for more in ("experts", "choice", "calibration"):
             # Every row has a calibration, and predicts with it.

@@ -97,7 +97,8 @@ class Resident:
         @jax.jit
         def view(batch, number):
             key = jax.random.fold_in(self.keys.views, number)
-            return extractor.view(key, batch)
+            seen = {**batch, "image": extractor.view(key, batch["image"])}
+            return extractor.masked(key, seen)
 
         @jax.jit
         def seen(batch):

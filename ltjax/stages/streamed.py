@@ -98,6 +98,13 @@ class Streamed:
 
         return Epochs(pieces, batch)
 
+    def _viewed(self, extractor, others, number):
+        """What is known beside images, as that view of stage two has it."""
+        if number is None or not others:
+            return others
+        key = jax.random.fold_in(self.keys.views, number)
+        return jax.tree.map(np.asarray, extractor.masked(key, others))
+
     def passes(self, extractor, alone=False, whole=True):
         """Passes over batches as they are decoded, of which features are parts."""
         settings, everywhere = self._settings, devices.everywhere()
@@ -147,8 +154,7 @@ class Streamed:
             words = None if number is None else words_of(self.keys.views, number)
             others = dict(batch)
             images = others.pop("image")
-            if number is not None and others:
-                others = _viewed(extractor, self.keys.views, number, others)
+            others = self._viewed(extractor, others, number)
             rows = np.arange(len(images))
             batches = stream.in_order(images, rows, settings.batch_size, words)
             compute = partial(features_batch, fixed)
@@ -158,12 +164,6 @@ class Streamed:
             yield from one_late(compute, sent(batches, others))
 
         return Passes(refresh, features, shape_of(features_of, fixed))
-
-
-def _viewed(extractor, key, number, others):
-    """What is known beside images as the view of that number has it, on the host."""
-    key = jax.random.fold_in(key, number)
-    return jax.tree.map(np.asarray, extractor.view(key, others))
 
 
 def columns_here(batch_size):
