@@ -16,8 +16,10 @@ from ltjax.stages import (
     backbones,
     classifier,
     features,
+    frozen,
     loading,
     memory,
+    metadata,
     representation,
     summary,
     teacher,
@@ -25,7 +27,7 @@ from ltjax.stages import (
 )
 from ltjax.stages import loader as loaders
 from ltjax.stages import system as systems
-from ltjax.workdir import adoption, claim, identity, workdir
+from ltjax.workdir import adoption, beside, claim, identity, workdir
 
 
 def run(
@@ -71,9 +73,12 @@ def run(
             other = Path(stage_one)
             hosts.by_first(lambda: adoption.adopt(out, other, config, names))
         hosts.by_first(lambda: claim.record_skipped(out, data, folder.say))
+        if metadata.META in system.net.takes:
+            hosts.by_first(lambda: beside.write(out, data))
         folder.say(needed)
-        loader = loaders.of(config, data, order, system.net.takes)
-        outcomes = stages(joined, system, loader, folder)
+        seen, above = frozen.take(config, data, system, order, folder)
+        loader = loaders.of(config, seen, order, system.net.takes)
+        outcomes = stages(joined, above, loader, folder)
         results = summary.conclude(joined, data, system, outcomes, loader, folder)
         shown(results, out, data, voice)
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
@@ -91,8 +96,10 @@ def planned(config, out, console):
     own.check_made(settled, data.classes, order.task)
     system = systems.of(settled, data, order.task, teacher.of_config(settled, data))
     systems.check_views(settled, data, system.objective)
+    frozen.check(settled, system)
     trial.check(settled, system, data, order.task)
     needed = memory.check(settled, systems.sizes(system, settled, data, order.task))
+    needed += frozen.told(frozen.size(settled, system, data))
     return settled, data, order, system, needed
 
 

@@ -11,14 +11,20 @@ from ltjax.config.activation import (
     Usual,
 )
 from ltjax.config.adamw import AdamW, CosineThroughout
+from ltjax.config.adapters import Adapters, AdaptFormer, Lora, NoAdapters
+from ltjax.config.adjusted import LogitAdjusted
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
 from ltjax.config.data import Data
 from ltjax.config.deit_lt import DeitLt
+from ltjax.config.efficientnet import EfficientNetLite
+from ltjax.config.frozen import Frozen
 from ltjax.config.gate import Cbam, Gate, Open, Se
 from ltjax.config.head import Cosine, Head, Linear
+from ltjax.config.join import Joined
 from ltjax.config.ldam import Ldam
+from ltjax.config.metaformer import MetaFormer
 from ltjax.config.model import CifarResNet, Experts, Model, ResNet
 from ltjax.config.objective import CrossEntropy, Iif, Mdcs, Objective, Ride, Shike
 from ltjax.config.optim import (
@@ -37,6 +43,8 @@ from ltjax.config.vit import Vit
 __all__ = [
     "Activation",
     "AdamW",
+    "AdaptFormer",
+    "Adapters",
     "Aglu",
     "Apa",
     "Augment",
@@ -52,16 +60,23 @@ __all__ = [
     "CrossEntropy",
     "Data",
     "DeitLt",
+    "EfficientNetLite",
     "Experts",
+    "Frozen",
     "Gate",
     "Gelu",
     "Head",
     "Iif",
+    "Joined",
     "Ldam",
     "Linear",
+    "LogitAdjusted",
+    "Lora",
     "Mdcs",
+    "MetaFormer",
     "Method",
     "Model",
+    "NoAdapters",
     "Objective",
     "Open",
     "Optim",

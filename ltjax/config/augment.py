@@ -38,6 +38,15 @@ class Augment:
     """Random brightness, contrast and saturation of streamed images: up to so much
     more or less; 0.4 for ImageNet-LT."""
 
+    meta_masking: Literal["linear", "constant", "none"] = "linear"
+    """Metadata of some images are left out: of a share that falls to 0 over the epochs,
+    of one that stays, or of none."""
+    meta_share: Annotated[float, SHARE] = 1.0
+    """That share of a batch, the first one of a linear masking. In stage two it is the
+    mean over stage one."""
+    meta_mixing: bool = True
+    """Mix metadata as images and labels are; as released, they are not mixed."""
+
     def check(self, config):
         """Refuses what only streamed images get, and two ways of cropping."""
         for name in ("crop_area", "jitter"):
@@ -55,6 +64,13 @@ class Augment:
             raise Mistake(
                 f"augment.zoom_size is {self.zoom_size} without augment.zoom; give both"
             )
+
+    def masking(self, task):
+        """How often metadata are left out, of a `Task`: see `data.augment.masking`."""
+        from ltjax.data.augment import masking
+
+        how = self.meta_masking, self.meta_share, self.meta_mixing
+        return masking.make(*how, task.steps, task.epochs)
 
     def make(self, streamed=False):
         """The views {name: view(key, images uint8) -> images uint8} of the device.

@@ -3,10 +3,15 @@
 from ltjax.config import (
     activation,
     adamw,
+    adapters,
+    adjusted,
     deit_lt,
+    efficientnet,
     gate,
     head,
+    join,
     ldam,
+    metaformer,
     model,
     objective,
     optim,
@@ -16,12 +21,21 @@ from ltjax.config import (
 )
 
 KINDS = {
-    model.Model: {**model.KINDS, **vit.KINDS, **paco.MODELS},
+    model.Model: {
+        **model.KINDS,
+        **efficientnet.KINDS,
+        **vit.KINDS,
+        **metaformer.KINDS,
+        **join.KINDS,
+        **paco.MODELS,
+    },
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
+    adapters.Adapters: adapters.KINDS,
     objective.Objective: {
         **objective.KINDS,
+        **adjusted.KINDS,
         **deit_lt.KINDS,
         **ldam.KINDS,
         **paco.OBJECTIVES,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, get_args
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier
 from ltjax.config.data import Data
+from ltjax.config.frozen import Frozen
 from ltjax.config.kind import PLACE
 from ltjax.config.limits import (
     COUNT,
@@ -52,6 +53,7 @@ class Config:
     data: Data = Data()
     augment: Augment = Augment()
     model: Model = CifarResNet()
+    frozen: Frozen = Frozen()
     objective: Objective = CrossEntropy()
     optim: Optim = Sgd()
     swa: Swa = Swa()

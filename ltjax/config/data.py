@@ -29,6 +29,7 @@ _OWNERS = {
     "test": ("npz",),
     "path": ("folder", "csv"),
     "nested": ("folder",),
+    "group": ("folder", "csv"),
     "size": FILES,
     "background": (*FILES, "npz"),
     "range": FILES,
@@ -36,6 +37,7 @@ _OWNERS = {
     "workers": FILES,
     "strict": ("folder", "csv"),
     "test_per_class": ("folder", "csv", "npz"),
+    "meta": ("csv", "npz"),
     "directory": ("tfds",),
     "download": ("tfds",),
 }
@@ -57,6 +59,10 @@ class Data:
     path: Annotated[str | None, PLACE] = None
     """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
     label and, optionally, split."""
+    meta: tuple[str, ...] = ()
+    """Columns of the CSV that are known beside an image, such as latitude, longitude,
+    date; COLUMN:KIND for another kind than it looks like, of time, day, category,
+    number, latitude and longitude. Of an npz: meta."""
     nested: Annotated[bool, PLACE] = False
     """Take the last folder of an image as its class, not the first one."""
     size: Annotated[int | None, within(8, 4096)] = None
@@ -71,6 +77,10 @@ class Data:
     test_per_class: Annotated[int | None, COUNT, INT32] = None
     """Test images of each class that keeps as many, where a folder, CSV or npz has no
     test split. None: 10."""
+    group: str | None = None
+    """What belongs together, such as a patient's images, and is in one split whole: a
+    column of a CSV, or a pattern of paths, whose part in parentheses names the group:
+    "patient([0-9]+)"."""
     strict: Annotated[bool, PLACE] = False
     """Refuse a folder or CSV with files that cannot be read; False: skip, list them."""
     directory: Annotated[str | None, PLACE] = None
@@ -126,11 +136,27 @@ class Data:
             if value and value != getattr(Data, name):
                 check_streamed(f"data.{name}", value, self)
         self._check_paths()
+        self._check_meta()
+        if self.group is not None and self.holdout:
+            raise Mistake(
+                f"data.holdout is {self.holdout}, which divides groups, and data.group "
+                f"is {self.group!r}; give --data.validation, which holds out whole ones"
+            )
         if self.largest is not None and self.imbalance_factor is None:
             raise Mistake(
                 f"data.largest is {self.largest} without data.imbalance_factor; "
                 "the profile needs both"
             )
+
+    def _check_meta(self):
+        from ltjax.data import columns
+
+        if self.origin == "npz" and self.meta not in ((), ("meta",)):
+            raise Mistake(
+                f"data.meta is {self.meta}; an npz file has one array of that, meta"
+            )
+        if self.origin == "csv":
+            columns.asked(self.meta)
 
     def _check_paths(self):
         if self.origin in _PATHS and not self.path:

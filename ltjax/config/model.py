@@ -25,12 +25,21 @@ class Model(Kind):
     head = None  # None: not known here
     pretrained = None  # the file of the weights that it begins with
     trained = ()  # words of the names of what trains; (): everything
+    package = None  # that brings weights of it, which pretrained "auto" finds
+    side = None  # pixels that images are scaled to; None: they stay as they are
     parts = None  # that several experts may share; None: they may not
     widens = False  # whether its shortcuts can add channels only
+    inner = None  # of a network that is joined with metadata: the network alone
 
     def computed_in(self, dtype):
         """The same model with another compute type."""
         return dataclasses.replace(self, dtype=dtype)
+
+    def beside(self, widths):
+        """The model that takes metadata, too, of pieces of these widths, if it can."""
+        from ltjax.config.join import Joined
+
+        return Joined(of=self)
 
     def check_trained(self):
         """Refuses to leave alone what was never trained."""
@@ -117,7 +126,7 @@ class CifarResNet(Model):
         return Body(
             self.depth,
             self.width,
-            _dtype(self.dtype),
+            dtype_of(self.dtype),
             projection=self.shortcut == "B",
             kernel_init=inits[self.init],
             activation=self.activation.make(),
@@ -139,7 +148,7 @@ class ResNet(Model):
     """What the residual of each block goes through."""
     head: Head = Linear()
     pretrained: Annotated[str | None, PLACE] = None
-    """Weights to begin with, .safetensors or .npz (torchvision names); new head."""
+    """Weights to begin with, a .safetensors, .npz or .pth file; new head."""
     trained: tuple[str, ...] = ()
     """Parts that train, by name, such as layer4 head; all if none is named."""
     dtype: Dtype = "float32"
@@ -162,7 +171,7 @@ class ResNet(Model):
         from ltjax.models.convolution import HE_FAN_OUT, PYTORCH
 
         return getattr(resnet, self.name)(
-            dtype=_dtype(self.dtype),
+            dtype=dtype_of(self.dtype),
             activation=self.activation.make(),
             gate=self.gate.make(PYTORCH, HE_FAN_OUT),
         )
@@ -279,12 +288,15 @@ def _check_gate(model, config, channels):
 
 def begun_anew(model):
     """The same model without pretrained weights."""
+    if told(model, "inner") is not None:
+        return dataclasses.replace(model, of=begun_anew(model.inner))
     if model.pretrained is None:
         return model
     return dataclasses.replace(model, pretrained=None)
 
 
-def _dtype(name):
+def dtype_of(name):
+    """The compute type of that name."""
     import jax.numpy as jnp
 
     return jnp.dtype(name)

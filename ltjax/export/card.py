@@ -3,6 +3,8 @@
 import re
 
 from ltjax.classifier import prior
+from ltjax.data import columns
+from ltjax.data.meta import Part
 from ltjax.workdir import rows
 
 _MOST_CLASSES = 200  # rows of the table; of more, those at both ends
@@ -37,11 +39,12 @@ def text(about, figures, data):
         f"## Input and output\n\n{height} x {width} pixels of {channels} "
         f"channel{'s' * (channels > 1)}, 8-bit.{_shown(about)} Normalised they are "
         f"(pixels / 255 - mean) / std, with mean {_numbers(about['mean'])} and std "
-        f"{_numbers(about['std'])} per channel. Outputs are {data['classes']} logits, "
-        "in the order of the classes below; the softmax of them are probabilities.",
+        f"{_numbers(about['std'])} per channel.{_known(about)} Outputs are "
+        f"{data['classes']} logits, in the order of the classes below; the softmax of "
+        "them are probabilities.",
         f"## Files\n\n{_files(about)}",
         f"## How to load it\n\n{_loading(about)}",
-        f"## Intended use, and limits\n\n{_LIMITS} {_prior(about)}",
+        f"## Intended use, and limits\n\n{_LIMITS} {_prior(about)}{_scaled(figures)}",
         f"## Training images of each class\n\n{_classes(about['classes'], data)}",
         f"## Versions\n\n{_versions(about['versions'])}",
     )
@@ -113,6 +116,40 @@ def _type(about):
     return f" It was trained and tested in {about['trained_in']}; this is float32."
 
 
+def _known(about):
+    """What the second input is made of, number by number."""
+    if "meta" not in about:
+        return ""
+    lines, first = [], 0
+    for part in map(_part, about["meta"]):
+        last = first + part.width
+        span = str(first) if part.width == 1 else f"{first} to {last - 1}"
+        lines.append([span, _cell(columns.in_words(part)), _cell(_learned(part))])
+        first = last
+    table = _table(["numbers", "what", "of"], lines)
+    return (
+        f"\n\nA second input is what is known beside the image, {first} numbers; zeros "
+        f"where nothing is, all of a row in the table at a time.\n\n{table}\n\n"
+    ).rstrip(" ")
+
+
+def _part(fields):
+    """The `meta.Part` of what `export.json` holds of it."""
+    names = {name: tuple(fields[name]) for name in ("columns", "known")}
+    return Part(**{**fields, **names})
+
+
+def _learned(part):
+    """What a part's numbers are, in the words of `ltjax.data.meta`."""
+    return {
+        "place": "cos(lat) cos(lon), cos(lat) sin(lon), sin(lat)",
+        "time": "sin and cos of 2 pi month / 12, of 2 pi hour / 24",
+        "day": "sin and cos of 2 pi day / 365.25, of 2 pi seconds / 86400",
+        "category": "1 for one of " + ", ".join(part.known),
+        "number": f"(x - {part.mean:.6g}) / {part.deviation:.6g}",
+    }.get(part.kind, "")
+
+
 def _shown(about):
     """How files that hold more than 8-bit RGB became that."""
     parts = []
@@ -135,6 +172,20 @@ def _prior(about):
     return (
         f"Its probabilities assume {about['prior']}; where others are known, multiply "
         "by their ratio and normalise."
+    )
+
+
+def _scaled(row):
+    """How the row was calibrated, if it was."""
+    told = row.get("calibration")
+    if told is None:
+        return ""
+    biases = " and a bias for each class" * ("bias" in told)
+    return (
+        f" Its logits are divided by a temperature, {told['temperature']:.4g}{biases}, "
+        f"fitted on {told['images']} images that were held out of training, so that "
+        "confidences can be taken at their word; the figures above are with it "
+        f"(before: NLL {told['before']['nll']:.3f}, ECE {told['before']['ece']:.3f})."
     )
 
 
@@ -165,9 +216,13 @@ def _loading(about):
     found = []
     if "model.onnx" in files:
         shape = ", ".join(map(str, about["image"]))
+        inputs, more = "", ""
+        if "meta" in about:
+            width = sum(part["width"] for part in about["meta"])
+            inputs, more = ', "meta": known', f", and float32 `meta` [N, {width}]"
         found.append(
-            f"`model.onnx` takes the pixels as they are, uint8 [N, {shape}], any N:"
-            f"\n\n{_ONNX}"
+            f"`model.onnx` takes the pixels as they are, uint8 [N, {shape}]{more}, any "
+            f"N:\n\n{_ONNX.format(inputs=inputs)}"
         )
     tensors = [name for name in ("model.safetensors", "model.npz") if name in files]
     if tensors:
@@ -182,7 +237,7 @@ _ONNX = """```python
 import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx")
-logits, probabilities = session.run(None, {"images": images})
+logits, probabilities = session.run(None, {{"images": images{inputs}}})
 ```"""
 _POSTERIOR = """`posterior.npz` is the Gaussian over the weights, with the classifier of
 stage one; `examples/sample_in_numpy.py` of ltjax draws from it with NumPy alone,
@@ -193,6 +248,11 @@ _FIXED = " The parts that were not trained are not in it."
 
 def _torch(about, files):
     names = " and ".join(f"`{name}`" for name in files)
+    if about["model"]["name"] == "metaformer":
+        return (
+            f"{names}: tensors of a PyTorch network under the names of MetaFormer's "
+            "release (github.com/dqshuai/MetaFormer), for normalised images."
+        )
     own = (
         f"{names}: tensors of a PyTorch network, which `examples/load_in_pytorch.py` "
         "of ltjax builds; it takes the pixels as they are."

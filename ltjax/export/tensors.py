@@ -11,6 +11,7 @@ from ltjax.mistake import Mistake
 from ltjax.models import partition, weights
 from ltjax.stages import system as systems
 from ltjax.stages import trained
+from ltjax.workdir import beside
 
 
 def check(row):
@@ -29,7 +30,9 @@ def check_network(model):
     Its features have to go into the linear layer as they are.
     """
     wrong = None
-    if model.experts is not None:
+    if model.inner is not None:
+        wrong = "model is joined with metadata"
+    elif model.experts is not None:
         wrong = f"model is of {model.experts} experts"
     elif model.head != Linear():
         wrong = f"model.head is {model.head!r}"
@@ -85,9 +88,16 @@ def write(path, run, row_logits, params, metadata):
 
 
 def logits(path, run, images):
-    """The logits [N, C] of uint8 images under what `write` wrote."""
-    data = run.results["dataset"]
-    net = run.config.model.make(data["classes"])
-    inputs = systems.pixels(images, (data["mean"], data["std"]))
-    like = jax.eval_shape(net.init, jax.random.key(0), inputs)
-    return jax.jit(net.apply)(weights.to_variables(weights.read(path), like), inputs)
+    """The logits [N, C] of uint8 images under what `write` wrote.
+
+    Or of a batch {"image": ..., "meta": ...} of a network that takes metadata.
+    """
+    batch = images if isinstance(images, dict) else {"image": images}
+    data, model = run.results["dataset"], run.config.model
+    if run.beside:
+        model = model.beside(beside.widths(run.beside))
+    net = model.make(data["classes"])
+    images = systems.pixels(batch["image"], (data["mean"], data["std"]))
+    inputs = [{**batch, "image": images}[name] for name in net.takes]
+    like = jax.eval_shape(net.init, jax.random.key(0), *inputs)
+    return jax.jit(net.apply)(weights.to_variables(weights.read(path), like), *inputs)

@@ -21,12 +21,26 @@ def plain(x, kernel, stride=1, groups=1):
     )
 
 
-def derived(x, kernel, dy, stride):
-    """The gradients (dx, dkernel) of `plain` that JAX derives."""
-    return jax.vjp(partial(plain, stride=stride), x, kernel)[1](dy)
+def inside(x, kernel, stride=1):
+    """The convolution without padding, with the gradients that JAX derives.
+
+    x [B, H, W, in], kernel [size, size, in, out] to [B, (H - size) // stride + 1, ...].
+    """
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(stride, stride),
+        padding="VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
 
 
-def written_on_cpu(gradients):
+def derived(x, kernel, dy, stride, of=plain):
+    """The gradients (dx, dkernel) of `plain`, or of another, that JAX derives."""
+    return jax.vjp(partial(of, stride=stride), x, kernel)[1](dy)
+
+
+def written_on_cpu(gradients, of=plain):
     """Builds `convolve(x, kernel, stride)`: `plain` with its own gradients on a CPU.
 
     There they are `gradients(x, kernel, dy, stride)`, elsewhere the derived ones. XLA's
@@ -36,17 +50,17 @@ def written_on_cpu(gradients):
 
     @partial(jax.custom_vjp, nondiff_argnums=(2,))
     def convolve(x, kernel, stride):
-        return plain(x, kernel, stride)
+        return of(x, kernel, stride)
 
     def forward(x, kernel, stride):
-        return plain(x, kernel, stride), (x, kernel)
+        return of(x, kernel, stride), (x, kernel)
 
     def backward(stride, saved, dy):
         return jax.lax.platform_dependent(
             *saved,
             dy,
             cpu=partial(gradients, stride=stride),
-            default=partial(derived, stride=stride),
+            default=partial(derived, stride=stride, of=of),
         )
 
     convolve.defvjp(forward, backward)

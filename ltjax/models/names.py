@@ -3,7 +3,8 @@
 A ResNet is in torchvision's layout, a CIFAR ResNet has the same names but for numbers.
 Gates and activations are called as by APA's authors (github.com/kostas1515/AGLU), who
 call some of them otherwise in networks for small images than in those for large ones,
-and the head of small ones `linear`; here it is `fc` unless the tensors say so.
+and the head of small ones `linear`; here it is `fc` unless the tensors say so. An
+EfficientNet-Lite is called as in the package efficientnet-lite-pytorch.
 """
 
 _LEAVES = {
@@ -37,9 +38,22 @@ _LAYERS = {
     "gate.places.norm": "cbam.SpatialGate.spatial.bn",
     "gate.places.activation": "cbam.SpatialGate.uniact",
 }
+# And those of an EfficientNet-Lite; within a block, and outside.
+_LITE = {
+    "stem.conv": "_conv_stem",
+    "stem.norm": "_bn0",
+    "top.conv": "_conv_head",
+    "top.norm": "_bn1",
+    "expand": "_expand_conv",
+    "norm_expand": "_bn0",
+    "depthwise": "_depthwise_conv",
+    "norm_depthwise": "_bn1",
+    "project": "_project_conv",
+    "norm_project": "_bn2",
+}
 # What begins otherwise in blocks for small images.
 _SMALL = {"se.uniact": "se.unact", "cbam": "cb"}
-_HEADS = ("fc", "linear")
+_HEADS = ("fc", "linear", "_fc")
 # Of all heads; a network without one leaves them aside.
 OF_HEADS = {f"{head}.{leaf}" for head in _HEADS for leaf in ("weight", "bias", "scale")}
 
@@ -53,6 +67,8 @@ def of(path):
     if part == "head":  # whose scale is no weight
         named = leaf if leaf == "scale" else _LEAVES[leaf]
         return tuple(f"{head}.{named}" for head in _HEADS)
+    if layers[0].startswith(("stem", "block", "top")):
+        return (f"{_lite(layers)}.{_LEAVES[leaf]}",)
     if layers == ["act1"]:  # of the stem for large images
         return (f"relu.{_LEAVES[leaf]}",)
     block, inside = (layers[:1], layers[1:]) if _is_block(layers[0]) else ([], layers)
@@ -63,6 +79,13 @@ def of(path):
             if name.startswith(large):
                 name = small + name.removeprefix(large)
     return (".".join([*map(_block, block), name, _LEAVES[leaf]]),)
+
+
+def _lite(layers):
+    """`_blocks.3._bn0` of block3, norm_expand."""
+    if not layers[0].startswith("block"):
+        return _LITE[".".join(layers)]
+    return f"_blocks.{layers[0].removeprefix('block')}.{_LITE[layers[1]]}"
 
 
 def _is_block(name):

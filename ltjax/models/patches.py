@@ -15,9 +15,13 @@ def patches(x, size, stride=1):
 
     x [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), size * size * C].
     """
-    height, width = (-(-length // stride) for length in x.shape[1:3])
     half = (size // 2, size // 2)
-    x = jnp.pad(x, ((0, 0), half, half, (0, 0)))
+    return inside(jnp.pad(x, ((0, 0), half, half, (0, 0))), size, stride)
+
+
+def inside(x, size, stride=1):
+    """The same of x as it is, [B, (H - size) // stride + 1, ..., size * size * C]."""
+    height, width = ((length - size) // stride + 1 for length in x.shape[1:3])
     rows, columns = (
         [slice(i, i + stride * (length - 1) + 1, stride) for i in range(size)]
         for length in (height, width)
@@ -35,13 +39,13 @@ def convolve_tiny(x, kernel, stride=1):
     return jnp.tensordot(patches(x, kernel.shape[0], stride), flat, axes=1)
 
 
-def _kernel_gradient(x, kernel, dy, stride):
+def _kernel_gradient(x, kernel, dy, stride, seen=patches):
     def add(index, total):
         # One image at a time, so that its patches stay in the cache.
         image, slope = (jax.lax.dynamic_slice_in_dim(a, index, 1) for a in (x, dy))
-        seen = patches(image, kernel.shape[0], stride)
+        found = seen(image, kernel.shape[0], stride)
         return total + jnp.einsum(
-            "bhwi,bhwj->ij", seen, slope, preferred_element_type=jnp.float32
+            "bhwi,bhwj->ij", found, slope, preferred_element_type=jnp.float32
         )
 
     zeros = jnp.zeros((kernel[..., 0].size, kernel.shape[-1]))
@@ -70,6 +74,19 @@ def convolve_first(x, kernel, stride=1):
     kernel's gradient is a sum of matrix products, one for each image.
     """
     return _convolve_first(x, kernel, stride)
+
+
+def _gradients_padded(x, kernel, dy, stride):
+    dx, _ = gradient.derived(x, kernel, dy, stride, gradient.inside)
+    return dx, _kernel_gradient(x, kernel, dy, stride, inside)
+
+
+_convolve_padded = gradient.written_on_cpu(_gradients_padded, gradient.inside)
+
+
+def convolve_padded(x, kernel, stride=1):
+    """`convolve_first` of images that have their border already."""
+    return _convolve_padded(x, kernel, stride)
 
 
 _convolve_inside = gradient.written_on_cpu(_gradients_inside)

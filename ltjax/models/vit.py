@@ -25,6 +25,7 @@ _TOKENS = "cls_token", "dist_token"
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)), tokens [B, T, D].
 
+    `adapters` build what is added beside attention's "qkv", and beside the mlp.
     With `layer_scale` each of both is multiplied by a vector [D]. In training it is
     left out of an image with a probability of `drop_path`, and counts for more in
     others.
@@ -36,16 +37,23 @@ class Block(nn.Module):
     layer_scale: bool = False
     drop_path: float = 0.0
     dtype: jnp.dtype = jnp.float32
+    adapters: tuple = (None, None)
 
     @nn.compact
     def __call__(self, x, train=False):
         """Tokens [B, T, D] to the same shape and type."""
+        of_attention, of_layers = self.adapters
         seen = norm(self.epsilon, self.dtype, "norm1")(x)
-        seen = attention.Attention(self.heads, self.dtype, name="attn")(seen)
+        seen = attention.Attention(self.heads, self.dtype, of_attention, name="attn")(
+            seen
+        )
         x = x + self._branch(seen, "ls1", train)
         seen = norm(self.epsilon, self.dtype, "norm2")(x)
-        seen = Mlp(self.activation, self.dtype, name="mlp")(seen)
-        return x + self._branch(seen, "ls2", train)
+        found = Mlp(self.activation, self.dtype, name="mlp")(seen)
+        x = x + self._branch(found, "ls2", train)
+        if of_layers:
+            x = x + of_layers(dtype=self.dtype, name="adapter")(seen)
+        return x
 
     def _branch(self, seen, name, train):
         if self.layer_scale:
@@ -119,7 +127,9 @@ class VisionTransformer(nn.Module):
     resized for them. With `pre_norm` a layer norm precedes
     the blocks, and patches have no bias (CLIP). Blocks are left out in training with
     probabilities that rise to `drop_path` in the last one. `recomputed` keeps the
-    inputs of blocks only, and works the rest out again for the gradient.
+    inputs of blocks only, and works the rest out again for the gradient. Parts `first`
+    to `last` (less one) run: part 0 makes the tokens, the next are blocks, the last one
+    is the norm of the class tokens.
     """
 
     dim: int
@@ -137,10 +147,43 @@ class VisionTransformer(nn.Module):
     drop_path: float = 0.0
     recomputed: bool = False
     dtype: jnp.dtype = jnp.float32
+    adapters: tuple = (None, None)  # of the last blocks, see `Block`
+    adapted: int | None = None  # how many; None: all
+    first: int = 0
+    last: int | None = None
+
+    @property
+    def parts(self):
+        """The tokens, blocks, and the last norm."""
+        return self.depth + 2
+
+    @nn.nowrap
+    def part(self, name):
+        """The part to which a parameter's first name belongs: `blocks_3` is of 4."""
+        if name.startswith("blocks_"):
+            return 1 + int(name.removeprefix("blocks_"))
+        return self.parts - 1 if name == "norm" else 0
 
     @nn.compact
-    def __call__(self, images, train=False):
-        """Images [B, H, W, ch] to features [B, D], or [B, 2, D] of two tokens."""
+    def __call__(self, x, train=False):
+        """Images [B, H, W, ch] to features [B, D], or [B, 2, D] of two tokens.
+
+        With `first` above 0, x is what the part before it returned; with a `last`, what
+        the part before that returns is returned.
+        """
+        for part in range(self.parts)[self.first : self.last]:
+            if part == 0:
+                x = self._tokens(x)
+            elif part < self.parts - 1:
+                x = self._block(part - 1, x, train)
+            else:
+                x = norm(self.epsilon, self.dtype, "norm")(x[:, : self.tokens])
+                x = x.astype(jnp.float32)
+                x = x if self.tokens > 1 else x[:, 0]
+        return x
+
+    def _tokens(self, images):
+        """All tokens [B, T, D] of images."""
         if self.resized and images.shape[1:3] != (self.image, self.image):
             images = resize.bicubic(images, (self.image, self.image))
         embed = Patches(
@@ -149,20 +192,22 @@ class VisionTransformer(nn.Module):
         x = self._embedded(embed(images))
         if self.pre_norm:
             x = norm(self.epsilon, self.dtype, "norm_pre")(x)
+        return x
+
+    def _block(self, number, x, train):
         block = nn.remat(Block, static_argnums=(2,)) if self.recomputed else Block
-        for number, rate in enumerate(np.linspace(0, self.drop_path, self.depth)):
-            x = block(
-                self.heads,
-                self.activation,
-                self.epsilon,
-                self.layer_scale,
-                float(rate),
-                self.dtype,
-                name=f"blocks_{number}",
-            )(x, train)
-        x = norm(self.epsilon, self.dtype, "norm")(x[:, : self.tokens])
-        x = x.astype(jnp.float32)
-        return x if self.tokens > 1 else x[:, 0]
+        rates = np.linspace(0, self.drop_path, self.depth)
+        adapted = self.adapted is None or number >= self.depth - self.adapted
+        return block(
+            self.heads,
+            self.activation,
+            self.epsilon,
+            self.layer_scale,
+            float(rates[number]),
+            self.dtype,
+            self.adapters if adapted else (None, None),
+            name=f"blocks_{number}",
+        )(x, train)
 
     def _embedded(self, patches):
         """All tokens [B, T, D] with their positions, of patches [B, H, W, D]."""

@@ -1,4 +1,6 @@
-"""Weights in PyTorch's layouts, to and from files: `.safetensors` or `.npz`.
+"""Weights under the names of PyTorch's releases, from files and to them.
+
+Read are `.safetensors`, `.npz` and PyTorch's own `.pth`, written the first two.
 
 A file maps names to arrays, as a PyTorch state dict does: `conv1.weight`,
 `bn1.running_mean`, `layer1.0.conv1.weight`, `layer1.0.downsample.0.weight`,
@@ -19,9 +21,17 @@ import jax
 import numpy as np
 
 from ltjax.mistake import Mistake, nearest
-from ltjax.models import names, vit_weights
+from ltjax.models import (
+    layouts,
+    metaformer_weights,
+    names,
+    pickled,
+    vit_layouts,
+    vit_weights,
+)
 
-_COUNTER = "num_batches_tracked"  # PyTorch's, which nothing here needs
+# What nothing here needs: PyTorch's counter, and indices that follow from shapes.
+_ASIDE = ("num_batches_tracked", metaformer_weights.INDEX)
 METADATA = "metadata"  # the array of an `.npz` that is text about the others
 
 
@@ -31,9 +41,8 @@ def to_tensors(variables):
     `variables` are those of a `Network` ("params" and "batch_stats", each with
     "features", and "head" if there is one).
     """
-    layout = names
-    if vit_weights.fits(variables):
-        layout = vit_weights
+    layout = _layout(variables)
+    if layout is vit_weights:
         variables = vit_weights.parted(variables, lambda leaf, i: leaf[i])
     return {
         layout.of(path)[0]: _to_torch(np.asarray(leaf, np.float32))
@@ -49,12 +58,19 @@ def to_variables(tensors, like, source="tensors"):
     which names `source`, for the first tensor that is missing, of another shape, not
     of real numbers or not finite, or is one too many.
     """
-    if not vit_weights.fits(like):
-        return _read_as(names, tensors, like, source)
-    tensors = vit_weights.fitted(tensors, like)
+    layout = _layout(like)
+    if layout is not vit_weights:
+        return _read_as(layout, tensors, like, source)
+    tensors = vit_weights.fitted(vit_layouts.usual(tensors), like)
     parted = vit_weights.parted(like, lambda leaf, i: _without_first(leaf))
     found = _read_as(vit_weights, tensors, parted, source)
     return vit_weights.joined(found, like)
+
+
+def _layout(variables):
+    """The module that has the names of a network."""
+    known = (vit_weights, metaformer_weights)
+    return next((layout for layout in known if layout.fits(variables)), names)
 
 
 def _read_as(layout, tensors, like, source):
@@ -67,15 +83,21 @@ def _read_as(layout, tensors, like, source):
 
     wanted = {among(path): leaf for path, leaf in jax.tree.leaves_with_path(like)}
     aside = {METADATA} | (set() if layout.OF_HEADS & wanted.keys() else layout.OF_HEADS)
-    for name, leaf in wanted.items():
-        if name not in tensors:
-            raise Mistake(f"{source} has no tensor {name!r}, which the model needs")
+    shapes = {name: _torch_shape(leaf.shape) for name, leaf in wanted.items()}
+    fitting = layouts.fitting({n: array.shape for n, array in tensors.items()}, shapes)
+    missing = [name for name in wanted if name not in tensors]
+    if missing:
+        more = f" nor {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise Mistake(
+            f"{source} has no tensor {missing[0]!r}{more}, which the model needs"
+            f"{fitting}"
+        )
+    for name, shape in shapes.items():
         found = tensors[name]
-        shape = _torch_shape(leaf.shape)
         if found.shape != shape:
             raise Mistake(
                 f"{source}: {name!r} has shape {_told(found.shape)}, "
-                f"wanted {_told(shape)}"
+                f"wanted {_told(shape)}{fitting}"
             )
         # bfloat16 and its kin are of no kind that NumPy knows.
         if found.dtype.kind != "f" and "float" not in found.dtype.name:
@@ -83,7 +105,7 @@ def _read_as(layout, tensors, like, source):
         if not np.isfinite(found).all():
             raise Mistake(f"{source}: {name!r} is not finite everywhere")
     for name in tensors:
-        if not (name in wanted or name in aside or name.endswith(_COUNTER)):
+        if not (name in wanted or name in aside or name.endswith(_ASIDE)):
             raise Mistake(f"{source} has a tensor {name!r} that the model has not")
 
     def variable(path, leaf):
@@ -93,11 +115,13 @@ def _read_as(layout, tensors, like, source):
 
 
 def read(path):
-    """The tensors {name: array} of a `.safetensors` or `.npz` file."""
+    """The tensors {name: array} of a `.safetensors`, `.npz` or `.pth` file."""
     path = Path(path)
-    check_kind(path)
+    check_kind(path, pickled.SUFFIXES)
     if not os.path.isfile(path):
         raise Mistake(f"{path} is not a file{_neighbour(path)}")
+    if path.suffix in pickled.SUFFIXES:
+        return pickled.read(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     damage = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
@@ -137,14 +161,15 @@ def write(path, tensors, metadata=None):
     os.replace(part, path)
 
 
-def check_kind(path):
-    """Raises `Mistake` for a file of a kind that cannot be read or written here."""
+def check_kind(path, others=()):
+    """Raises `Mistake` for a file of a kind that cannot be read or written here.
+
+    `others` are suffixes that can be, too.
+    """
     path = Path(path)
-    if path.suffix not in (".safetensors", ".npz"):
-        raise Mistake(
-            f"{path} is not a .safetensors or .npz file; PyTorch's own files are "
-            "written as one by safetensors.torch.save_file(model.state_dict(), FILE)"
-        )
+    if path.suffix not in (".safetensors", ".npz", *others):
+        also = ", nor one of PyTorch's: .pth, .pt, .bin" if others else ""
+        raise Mistake(f"{path} is not a .safetensors or .npz file{also}")
     if path.suffix == ".safetensors":
         _safetensors()
 

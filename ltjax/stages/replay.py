@@ -13,7 +13,7 @@ from ltjax.stages import backbones, divergence
 from ltjax.stages import start as starts
 from ltjax.stages import system as systems
 from ltjax.stages.keys import keys
-from ltjax.workdir import identity
+from ltjax.workdir import beside, identity
 
 
 def replayed(out):
@@ -36,7 +36,8 @@ def replayed(out):
     few = jax.tree.map(lambda leaf: leaf[:1], arguments(inputs))
 
     # Nothing can be asked of the images here; weights of a file are of colours.
-    start = starts.again(out, config, len(found.counts), channels=3)
+    widths = beside.widths(beside.read(out)) if config.data.meta else ()
+    start = starts.again(out, config, len(found.counts), 3, widths)
     net = partition.bound(start.net, starts.given(start, config.seed, few))
 
     def begin():

@@ -29,6 +29,7 @@ class Resident:
         self.task, self.index, self.keys, rows = order
         self._rows = jax.jit(rows)
         self.labels, self.tested = data.train.label, data.test.label
+        self.units = data.test.group
         self._settings = config.posterior
         self.train = jax.device_put(columns(data.train, takes))
         self.test = jax.device_put(columns(data.test, takes))
@@ -96,7 +97,7 @@ class Resident:
         @jax.jit
         def view(batch, number):
             key = jax.random.fold_in(self.keys.views, number)
-            return {**batch, "image": extractor.view(key, batch["image"])}
+            return extractor.view(key, batch)
 
         @jax.jit
         def seen(batch):
@@ -140,7 +141,7 @@ def shape_of(features_of, fixed):
     def shape(weights, members, batch_stats, batch):
         one = {
             name: jax.ShapeDtypeStruct(
-                (1, *column.shape[1:]), jnp.uint8 if name == "image" else column.dtype
+                (1, *column.shape[1:]), getattr(column, "dtype", jnp.uint8)
             )
             for name, column in batch.items()
         }

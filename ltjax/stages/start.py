@@ -5,7 +5,7 @@ from typing import NamedTuple
 from ltjax.config.kind import told
 from ltjax.config.model import begun_anew
 from ltjax.mistake import Mistake
-from ltjax.models import partition, pretrained
+from ltjax.models import layouts, partition, pretrained
 from ltjax.models.network import Network
 from ltjax.models.pretrained import Pretrained
 from ltjax.stages import keys
@@ -20,15 +20,31 @@ class Start(NamedTuple):
     trained: tuple  # words of the names of what trains; (): everything
 
 
-def of(model, classes, channels):
-    """The `Start` of a model config, for images of so many channels."""
+def of(model, classes, channels, widths=(), side=None):
+    """The `Start` of a model config, for images of so many channels.
+
+    `widths` are those of the pieces of metadata that it is given; (): none. `side` are
+    pixels that images are scaled to; None: as the model tells.
+    """
+    if widths and told(model, "beside") is not None:
+        model = model.beside(widths)
+    inner = told(model, "inner")
+    if inner is not None:
+        alone = of(inner, classes, channels, side=side)
+        known = pretrained.within(alone.pretrained, "body")
+        return Start(model.joined(alone.net), known, model.trained)
     trained = told(model, "trained") or ()
     if isinstance(trained, str):
         raise Mistake(f"model.trained is {trained!r}; it must be a tuple of words")
     net, known = model.make(classes), pretrained.none()
-    if told(model, "pretrained") is not None:
-        body = net.features
-        known = pretrained.read(model.pretrained, body, trained, channels)
+    side = side or told(model, "side")
+    path = told(model, "pretrained")
+    if path is not None:
+        path = pretrained.located(path, told(model, "package"), told(model, "name"))
+        known = pretrained.read(path, net.features, trained, channels, side or 32)
+        own = layouts.MOMENTS.get(told(model, "moments"), known.moments)
+        known = known._replace(moments=own)
+    known = pretrained.scaled(known, side)
     return Start(pretrained.above(net, known), known, trained)
 
 
@@ -51,15 +67,16 @@ def given(start, seed, inputs):
     return begin(start, keys.keys(seed).init, inputs)[1]
 
 
-def again(out, config, classes, channels):
+def again(out, config, classes, channels, widths=()):
     """The `Start` of the run in `out`: of weights that it moved nothing is needed.
 
     Raises `Mistake` where those that it did not move are not here any more.
     """
     model = config.model
     if not model.trained:
-        return of(begun_anew(model), classes, channels)
-    start = of(model, classes, channels)
+        side = told(model, "side")
+        return of(begun_anew(model), classes, channels, widths, side)
+    start = of(model, classes, channels, widths)
     digest = files.read_json(out / "config.json")["run"]["pretrained"]
     if start.pretrained.digest != digest:
         raise Mistake(

@@ -30,6 +30,7 @@ class Streamed:
         self.task, self.index, self.keys, rows = order
         self._rows = jax.jit(rows)
         self.labels, self.tested = data.train.label, data.test.label
+        self.units = data.test.group
         self._settings, self._workers = config.posterior, config.data.workers
         self._here = columns(data.train, takes)  # of which a batch is cut on the host
         self.train, self.test, self.validation = (
@@ -148,6 +149,9 @@ class Streamed:
             words = None if number is None else words_of(self.keys.views, number)
             others = dict(batch)
             images = others.pop("image")
+            if number is not None and others:
+                key = jax.random.fold_in(self.keys.views, number)
+                others = jax.tree.map(np.asarray, extractor.view(key, others))
             rows = np.arange(len(images))
             batches = stream.in_order(images, rows, settings.batch_size, words)
             compute = partial(features_batch, fixed)

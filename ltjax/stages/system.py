@@ -12,6 +12,7 @@ from ltjax import config as configs
 from ltjax.config import own
 from ltjax.data import sampling, streamed
 from ltjax.data.augment import geometry, views
+from ltjax.data.augment.masking import Masking
 from ltjax.evaluation import cost as costs
 from ltjax.mistake import Mistake
 from ltjax.models import partition
@@ -19,8 +20,9 @@ from ltjax.models.network import Network
 from ltjax.posterior.members import arguments
 from ltjax.representation.objective import Objective
 from ltjax.runtime import devices
-from ltjax.stages import bank, memory
+from ltjax.stages import bank, memory, metadata
 from ltjax.stages import start as starts
+from ltjax.workdir import beside
 
 
 class System(NamedTuple):
@@ -30,6 +32,7 @@ class System(NamedTuple):
     objective: Objective
     views: dict  # "full", "weak", "strong" -> (key, images uint8) -> images uint8
     moments: tuple  # mean and deviation of the pixels
+    pixels: Callable  # (images as they are stored) -> float32
     begin: Callable  # (key) -> the variables that train
     # Weights that do not move: those of the network, "params" and "batch_stats", where
     # only a part of it trains; "trunk" and "teacher", {} of each mostly.
@@ -38,6 +41,7 @@ class System(NamedTuple):
     # (fixed teacher, images in 0..255, moments) -> what a teacher adds to a batch
     teach: Callable
     digests: dict  # of weights that come from elsewhere
+    masking: Masking | None  # of metadata, where the network takes any
 
 
 class Extractor(NamedTuple):
@@ -48,7 +52,7 @@ class Extractor(NamedTuple):
     inputs: Callable  # (fixed, batch) -> what the features take
     fixed: dict
     seen: Callable  # (key, batch) -> the batch as the training sees it
-    view: Callable  # (key, images) -> a view of them for stage two
+    view: Callable  # (key, batch) -> the batch with a view of it for stage two
 
 
 def of(config, data, task, taught_by):
@@ -56,7 +60,14 @@ def of(config, data, task, taught_by):
 
     `task` is its `objective.Task` and `taught_by` a `teacher.Teacher`.
     """
-    start = starts.of(config.model, data.classes, data.train.image.shape[-1])
+    parts = data.beside if config.data.meta else ()
+    start = starts.of(
+        config.model,
+        data.classes,
+        data.train.image.shape[-1],
+        beside.widths(parts),
+    )
+    metadata.check_fits(config.model, start.net, data)
     known = start.pretrained
     for column in set(start.net.takes) - set(example(data)):
         raise Mistake(f"the network takes {column!r}, which {data.name} has not")
@@ -68,11 +79,13 @@ def of(config, data, task, taught_by):
         objective=config.objective.make(task),
         views=config.augment.make(data.train.streamed),
         moments=moments,
+        pixels=partial(pixels, moments=moments),
         begin=None,
         fixed={"trunk": known.below, "teacher": taught_by.params},
         trunk=known.trunk,
         teach=taught_by.teach,
         digests={"pretrained": known.digest, "teacher": taught_by.digest},
+        masking=metadata.masking(config, start.net, task),
     )
 
     def first():
@@ -111,9 +124,7 @@ def pixels(images, moments):
 
 
 def _inputs(system, fixed, batch, spread):
-    images = system.trunk(
-        fixed["trunk"], spread(pixels(batch["image"], system.moments))
-    )
+    images = system.trunk(fixed["trunk"], spread(system.pixels(batch["image"])))
     columns = tuple({**batch, "image": images}[name] for name in system.net.takes)
     return columns[0] if len(columns) == 1 else columns
 
@@ -137,6 +148,7 @@ def prepare(system, fixed, key, state, batch):
     seen = viewed(system, key, batch)
     mix_key = jax.random.fold_in(jax.random.clone(key), 2)  # 1 is within the views
     seen = system.objective.mix(mix_key, seen, state.step)
+    seen = metadata.in_training(system.masking, key, state.step, seen)
     taught = system.teach(fixed["teacher"], seen["image"], system.moments)
     found = {**seen, **taught, "image": inputs(system, fixed, seen)}
     net = network(system, fixed)
@@ -159,8 +171,18 @@ def viewed(system, key, batch, names=()):
 
 
 def of_stage_two(system):
-    """`view(key, images)`: the first view of the objective."""
-    return system.views[system.objective.views[0]]
+    """`view(key, batch)`: the first view of the objective.
+
+    Metadata of some images are left out, on average as many as in stage one. Images
+    that are streamed come as they are seen.
+    """
+    view = system.views[system.objective.views[0]]
+
+    def of_batch(key, batch):
+        seen = {"image": view(key, batch["image"])} if "image" in batch else {}
+        return metadata.in_view(system.masking, key, {**batch, **seen})
+
+    return of_batch
 
 
 def extractor(system, draw):
@@ -188,6 +210,8 @@ def inputs_of_heads(system, params):
 def sizes(system, config, data, task):
     """What the memory of a run depends on, a `memory.Sizes`."""
     variables = jax.eval_shape(system.begin, jax.random.key(0))
+    # With metadata they are tested twice.
+    tested = data.test, data.validation, data.test if system.masking else None
     return memory.Sizes(
         variables=variables,
         objective=system.objective,
@@ -195,7 +219,7 @@ def sizes(system, config, data, task):
         image=data.train.image.shape[1:],
         train=len(data.train.label),
         # Images that are held out are seen as those of the test are.
-        test=sum(len(part.label) for part in (data.test, data.validation) if part),
+        test=sum(len(part.label) for part in tested if part),
         streamed=data.train.streamed,
         dims=inputs_of_heads(system, variables["params"]),
         classes=data.classes,

@@ -13,6 +13,7 @@ import jax
 from ltjax.config.kind import told
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, resize, teachers
+from ltjax.posterior.members import arguments
 from ltjax.runtime import devices
 from ltjax.stages import system as systems
 from ltjax.stages import trained
@@ -91,9 +92,10 @@ def _teacher(net, variables, inputs, lesson):
     def logits_of(variables, images, moments):
         x = inputs(images, moments)
         if lesson.training:
-            logits, _ = net.apply(variables, x, train=True, mutable=["batch_stats"])
+            how = {"train": True, "mutable": ["batch_stats"]}
+            logits, _ = net.apply(variables, *arguments(x), **how)
             return {"teacher": logits}
-        logits = net.apply(variables, x)
+        logits = net.apply(variables, *arguments(x))
         return {"teacher": logits if logits.ndim == 2 else logits.mean(1)}
 
     return Teacher(variables, logits_of, pretrained.digest(variables["params"]))

@@ -97,7 +97,7 @@ FLAGS = (
     (
         "another model's weights",
         "--model.pretrained w.npz",
-        "--model.pretrained is for --model resnet; here it is cifar_resnet",
+        "--model.pretrained is for --model resnet or efficientnet_lite",
     ),
     ("an unknown model", "--model resnet18", "--model is 'resnet18'; it must be cifar"),
     (

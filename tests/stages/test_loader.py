@@ -157,7 +157,9 @@ def test_what_is_known_beside_an_image_is_there_for_each_of_its_views():
         net=net,
         objective=objective.simple(None, ("weak", "strong")),
         views=plain,
-        **dict.fromkeys(("moments", "begin", "fixed", "trunk", "teach", "digests")),
+        **dict.fromkeys(
+            ("moments", "pixels", "begin", "fixed", "trunk", "teach", "digests")
+        ),
     )
     batch = {
         "image": np.ones((2, 3, 3, 1), np.uint8),
