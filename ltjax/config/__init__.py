@@ -13,6 +13,7 @@ from ltjax.config.activation import (
 from ltjax.config.adamw import AdamW, CosineThroughout
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
+from ltjax.config.clusters import Given, P2ot, Several, Sp2ot
 from ltjax.config.config import Checkpoint, Config
 from ltjax.config.data import Data
 from ltjax.config.deit_lt import DeitLt
@@ -59,6 +60,7 @@ __all__ = [
     "Frozen",
     "Gate",
     "Gelu",
+    "Given",
     "Head",
     "Iif",
     "Ldam",
@@ -70,6 +72,7 @@ __all__ = [
     "Objective",
     "Open",
     "Optim",
+    "P2ot",
     "Posterior",
     "QuickGelu",
     "Relu",
@@ -78,9 +81,11 @@ __all__ = [
     "Sam",
     "Schedule",
     "Se",
+    "Several",
     "Sgd",
     "Shike",
     "Sigmoid",
+    "Sp2ot",
     "Srepr",
     "StepDecay",
     "Swa",

@@ -3,6 +3,7 @@
 from ltjax.config import (
     activation,
     adamw,
+    clusters,
     deit_lt,
     efficientnet,
     gate,
@@ -22,11 +23,17 @@ KINDS = {
         **efficientnet.KINDS,
         **vit.KINDS,
         **metaformer.KINDS,
+        **clusters.MODELS,
     },
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
-    head.Head: head.KINDS,
-    objective.Objective: {**objective.KINDS, **deit_lt.KINDS, **ldam.KINDS},
+    head.Head: {**head.KINDS, **clusters.HEADS},
+    objective.Objective: {
+        **objective.KINDS,
+        **deit_lt.KINDS,
+        **ldam.KINDS,
+        **clusters.KINDS,
+    },
     optim.Optim: {**optim.KINDS, **adamw.KINDS, **sam.KINDS},
     optim.Schedule: {**optim.SCHEDULES, **adamw.SCHEDULES},
 }

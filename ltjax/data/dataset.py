@@ -38,6 +38,11 @@ class Split(NamedTuple):
         """Whether images are decoded when they are needed."""
         return streamed(self.image)
 
+    @property
+    def row(self):
+        """The number of every image, int32 [N]."""
+        return np.arange(len(self.label), dtype=np.int32)
+
 
 def streamed(images):
     """Whether images are no array, but `streamed.Pictures`."""
@@ -61,6 +66,7 @@ class Dataset:
     shared: int = 0  # test images that are training images, too
     # Training images that nothing is trained on: what a run chooses, it chooses there.
     validation: Split | None = None
+    moments: tuple | None = None  # by which images are scaled; None: of their pixels
 
 
 def checked(path, image, label, classes=None):
