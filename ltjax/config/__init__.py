@@ -11,6 +11,8 @@ from ltjax.config.activation import (
     Usual,
 )
 from ltjax.config.adamw import AdamW, CosineThroughout
+from ltjax.config.adapters import Adapters, AdaptFormer, Lora, NoAdapters
+from ltjax.config.adjusted import LogitAdjusted
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.config import Checkpoint, Config
@@ -33,6 +35,7 @@ from ltjax.config.optim import (
     Sgd,
     StepDecay,
 )
+from ltjax.config.paco import Paco, Projected
 from ltjax.config.posterior import Posterior, Swa, swa_start
 from ltjax.config.sam import Sam
 from ltjax.config.vit import Vit
@@ -40,6 +43,8 @@ from ltjax.config.vit import Vit
 __all__ = [
     "Activation",
     "AdamW",
+    "AdaptFormer",
+    "Adapters",
     "Aglu",
     "Apa",
     "Augment",
@@ -65,14 +70,19 @@ __all__ = [
     "Joined",
     "Ldam",
     "Linear",
+    "LogitAdjusted",
+    "Lora",
     "Mdcs",
     "MetaFormer",
     "Method",
     "Model",
+    "NoAdapters",
     "Objective",
     "Open",
     "Optim",
+    "Paco",
     "Posterior",
+    "Projected",
     "QuickGelu",
     "Relu",
     "ResNet",

@@ -76,8 +76,9 @@ class Augment:
         """The views {name: view(key, images uint8) -> images uint8} of the device.
 
         "full" is all of it, "weak" lacks policy, squares and noise, "strong" the
-        rotation. `streamed` images come cropped and flipped.
+        rotation, "contrast" is SimCLR's. `streamed` images come cropped and flipped.
         """
+        from ltjax.data.augment import contrast
         from ltjax.data.augment.views import Boxes, augmentation
 
         crops, near = (self.pad, self.flip), Boxes(self.zoom, self.zoom_size)
@@ -88,4 +89,5 @@ class Augment:
             "full": augmentation(*crops, self.rotate, *more),
             "weak": augmentation(*crops, self.rotate, boxes=near),
             "strong": augmentation(*crops, 0, *more),
+            "contrast": contrast.view,
         }

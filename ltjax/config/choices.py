@@ -3,6 +3,8 @@
 from ltjax.config import (
     activation,
     adamw,
+    adapters,
+    adjusted,
     deit_lt,
     efficientnet,
     gate,
@@ -13,6 +15,7 @@ from ltjax.config import (
     model,
     objective,
     optim,
+    paco,
     sam,
     vit,
 )
@@ -24,11 +27,19 @@ KINDS = {
         **vit.KINDS,
         **metaformer.KINDS,
         **join.KINDS,
+        **paco.MODELS,
     },
     activation.Activation: activation.KINDS,
     gate.Gate: gate.KINDS,
     head.Head: head.KINDS,
-    objective.Objective: {**objective.KINDS, **deit_lt.KINDS, **ldam.KINDS},
+    adapters.Adapters: adapters.KINDS,
+    objective.Objective: {
+        **objective.KINDS,
+        **adjusted.KINDS,
+        **deit_lt.KINDS,
+        **ldam.KINDS,
+        **paco.OBJECTIVES,
+    },
     optim.Optim: {**optim.KINDS, **adamw.KINDS, **sam.KINDS},
     optim.Schedule: {**optim.SCHEDULES, **adamw.SCHEDULES},
 }

@@ -29,6 +29,7 @@ _OWNERS = {
     "test": ("npz",),
     "path": ("folder", "csv"),
     "nested": ("folder",),
+    "group": ("folder", "csv"),
     "size": FILES,
     "background": (*FILES, "npz"),
     "range": FILES,
@@ -75,6 +76,10 @@ class Data:
     test_per_class: Annotated[int | None, COUNT, INT32] = None
     """Test images of each class that keeps as many, where a folder, CSV or npz has no
     test split. None: 10."""
+    group: str | None = None
+    """What belongs together, such as a patient's images, and is in one split whole: a
+    column of a CSV, or a pattern of paths, whose part in parentheses names the group:
+    "patient([0-9]+)"."""
     strict: Annotated[bool, PLACE] = False
     """Refuse a folder or CSV with files that cannot be read; False: skip, list them."""
     directory: Annotated[str | None, PLACE] = None
@@ -131,6 +136,11 @@ class Data:
                 check_streamed(f"data.{name}", value, self)
         self._check_paths()
         self._check_meta()
+        if self.group is not None and self.holdout:
+            raise Mistake(
+                f"data.holdout is {self.holdout}, which divides groups, and data.group "
+                f"is {self.group!r}; give --data.validation, which holds out whole ones"
+            )
         if self.largest is not None and self.imbalance_factor is None:
             raise Mistake(
                 f"data.largest is {self.largest} without data.imbalance_factor; "

@@ -31,6 +31,7 @@ class Split(NamedTuple):
     )
     file: np.ndarray | None = None  # uint8 [N, 32], SHA-256 of the files of images
     meta: np.ndarray | None = None  # float32 [N, K], what is known beside the image
+    group: np.ndarray | None = None  # int32 [N], of images that belong together
 
     @property
     def streamed(self):

@@ -116,17 +116,19 @@ def top_labels(log_probs, features):
     return labels.astype(np.int32), *scores
 
 
-def set_coverage(log_probs, features, labels, groups, coverage=0.9):
+def set_coverage(log_probs, features, labels, groups, coverage=0.9, units=None):
     """What conformal sets are worth: `conformal.split_coverage` by group, or None.
 
-    The arguments are those of `score`, `features` [K, N, D]. None where half of
+    The arguments are those of `score`, `features` [K, N, D]; `units` [N] say which
+    images belong together, None: none do. None where half of
     the images are too few to calibrate with, or all probabilities too many to be held
     at once.
     """
     if not conformal.measurable((features.shape[1], _classes(groups)), coverage):
         return None
     every = np.concatenate(list(_of_batches(log_probs, features)))
-    return conformal.split_coverage(every, np.asarray(labels), groups, coverage)
+    labels = np.asarray(labels)
+    return conformal.split_coverage(every, labels, groups, coverage, units=units)
 
 
 def _of_batches(compute, features):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ltjax.classifier import METHODS
-from ltjax.config import Linear, Open, Relu
+from ltjax.config import Linear
 from ltjax.mistake import Mistake
 from ltjax.models import partition, weights
 from ltjax.stages import system as systems
@@ -36,10 +36,9 @@ def check_network(model):
     elif model.head != Linear():
         wrong = f"model.head is {model.head!r}"
     # What others load by these names is a network without.
-    for name, usual in (
-        *(("shortcut", "A"), ("gate", Open()), ("activation", Relu())),
-        *(("corrected", False), ("stem", 4), ("both", True)),
-    ):
+    own = "shortcut", "gate", "activation", "corrected", "stem", "both"
+    for name in own:
+        usual = getattr(type(model), name, None)
         if getattr(model, name, usual) != usual:
             wrong = wrong or f"model.{name} is {getattr(model, name)!r}"
     if wrong:

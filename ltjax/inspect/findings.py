@@ -153,6 +153,25 @@ def _warnings(found, shown):
     ):
         groups = [" = ".join(map(shown, group)) for group in found[kind]]
         yield from _listed(words, groups)
+    if found["near_copies"]:
+        yield (
+            f"pairs that are nearly the same: {found['near_copies']:,}; a split may "
+            "divide them, --page shows those of two classes or splits"
+        )
+    for kind, words in (
+        ("near_copies_across_classes", "near copies in two classes"),
+        ("near_copies_across_splits", "near copies in two splits"),
+    ):
+        pairs = [" ~ ".join(map(shown, pair)) for pair in found[kind]]
+        yield from _listed(words, pairs)
+    runs = [
+        f"{shown(run[0])} to {shown(run[-1])}: {len(run)}" for run in found["bursts"]
+    ]
+    yield from _listed(
+        "bursts, names that count up and pictures that are alike; keep each in one "
+        "split: --group",
+        runs,
+    )
     for words, names in (
         ("classes without an image that can be read", found["empty_classes"]),
         ("classes with no images to train on", found["one_split_only"]["test"]),

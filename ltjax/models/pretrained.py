@@ -19,6 +19,7 @@ from ltjax.mistake import Mistake
 from ltjax.models import layouts, partition, weights
 
 AUTO = "auto"  # the file that an installed package brings
+NEW = "adapter"  # the name of modules that no file has
 
 
 class Pretrained(NamedTuple):
@@ -46,11 +47,12 @@ def read(path, whole, trained=(), channels=3, side=32):
     """
     side = getattr(whole, "image", side)  # a transformer has positions
     like = _like(whole, jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32))
+    first = _first(like, trained, whole)
     tensors = weights.read(path)
+    layout, like = layouts.of(tensors), _of_files(like)
     if hasattr(whole, "fitted"):  # to other sizes, and to what it has besides
         tensors, like = whole.fitted(tensors, like)
     found = weights.to_variables(tensors, like, path)
-    first = _first(found, trained, whole)
 
     def parts(begin, end):
         return {
@@ -68,7 +70,7 @@ def read(path, whole, trained=(), channels=3, side=32):
         trunk=whole.copy(last=first).apply if first else none().trunk,
         first=first,
         digest=digest(found),
-        moments=layouts.of(tensors).moments,
+        moments=layout.moments if layout else layouts.IMAGENET,
     )
 
 
@@ -80,6 +82,19 @@ def _like(whole, image):
     ]
     found = jax.eval_shape(whole.init, jax.random.key(0), image, *beside)
     return {name: {"features": tree} for name, tree in found.items()}
+
+
+def _of_files(like):
+    """What is in files, less what is always new."""
+
+    def within(tree):
+        return {
+            name: within(inner) if isinstance(inner, dict) else inner
+            for name, inner in tree.items()
+            if name != NEW
+        }
+
+    return within(like)
 
 
 def located(path, package, network):
@@ -141,8 +156,8 @@ def above(net, pretrained):
 def begin(variables, pretrained):
     """A network's new variables, with the features of `pretrained` if it has any."""
     return {
-        kind: {**tree, "features": _over(tree["features"], known)}
-        if (known := pretrained.features.get(kind))
+        kind: {**tree, "features": _over(pretrained.features[kind], tree["features"])}
+        if kind in pretrained.features and "features" in tree
         else tree
         for kind, tree in variables.items()
     }
@@ -154,14 +169,11 @@ def within(pretrained, name):
     return pretrained._replace(features=nested)
 
 
-def _over(tree, known):
-    """A tree with the leaves of another that has some of them."""
-    if not isinstance(known, dict):
+def _over(known, new):
+    """The tree `new` with the leaves of `known` where it has some."""
+    if not isinstance(new, dict):
         return known
-    return {
-        name: _over(leaf, known[name]) if name in known else leaf
-        for name, leaf in tree.items()
-    }
+    return {n: _over(known[n], leaf) if n in known else leaf for n, leaf in new.items()}
 
 
 def digest(variables):

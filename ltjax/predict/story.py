@@ -16,6 +16,7 @@ from ltjax.mistake import Mistake, shown
 from ltjax.predict import predictor, sheet
 from ltjax.predict import request as plans
 from ltjax.runtime import progress
+from ltjax.stages import trained
 
 _LABELS = 5  # the most probable ones, in a row
 _BATCH = 256  # images at most; as many in each batch
@@ -77,19 +78,24 @@ def _calibrated(opened, plan, say):
     never = np.zeros(len(plan.classes), bool)
     if plan.priors is not None:
         never = (plan.priors[1] == 0) & (plan.counts > 0)
-    kept = ~never[labels]
-    plans.check_calibration(plan.coverage, int(kept.sum()))
+    kept = np.flatnonzero(~never[labels])
+    units, told = trained.test_groups(opened[0].run), ""
+    if units is not None:  # one image of each speaks for a new one
+        kept = kept[conformal.one_of_each(labels[kept], units[kept])]
+        told = f", one of each class in each of {len(np.unique(units))} groups"
+    plans.check_calibration(plan.coverage, len(kept))
     tests = log_probs[kept], labels[kept]
     groups = longtail.groups(plan.counts)
     found = conformal.thresholds(*tests, groups, plan.coverage)
     own = sum(pool == "class" for pool in found.pool)
     say(
-        f"sets: calibrated on the run's {kept.sum():,} test images, {own} of "
+        f"sets: calibrated on the run's {len(kept):,} test images{told}, {own} of "
         f"{len(plan.classes)} classes by themselves; these images are no independent "
         "measure of coverage any more"
     )
     if conformal.measurable(tests[0].shape, plan.coverage):
-        measured = conformal.split_coverage(*tests, groups, plan.coverage)
+        own = None if units is None else units[kept]
+        measured = conformal.split_coverage(*tests, groups, plan.coverage, units=own)
         of_all = measured["groups"]["all"]
         say(
             f"from one half of them to the other: {100 * of_all['coverage']:.1f} % "

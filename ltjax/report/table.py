@@ -170,14 +170,14 @@ def _errors(results):
 
 def _calibration(results):
     """On what the rows were calibrated, in a line; nothing where they were not."""
-    told = [row["calibration"] for row in results["rows"] if "calibration" in row]
-    if told:
+    found = [row["calibration"] for row in told(results) if "calibration" in row]
+    if found:
         ends = dict.fromkeys(
-            f"{pick(t['temperature'] for t in told):.2f}" for pick in (min, max)
+            f"{pick(own['temperature'] for own in found):.2f}" for pick in (min, max)
         )
         yield (
             f"calibrated: temperatures of {' to '.join(ends)}, fitted on "
-            f"{told[0]['images']:,} held-out images"
+            f"{found[0]['images']:,} held-out images"
         )
 
 

@@ -14,14 +14,13 @@ import optax
 
 from ltjax.classifier import heads
 from ltjax.classifier import train as training
-from ltjax.data import longtail, sampling
-from ltjax.evaluation import refusal, scaling, scores
+from ltjax.data import sampling
+from ltjax.evaluation import scaling, scores
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.representation import schedule
 from ltjax.runtime import devices
 from ltjax.stages import choosing, judging
-from ltjax.workdir import predictions, rows
 from ltjax.workdir.rows import Row
 
 
@@ -53,7 +52,7 @@ def train(backbone, seen, loader, folder, settings):
 
     def add(backbone, classifier, variant, note):
         row = {"backbone": backbone, "classifier": classifier, "variant": variant}
-        for seen, told in rows.tellings(note):
+        for seen, told in judging.tellings(note):
             one = {**row, **seen}
             accuracy[Row.of(one).key] = told["accuracy"]
             one |= {**told["figures"], "seconds": note["seconds"]}
@@ -89,22 +88,19 @@ def train(backbone, seen, loader, folder, settings):
     if not backbone.draws:
         return Outcome(found, accuracy)
     spreads = {}
-    for classifier, (logits, params, own) in averaged.items():
-        log_probs = heads.every_draw(logits, params, own)
-        note = _averaged(log_probs, judge)
+    for classifier, draws in averaged.items():
+        own = classifiers[classifier]
+        log_probs, note = _averaged(draws, judge)
         add(backbone.drawn, classifier, "", note)
-        of_draws = scaling.calibrated(log_probs, scaling.of_row(note))
-        passes = {
-            backbone.drawn: (of_draws, seen.test[1:]),
-            name: (classifiers[classifier], seen.test[:1]),
-        }
-        spread = heads.disagreement(classifiers[classifier])
-        spreads[classifier] = scores.per_image(spread, seen.test[1:])
-        _add_refusal(found, classifier, spreads[classifier], passes, loader)
+        spread = scores.per_image(heads.disagreement(own), seen.test[judging.DRAWS])
+        passes = {backbone.drawn: (log_probs, seen.test[judging.DRAWS])}
+        passes[name] = own, seen.test[judging.MEAN]
+        judging.add_refusal(found, classifier, spread, passes, loader)
+        spreads[classifier] = spread
     logits = partial(heads.none(seen.head).logits, seen.head)
-    of_draws = seen.test[1:], loader.tested, len(counts)
+    of_draws = seen.test[judging.DRAWS], loader.tested, len(counts)
     spread = dispersion.per_class(logits, *of_draws)
-    closely = _closely(name, classifiers, spreads, seen.test[:1], loader)
+    closely = judging.closely(name, classifiers, spreads, judge)
     return Outcome(found, accuracy, spread, *closely)
 
 
@@ -130,48 +126,13 @@ def _heads(backbone, seen, loader, settings):
     return made, learn
 
 
-def _averaged(log_probs, judge):
-    """The note of a row of all draws."""
+def _averaged(draws, judge):
+    """Log probabilities of all draws together, as calibrated, and the row's note."""
     begin = time.monotonic()
-    note = judging.figures(judge, log_probs, slice(1, None))
-    return {**note, "seconds": time.monotonic() - begin}
-
-
-def _add_refusal(found, classifier, spread, passes, loader):
-    """Tells the rows of a classifier what refusing by the draws' disagreement buys.
-
-    `spread` [N] is that disagreement, `passes` by backbone what gives a row's log
-    probabilities, and of which features.
-    """
-    labels, groups = loader.test["label"], longtail.groups(loader.index.counts)
-    for row in rows.told({"rows": found}):
-        if row["classifier"] == classifier and not row["variant"]:
-            said, *_ = scores.top_labels(*passes[row["backbone"]])
-            told = refusal.figures(-spread, said == np.asarray(labels), labels, groups)
-            row["refusal"] = {**row["refusal"], "disagreement": told}
-
-
-def _closely(name, classifiers, spreads, features, loader):
-    """`Predicted` of the rows that are looked at closely, and conformal coverage.
-
-    `classifiers` are log-probabilities by method, `spreads` [N] how far the draws
-    disagree, where they do, and `features` [1, N, D] of the test images under the mean.
-    """
-    predicted = {
-        Row(name, classifier).key: predictions.Predicted(
-            *scores.top_labels(classifiers[classifier], features),
-            spreads.get(classifier),
-        )
-        for classifier in predictions.shown(classifiers)
-    }
-    if not predicted:
-        return predicted, None
-    log_probs = classifiers[predictions.shown(classifiers)[-1]]
-    coverage = scores.set_coverage(
-        log_probs, features, loader.tested, longtail.groups(loader.index.counts)
-    )
-    # The last row is the one that the page is about.
-    return predicted, coverage and {"row": list(predicted)[-1], **coverage}
+    log_probs = heads.every_draw(*draws)
+    note = judging.note(judge, log_probs, judging.DRAWS)
+    note["seconds"] = time.monotonic() - begin
+    return scaling.calibrated(log_probs, scaling.of_row(note)), note
 
 
 def _row(folder, row, head, fitted, judge):
@@ -187,8 +148,9 @@ def _row(folder, row, head, fitted, judge):
     begin = time.monotonic()
     try:
         params, told = fitted(watch)
-        note = judging.figures(judge, heads.one_pass(head.logits, params), slice(0, 1))
-        alone = _alone(head, params, judge.seen.test[:1], judge.loader)
+        log_probs = heads.one_pass(head.logits, params)
+        note = judging.note(judge, log_probs, judging.MEAN)
+        alone = judging.alone(judge, head, params)
     except Mistake as mistake:
         raise Mistake(f"{row}: {mistake}") from mistake
     note |= {"seconds": time.monotonic() - begin, **told}
@@ -197,20 +159,6 @@ def _row(folder, row, head, fitted, judge):
     # Told before it is saved: a kill in between repeats the event, and loses none.
     folder.event(event="row", row=row, stage="classifier", **note)
     return devices.whole(params), note
-
-
-def _alone(head, params, features, loader):
-    """The figures of each expert alone, where the head is one of a headline row.
-
-    `features` [1, N, E, D].
-    """
-    found = []
-    for expert, single in enumerate(head.experts if head.averaged else ()):
-        own = jax.tree.map(lambda leaf, at=expert: leaf[at], params)
-        log_probs = heads.one_pass(single.logits, own)
-        figures, _ = judging.scored(log_probs, features[..., expert, :], loader)
-        found.append(figures)
-    return found
 
 
 def batches_of(rule, settings, index):

@@ -13,10 +13,8 @@ from ltjax.data import longtail
 from ltjax.evaluation import scores
 from ltjax.stages import trained
 from ltjax.workdir import results
-from ltjax.workdir.rows import Row, named
+from ltjax.workdir.rows import Row, headline, named, preferred
 
-# The rows that are told of; those that all seeds have.
-ROWS = (Row("sgd", NONE), Row("swa", NONE), Row("swa", "la"), Row("swa", "srepr"))
 _BATCH = 1000  # bounds the memory of logits
 
 
@@ -29,7 +27,17 @@ def rows(outs):
     outs, known = list(outs), [set(named(results.record(out)[0])) for out in outs]
     if len(outs) < 2:
         return []
-    return [_row(outs, row) for row in ROWS if all(row in rows for rows in known)]
+    common = set.intersection(*known)
+    plain = (Row("sgd", NONE), Row(headline().backbone, NONE))
+    wanted = [*plain, *_headlines(common)]
+    return [_row(outs, row) for row in wanted if row in common]
+
+
+def _headlines(common):
+    """The first two re-trained classifiers of the backbone that a run is about."""
+    own = (row for row in preferred() if row.backbone == headline().backbone)
+    known = [row for row in own if row in common and row.classifier != NONE]
+    return known[:2][::-1]
 
 
 def _row(outs, row):

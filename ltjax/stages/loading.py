@@ -12,6 +12,7 @@ from ltjax.data import (
     columns,
     crops,
     entries,
+    groups,
     listing,
     longtail,
     manifest,
@@ -75,7 +76,12 @@ def _held_out(data, settings, digests):
     """The data set with a share of its training images, of those `digests`, apart."""
     train, share = data.train, settings.validation
     drawn = data.classes, share, digests, settings.subset_seed
-    held = partition.spared(train.label, *drawn)
+    if train.group is None:
+        held = partition.spared(train.label, *drawn)
+    else:
+        held = partition.spared_groups(
+            train.label, *drawn[:3], train.group, settings.subset_seed
+        )
     if not held.any():
         raise Mistake(
             f"data.validation is {share:g}, and no class of {data.name} has the "
@@ -159,6 +165,8 @@ def _told(data):
             f"data.manifest {checked['name']} is of the set as it was before "
             f"data.holdout {checked['holdout']}"
         )
+    if data.train.group is not None:
+        yield from _of_groups(data)
     if data.validation is not None:
         held = longtail.class_counts(data.validation.label, data.classes)
         line = f"held out of all training: {held.sum():,} images"
@@ -177,11 +185,32 @@ def _told(data):
         )
 
 
+def _of_groups(data):
+    """What a split of whole groups came to."""
+    splits = [split for split in (data.train, data.test, data.validation) if split]
+    kinds = ("train", "are tested", "are held out")
+    parts = [f"{len(set(s.group.tolist()))} {kind}" for s, kind in zip(splits, kinds)]
+    yield f"groups of images: {', '.join(parts)}"
+    labels, numbers = (
+        np.concatenate([getattr(split, column) for split in splits])
+        for column in ("label", "group")
+    )
+    whole = groups.undivided(labels, numbers, data.classes)
+    if len(whole):
+        named = data.class_names or tuple(map(str, range(data.classes)))
+        names = ", ".join(shown(named[at]) for at in whole[:5])
+        more = f" and {len(whole) - 5} more" if len(whole) > 5 else ""
+        yield (
+            f"classes whose images are all of one group, so that none is tested: "
+            f"{names}{more}"
+        )
+
+
 def _files(settings):
     """The `listing.Listing` of a folder or a CSV."""
     if settings.source == "folder":
-        return listing.folder(settings.path, settings.nested)
-    return listing.table(settings.path, settings.meta)
+        return listing.folder(settings.path, settings.nested, settings.group)
+    return listing.table(settings.path, settings.group, settings.meta)
 
 
 def listed(files, settings, per_class, console, augment):

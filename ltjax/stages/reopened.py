@@ -21,6 +21,7 @@ class Reopened(NamedTuple):
     fixed: dict  # weights that did not move, as in `system.System`
     # images uint8 [B, H, W, ch], or a batch {"image": ..., "meta": float32 [B, K]}, to
     # what the network takes; images alone are as if nothing were known beside them.
+    # With other moments of the pixels than the run's, (mean, std), as its second.
     prepare: Callable
     parts: tuple  # `meta.Part`s of the metadata that it takes
 

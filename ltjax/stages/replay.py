@@ -2,7 +2,6 @@
 
 import jax
 import numpy as np
-import optax
 
 from ltjax.config import own
 from ltjax.mistake import Mistake
@@ -52,15 +51,8 @@ def replayed(out):
     def take(key, state, batch):
         gradient = step.make_gradient(systems.apply(net), minimised)
         grads, metrics, (batch_stats, _) = gradient(key, state, batch)
-
-        def again(params, number):
-            own = jax.random.clone(key)
-            return gradient(own, state.replace(params=params), batch)[0]
-
-        updates, _ = optax.with_extra_args_support(tx).update(
-            grads, state.opt_state, state.params, grad_fn=again
-        )
-        params = optax.apply_updates(state.params, updates)
+        again = step.elsewhere(gradient, key, state, batch)
+        params, _ = step.moved(tx, grads, state, again)
         return metrics, {
             "gradient": grads,
             "statistics": batch_stats,

@@ -29,6 +29,7 @@ class Resident:
         self.task, self.index, self.keys, rows = order
         self._rows = jax.jit(rows)
         self.labels, self.tested = data.train.label, data.test.label
+        self.units = data.test.group
         self._settings = config.posterior
         self.train = jax.device_put(columns(data.train, takes))
         self.test = jax.device_put(columns(data.test, takes))

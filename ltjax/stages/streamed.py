@@ -30,6 +30,7 @@ class Streamed:
         self.task, self.index, self.keys, rows = order
         self._rows = jax.jit(rows)
         self.labels, self.tested = data.train.label, data.test.label
+        self.units = data.test.group
         self._settings, self._workers = config.posterior, config.data.workers
         self._here = columns(data.train, takes)  # of which a batch is cut on the host
         self.train, self.test, self.validation = (

@@ -157,12 +157,12 @@ def prepare(system, fixed, key, state, batch):
     return system.objective.prepare(key, net, fixed, state, found)
 
 
-def viewed(system, key, batch):
-    """A batch with the views of the objective, one after the other.
+def viewed(system, key, batch, names=()):
+    """A batch with the views of the objective, or some of them, one after the other.
 
     What the network takes beside images is there as often.
     """
-    names = system.objective.views
+    names = names or system.objective.views
     seen = views.joined([system.views[name] for name in names])(key, batch["image"])
     others = {
         column: jnp.concatenate([batch[column]] * len(names))
@@ -184,7 +184,7 @@ def extractor(system, draw):
         net=partial(network, system),
         inputs=partial(inputs, system),
         fixed=system.fixed,
-        seen=partial(viewed, system),
+        seen=partial(viewed, system, names=system.objective.statistics),
         view=of_stage_two(system),
         masked=partial(metadata.in_view, system.masking),
     )

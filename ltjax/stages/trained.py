@@ -164,6 +164,12 @@ def test_labels(run):
         return file["test"]
 
 
+def test_groups(run):
+    """Which test images belong together, int [N], or None of a run without groups."""
+    with np.load(run.out / "labels.npz", allow_pickle=False) as file:
+        return file.get("group")
+
+
 def params(run, classifier, variant=""):
     """The parameters of a row, as the run trained them."""
     row = Row(run.backbone, classifier, variant).key

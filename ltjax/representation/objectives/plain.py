@@ -57,6 +57,20 @@ def frequency_adjusted(task, variant):
     return objective.Objective(loss)
 
 
+def logit_adjusted(task, tau):
+    """Cross entropy of logits plus tau times log prior; summed over experts."""
+
+    def loss(logits, batch, memory, step):
+        every, judged = batch["label"], logits
+        if logits.ndim > 2:
+            every = jnp.broadcast_to(every[:, None], logits.shape[:2])
+            judged = logits.mean(1)
+        found = losses.logit_adjusted(logits, every, task.counts, tau)
+        return found.sum() / len(logits), judged, ()
+
+    return objective.Objective(loss)
+
+
 def _summed(logits, labels):
     every = jnp.broadcast_to(labels[:, None], logits.shape[:2])
     return per_example(logits, every).sum(1).mean()
