@@ -140,6 +140,13 @@ def _with(title, moments, *telltales):
     return Layout(title, telltales, moments, _transformer)
 
 
+def _metaformer(shapes):
+    blocks = tuple(_count(shapes, f"stage_{stage}.") for stage in range(1, 5))
+    sizes = {(2, 3, 5, 2, 384): 0, (2, 6, 14, 2, 384): 1, (2, 6, 14, 2, 512): 2}
+    size = sizes.get((*blocks, shapes.get("cls_token_1", (0,))[-1]))
+    return None if size is None else f"metaformer --model.size {size}"
+
+
 # Those of transformers are of files, and of what `vit_layouts` makes of them.
 LAYOUTS = (
     Layout("a MetaFormer", (r"^cls_token_1$",), IMAGENET, _metaformer),
@@ -147,6 +154,7 @@ LAYOUTS = (
     Layout(
         "a ResNet of torchvision", (r"^layer1\.0\.conv1\.",), IMAGENET, _torchvision
     ),
+    Layout("a MetaFormer", (r"^cls_token_1$",), IMAGENET, _metaformer),
     _with("a CLIP of OpenAI or open_clip", CLIP, r"^visual\.class_embedding$"),
     _with("a CLIP of Hugging Face", CLIP, r"^vision_model\.embeddings\."),
     _with("a CLIP of timm", CLIP, r"^norm_pre\."),
