@@ -11,8 +11,10 @@ from ltjax.mistake import Mistake
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Joined(Model):
-    """A network whose features get an embedding of data.meta beside them; where
-    data.meta is given, every network that has no tokens of it is joined so."""
+    """A network with an embedding of data.meta beside its features.
+
+    Every network without tokens of metadata is joined so.
+    """
 
     of: Model = CifarResNet()
     width: Annotated[int, COUNT, INT32] = 64
@@ -95,3 +97,12 @@ class Joined(Model):
 
 # A word of the command line, and the kind that it begins with.
 KINDS = {"joined": Joined}
+
+
+def begun_anew(model):
+    """The same model without pretrained weights."""
+    if told(model, "inner") is not None:
+        return dataclasses.replace(model, of=begun_anew(model.inner))
+    if model.pretrained is None:
+        return model
+    return dataclasses.replace(model, pretrained=None)

@@ -73,6 +73,12 @@ class MetaFormer(Model):
 
     def check(self, config):
         """Refuses heads that do not divide the tokens, and channels of no stem."""
+        self.check_trained()
+        if self.trained == ("head",):
+            raise Mistake(
+                "model.trained is ('head',); of a MetaFormer stage4 and joint must "
+                "train, too, such as --model.trained stage4 joint head"
+            )
         conv_dims, attention_dims, _, _, heads = self.shape
         for dim in attention_dims:
             if dim % heads:
@@ -117,6 +123,7 @@ class MetaFormer(Model):
             corrected=self.corrected,
             drop_path=self.drop_path,
             both=self.both,
+            image=self.image,
             dtype=jnp.dtype(self.dtype),
         )
 

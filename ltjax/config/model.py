@@ -66,12 +66,10 @@ class Model(Kind):
         """What a card holds of it, and its name as it is read there."""
         about = {"trained": self.trained} if self.trained else {}
         for part in ("gate", "activation"):
+            own = getattr(self, part, None)
             # Those of an ordinary network are not told.
-            if part in self.__dict__ and getattr(self, part) != getattr(
-                type(self), part
-            ):
-                about[part] = dataclasses.asdict(getattr(self, part))
-                about[part]["kind"] = type(getattr(self, part)).__name__
+            if part in self.__dict__ and own != getattr(type(self), part):
+                about[part] = dataclasses.asdict(own) | {"kind": type(own).__name__}
         return {"name": self.name, **about}, self.name
 
 
@@ -290,15 +288,6 @@ def _check_gate(model, config, channels):
             f"{path}.gate.reduction is {reduction}; it must be at most {channels}, the "
             f"channels of the first blocks of {model.name}"
         )
-
-
-def begun_anew(model):
-    """The same model without pretrained weights."""
-    if told(model, "inner") is not None:
-        return dataclasses.replace(model, of=begun_anew(model.inner))
-    if model.pretrained is None:
-        return model
-    return dataclasses.replace(model, pretrained=None)
 
 
 def dtype_of(name):

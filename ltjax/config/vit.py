@@ -34,8 +34,8 @@ class Vit(Model):
     """Pixels of a side that positions are learnt for; those of other images are
     resized."""
     pixels: Annotated[int | None, COUNT, INT32] = None
-    """Pixels a side that images are scaled to before it; None: those of the positions
-    where it begins with weights of a file, else as they are."""
+    """Pixels a side that images are scaled to before it; None: `image` where it begins
+    with weights of a file, else as they are."""
     registers: Annotated[int, FROM_ZERO, HUNDRED] = 0
     """Tokens that nobody reads (arXiv:2309.16588)."""
     layer_scale: bool = False

@@ -70,7 +70,7 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     # What others compute with, whatever the run did.
     opened = trained.read(run, row.backbone, dtype="float32")
     if {"safetensors", "npz"} & set(kinds):
-        tensors.check_network(opened.config.model)
+        tensors.check_network(opened.model)
     about = _about(opened, row, figures)
     stays = place.stays(out, earlier, about, kinds, overwrite)
     part = place.part(out)
@@ -120,7 +120,7 @@ def _check(row, backbone, kinds):
 
 
 def _about(run, row, figures):
-    data, model = run.results["dataset"], run.config.model
+    data, model = run.results["dataset"], run.model
     own = scaling.of_row(figures)
     _, assumed = prior.assumed(run.config, row, run.counts, own)
     classes = identity.names(data["classes"], data.get("class_names"))

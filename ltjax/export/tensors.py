@@ -11,7 +11,6 @@ from ltjax.mistake import Mistake
 from ltjax.models import partition, weights
 from ltjax.stages import system as systems
 from ltjax.stages import trained
-from ltjax.workdir import beside
 
 
 def check(row):
@@ -37,7 +36,7 @@ def check_network(model):
     elif model.head != Linear():
         wrong = f"model.head is {model.head!r}"
     # What others load by these names is a network without.
-    for name in ("shortcut", "gate", "activation"):
+    for name in ("shortcut", "gate", "activation", "corrected", "stem", "both"):
         usual = getattr(type(model), name, None)
         if getattr(model, name, usual) != usual:
             wrong = wrong or f"model.{name} is {getattr(model, name)!r}"
@@ -93,10 +92,8 @@ def logits(path, run, images):
     Or of a batch {"image": ..., "meta": ...} of a network that takes metadata.
     """
     batch = images if isinstance(images, dict) else {"image": images}
-    data, model = run.results["dataset"], run.config.model
-    if run.beside:
-        model = model.beside(beside.widths(run.beside))
-    net = model.make(data["classes"])
+    data = run.results["dataset"]
+    net = run.model.make(data["classes"])
     images = systems.pixels(batch["image"], (data["mean"], data["std"]))
     inputs = [{**batch, "image": images}[name] for name in net.takes]
     like = jax.eval_shape(net.init, jax.random.key(0), *inputs)

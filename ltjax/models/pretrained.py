@@ -47,13 +47,14 @@ def read(path, whole, trained=(), channels=3, side=32):
     left aside. Images have `side` pixels a side and `channels` channels.
     """
     side = getattr(whole, "image", side)  # a transformer has positions
-    image = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
-    like = jax.eval_shape(whole.init, jax.random.key(0), image)
-    like = {name: {"features": tree} for name, tree in like.items()}
-    first = _first(like, trained, whole)
+    like = _like(whole, jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32))
     tensors = weights.read(path)
     layout = layouts.of(tensors)
-    found = weights.to_variables(tensors, _of_files(like), path)
+    wanted = _of_files(like)
+    if hasattr(whole, "fitted"):  # to other sizes, and to what it has besides
+        tensors, wanted = whole.fitted(tensors, wanted)
+    found = weights.to_variables(tensors, wanted, path)
+    first = _first(like, trained, whole)
 
     def parts(begin, end):
         return {
@@ -87,6 +88,16 @@ def _of_files(like):
         }
 
     return within(like)
+
+
+def _like(whole, image):
+    """The shapes of a network's features, of one image and what is known beside it."""
+    beside = [
+        jax.ShapeDtypeStruct((1, width), jnp.float32)
+        for width in filter(None, [sum(getattr(whole, "meta", ()))])
+    ]
+    found = jax.eval_shape(whole.init, jax.random.key(0), image, *beside)
+    return {name: {"features": tree} for name, tree in found.items()}
 
 
 def located(path, package, network):

@@ -29,7 +29,7 @@ class Reopened(NamedTuple):
 def network(out, config, data):
     """The network of the run in `out`; `data` are its results' "dataset"."""
     parts = beside.read(out)
-    widths = beside.widths(parts) if config.data.meta else ()
+    widths = beside.asked(out, config)
     start = starts.again(out, config, data["classes"], data["image"][-1], widths)
     takes, known = metadata.META in start.net.takes, start.pretrained
 

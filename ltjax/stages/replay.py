@@ -36,8 +36,7 @@ def replayed(out):
     few = jax.tree.map(lambda leaf: leaf[:1], arguments(inputs))
 
     # Nothing can be asked of the images here; weights of a file are of colours.
-    widths = beside.widths(beside.read(out)) if config.data.meta else ()
-    start = starts.again(out, config, len(found.counts), 3, widths)
+    start = starts.again(out, config, len(found.counts), 3, beside.asked(out, config))
     net = partition.bound(start.net, starts.given(start, config.seed, few))
 
     def begin():

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from ltjax.config.join import begun_anew
 from ltjax.config.kind import told
-from ltjax.config.model import begun_anew
 from ltjax.mistake import Mistake
 from ltjax.models import layouts, partition, pretrained
 from ltjax.models.network import Network
@@ -26,8 +26,7 @@ def of(model, classes, channels, widths=(), side=None):
     `widths` are those of the pieces of metadata that it is given; (): none. `side` are
     pixels that images are scaled to; None: as the model tells.
     """
-    if widths and told(model, "beside") is not None:
-        model = model.beside(widths)
+    model = beside(model, classes, widths)
     inner = told(model, "inner")
     if inner is not None:
         alone = of(inner, classes, channels, side=side)
@@ -47,6 +46,15 @@ def of(model, classes, channels, widths=(), side=None):
         known = known._replace(moments=own)
     known = pretrained.scaled(known, side)
     return Start(pretrained.above(net, known), known, trained)
+
+
+def beside(model, classes, widths):
+    """The model that takes metadata of these widths, too; as it is, of none."""
+    asked = widths and told(model, "beside") is not None
+    # One that takes metadata already is asked if it takes these.
+    if asked and (told(model, "meta") or "meta" not in model.make(classes).takes):
+        return model.beside(widths)
+    return model
 
 
 def begin(start, key, inputs):

@@ -41,7 +41,7 @@ class System(NamedTuple):
     # (fixed teacher, images in 0..255, moments) -> what a teacher adds to a batch
     teach: Callable
     digests: dict  # of weights that come from elsewhere
-    masking: Masking | None  # of metadata, where the network takes any
+    masking: Masking | None = None  # of metadata, where the network takes any
 
 
 class Extractor(NamedTuple):
@@ -52,7 +52,9 @@ class Extractor(NamedTuple):
     inputs: Callable  # (fixed, batch) -> what the features take
     fixed: dict
     seen: Callable  # (key, batch) -> the batch as the training sees it
-    view: Callable  # (key, batch) -> the batch with a view of it for stage two
+    view: Callable  # (key, images) -> a view of them for stage two
+    # (key, batch) -> the batch, of which some metadata are left out in such a view.
+    masked: Callable
 
 
 def of(config, data, task, taught_by):
@@ -71,9 +73,12 @@ def of(config, data, task, taught_by):
     known = start.pretrained
     for column in set(start.net.takes) - set(example(data)):
         raise Mistake(f"the network takes {column!r}, which {data.name} has not")
-    moments = known.moments or geometry.moments(
-        streamed.sample(data.train.image) if data.train.streamed else data.train.image
-    )
+    moments = known.moments or data.moments
+    if moments is None:
+        images = data.train.image
+        moments = geometry.moments(
+            streamed.sample(images) if data.train.streamed else images
+        )
     system = System(
         net=start.net,
         objective=config.objective.make(task),
@@ -171,18 +176,8 @@ def viewed(system, key, batch, names=()):
 
 
 def of_stage_two(system):
-    """`view(key, batch)`: the first view of the objective.
-
-    Metadata of some images are left out, on average as many as in stage one. Images
-    that are streamed come as they are seen.
-    """
-    view = system.views[system.objective.views[0]]
-
-    def of_batch(key, batch):
-        seen = {"image": view(key, batch["image"])} if "image" in batch else {}
-        return metadata.in_view(system.masking, key, {**batch, **seen})
-
-    return of_batch
+    """`view(key, images)`: the first view of the objective."""
+    return system.views[system.objective.views[0]]
 
 
 def extractor(system, draw):
@@ -194,6 +189,7 @@ def extractor(system, draw):
         fixed=system.fixed,
         seen=partial(viewed, system, names=system.objective.statistics),
         view=of_stage_two(system),
+        masked=partial(metadata.in_view, system.masking),
     )
 
 

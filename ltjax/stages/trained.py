@@ -25,6 +25,7 @@ from ltjax.posterior import members as extractors
 from ltjax.posterior import point as points
 from ltjax.posterior.members import Members
 from ltjax.stages import backbones, bank, classifier, kept, keys, reopened
+from ltjax.stages import start as starts
 from ltjax.workdir import adoption, checkpoint, identity, rows
 from ltjax.workdir import results as results_of
 from ltjax.workdir.rows import Row
@@ -55,6 +56,12 @@ class Trained(NamedTuple):
     def counts(self):
         """Training images per class, int [C]."""
         return np.asarray(self.results["dataset"]["counts"])
+
+    @property
+    def model(self):
+        """The record of the network, which takes metadata if any were given."""
+        widths = [part.width for part in self.beside]
+        return starts.beside(self.config.model, len(self.counts), tuple(widths))
 
     @property
     def keys(self):

@@ -29,6 +29,11 @@ def read(path):
     )
 
 
+def asked(path, config):
+    """The widths of what the run in a folder was asked to take by `data.meta`."""
+    return widths(read(path)) if config.data.meta else ()
+
+
 def widths(parts):
     """How many numbers each has."""
     return tuple(part.width for part in parts)

@@ -62,8 +62,7 @@ def make(kind, share, mixes, steps, epochs):
 
     Stage two, whose views have no epochs to fall over, has the mean of stage one.
     """
-    if kind == "none":
-        return Masking(lambda step: 0.0, 0.0, mixes)
-    if kind == "constant":
-        return Masking(lambda step: share, share, mixes)
-    return Masking(falling(share, steps, epochs), share / 2, mixes)
+    if kind == "linear":
+        return Masking(falling(share, steps, epochs), share / 2, mixes)
+    always = share if kind == "constant" else 0.0
+    return Masking(lambda step: always, always, mixes)
