@@ -12,7 +12,7 @@ import numpy as np
 from ltjax import mistake
 from ltjax.config import Config, Data, limits
 from ltjax.data import csv_file, listing, longtail, sources
-from ltjax.inspect import audit, findings, proposal
+from ltjax.inspect import audit, begun, findings, proposal
 from ltjax.mistake import Mistake
 from ltjax.runtime import progress
 from ltjax.workdir.files import write_json
@@ -49,14 +49,20 @@ def inspect(command, console):
 
     to_train = list(audit.counted(files, train).values())
     held = int(proposal.spared(to_train).sum())
-    config = proposal.propose(
-        place,
-        found["images"],
-        len(train) - held,
-        found["pixels"]["shorter_side"][1],
-        accelerated(),
-        command.size,
-    )
+    known = command.pretrained and begun.fits(place) and begun.at_hand()
+    if known:
+        config = begun.propose(
+            place, len(train) - held, len(test) + held, accelerated(), command.size
+        )
+    else:
+        config = proposal.propose(
+            place,
+            found["images"],
+            len(train) - held,
+            found["pixels"]["shorter_side"][1],
+            accelerated(),
+            command.size,
+        )
     if held:
         config = proposal.choosing(config)
     shape = shape or (config.data.size, config.data.size, 3)
@@ -129,7 +135,8 @@ def _proposed(files, train, test, config, shape):
         "groups": audit.members(groups, files.classes),
         "size": shape[0],
         "range": config.data.range,
-        "depth": config.model.depth,
+        "network": config.model.card()[1].removeprefix("CIFAR "),
+        "pretrained": bool(config.model.pretrained),
         "epochs": config.optim.epochs,
     }
 
