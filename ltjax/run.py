@@ -19,6 +19,7 @@ from ltjax.stages import (
     frozen,
     loading,
     memory,
+    metadata,
     representation,
     summary,
     teacher,
@@ -26,7 +27,7 @@ from ltjax.stages import (
 )
 from ltjax.stages import loader as loaders
 from ltjax.stages import system as systems
-from ltjax.workdir import adoption, claim, identity, workdir
+from ltjax.workdir import adoption, beside, claim, identity, workdir
 
 
 def run(
@@ -72,6 +73,8 @@ def run(
             other = Path(stage_one)
             hosts.by_first(lambda: adoption.adopt(out, other, config, names))
         hosts.by_first(lambda: claim.record_skipped(out, data, folder.say))
+        if metadata.META in system.net.takes:
+            hosts.by_first(lambda: beside.write(out, data))
         folder.say(needed)
         seen, above = frozen.take(config, data, system, order, folder)
         loader = loaders.of(config, seen, order, system.net.takes)

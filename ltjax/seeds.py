@@ -89,9 +89,17 @@ def summarise(where, results):
         "runs": {seed: os.path.relpath(where.runs[seed], base) for seed in results},
         "std": "of a sample: squares over (seeds - 1)",
         "rows": aggregate(list(results.values())),
+        "ensemble": ensembled(where),
     }
     write_json(where.summary, summary)
     return summary
+
+
+def ensembled(where):
+    """The rows of the mean of all seeds, of their test images; none of one seed."""
+    from ltjax.stages import ensemble  # late: it needs JAX
+
+    return ensemble.rows(where.runs.values())
 
 
 def run_all(config, command, args, stopping, run):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from ltjax.classifier import METHODS, NONE, linear, ncm
 from ltjax.classifier.method import Given, Head
+from ltjax.posterior import dispersion
 from ltjax.posterior.predictive import mean_log_probs
 
 
@@ -158,3 +159,17 @@ def every_draw(logits, params, heads=None):
         return mean_log_probs(jnp.stack(each))
 
     return log_probs
+
+
+def disagreement(log_probs):
+    """How far the draws' probabilities disagree on an image, under one classifier.
+
+    `log_probs` is that of `one_pass`. Gives `dispersion.probability` [B] of the draws'
+    features [K, B, D].
+    """
+
+    def spread(z):
+        each = [log_probs(member[None]) for member in z]
+        return dispersion.probability(jnp.exp(jnp.stack(each)))
+
+    return spread

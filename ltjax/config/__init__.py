@@ -15,12 +15,17 @@ from ltjax.config.adapters import Adapters, AdaptFormer, Lora, NoAdapters
 from ltjax.config.adjusted import LogitAdjusted
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
+from ltjax.config.clusters import Given, P2ot, Several, Sp2ot
 from ltjax.config.config import Checkpoint, Config
 from ltjax.config.data import Data
+from ltjax.config.deit_lt import DeitLt
 from ltjax.config.efficientnet import EfficientNetLite
 from ltjax.config.frozen import Frozen
 from ltjax.config.gate import Cbam, Gate, Open, Se
 from ltjax.config.head import Cosine, Head, Linear
+from ltjax.config.join import Joined
+from ltjax.config.ldam import Ldam
+from ltjax.config.metaformer import MetaFormer
 from ltjax.config.model import CifarResNet, Experts, Model, ResNet
 from ltjax.config.objective import CrossEntropy, Iif, Mdcs, Objective, Ride, Shike
 from ltjax.config.optim import (
@@ -31,6 +36,7 @@ from ltjax.config.optim import (
     Sgd,
     StepDecay,
 )
+from ltjax.config.paco import Paco, Projected
 from ltjax.config.posterior import Posterior, Swa, swa_start
 from ltjax.config.sam import Sam
 from ltjax.config.vit import Vit
@@ -54,24 +60,32 @@ __all__ = [
     "CosineThroughout",
     "CrossEntropy",
     "Data",
+    "DeitLt",
     "EfficientNetLite",
     "Experts",
     "Frozen",
     "Gate",
     "Gelu",
+    "Given",
     "Head",
     "Iif",
+    "Joined",
+    "Ldam",
     "Linear",
     "LogitAdjusted",
     "Lora",
     "Mdcs",
+    "MetaFormer",
     "Method",
     "Model",
     "NoAdapters",
     "Objective",
     "Open",
     "Optim",
+    "P2ot",
+    "Paco",
     "Posterior",
+    "Projected",
     "QuickGelu",
     "Relu",
     "ResNet",
@@ -79,9 +93,11 @@ __all__ = [
     "Sam",
     "Schedule",
     "Se",
+    "Several",
     "Sgd",
     "Shike",
     "Sigmoid",
+    "Sp2ot",
     "Srepr",
     "StepDecay",
     "Swa",

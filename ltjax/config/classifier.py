@@ -86,6 +86,9 @@ class Classifier:
     experts: Literal["alone", "together"] = "alone"
     """Linear classifiers of experts: each learns from its own loss, or all from that of
     their mean logits, and none stands alone."""
+    calibrate: bool = False
+    """Fit a temperature of each row, and biases where images allow, on the images of
+    data.validation; tables and predictions are with them."""
     srepr: Srepr = Srepr()
 
     def check(self, config):
@@ -93,6 +96,12 @@ class Classifier:
 
         And a choice without images to choose on.
         """
+        if self.calibrate and not config.data.validation:
+            raise Mistake(
+                "classifier.calibrate is True, which takes images that are held out of "
+                "training, and data.validation is 0; give --data.validation 0.1, or "
+                "--calibrate alone"
+            )
         if self.srepr.alpha == "auto" and not config.data.validation:
             raise Mistake(
                 "classifier.srepr.alpha is 'auto', which is chosen on images that are "

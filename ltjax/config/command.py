@@ -67,6 +67,9 @@ class Command:
     None: on GPUs as many as there are, with one each; elsewhere 1."""
     log: Literal["tensorboard"] | None = None
     """Write OUT/tensorboard, too."""
+    calibrate: bool = False
+    """Hold a tenth of the training images out, of classes that can spare some, and fit
+    each row's temperature on them: for classifier.calibrate and data.validation."""
     quiet: bool = False
     """Print errors and the last table, and nothing else."""
     stop_after_minutes: float | None = None
@@ -79,11 +82,16 @@ class Command:
     hosts: Hosts = Hosts()
 
 
+_SHARE = 0.1  # of the training images, that --calibrate holds out
+
 # Flags that mean True when they stand alone.
 _SWITCHES = (
     *("--data.nested", "--data.strict", "--hosts.detect", "--accept-changes"),
-    "--quiet",
+    *("--quiet", "--calibrate"),
 )
+
+# Flags whose values may also come with commas between them.
+_LISTS = ("--data.meta",)
 
 # What of a command is not its seeds'.
 _WHOLE = ("--seeds", "--parallel", "--out", "--stop-after-minutes")
@@ -111,12 +119,22 @@ def read(args):
             config=(tyro.conf.FlagConversionOff,),
         )
     config = file.named(command.settings, place)
+    if command.calibrate:
+        config = _calibrated(config)
     out = command.out or Path("runs") / f"{config.name}-seed{config.seed}"
     minutes = command.stop_after_minutes
     if minutes is not None and not 0 <= minutes < math.inf:
         raise Mistake(f"stop_after_minutes is {minutes}; it must be 0 or more")
     _check_seeds(command, args)
     return config, out, command
+
+
+def _calibrated(config):
+    """The config with `--calibrate`; a share that it holds out already stays."""
+    classifier = dataclasses.replace(config.classifier, calibrate=True)
+    share = config.data.validation or _SHARE
+    data = dataclasses.replace(config.data, validation=share)
+    return dataclasses.replace(config, classifier=classifier, data=data)
 
 
 def _check_seeds(command, args):
@@ -142,8 +160,17 @@ def _check_seeds(command, args):
 
 
 def _spelled_out(args):
+    listed = False
     for word, following in zip(args, [*args[1:], None]):
-        yield word
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--"):
+            listed = flag in _LISTS
+        if listed and equals:
+            yield from (flag, *filter(None, value.split(",")))
+        elif listed and not word.startswith("--"):
+            yield from filter(None, word.split(","))
+        else:
+            yield word
         if word in _SWITCHES and following not in ("True", "False"):
             yield "True"
 

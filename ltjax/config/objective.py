@@ -6,6 +6,7 @@ from typing import Annotated
 from ltjax.config.classifier import Variant
 from ltjax.config.head import Cosine
 from ltjax.config.kind import PLACE, Kind, told
+from ltjax.config.lesson import Lesson
 from ltjax.config.limits import (
     BELOW_ONE,
     COUNT,
@@ -23,10 +24,12 @@ class Objective(Kind):
 
     wanted = (
         "make(task), which gives an ltjax.representation.objective.Objective of the "
-        "views full, weak or strong"
+        "views full, weak, strong or contrast"
     )
     plain = False  # whether it is the cross entropy of the labels, and no more
+    labelled = True  # whether it learns from labels
     teacher = None  # the folder of a finished run whose SGD network is distilled
+    lesson = None  # a `lesson.Lesson`: how it is asked
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,12 +50,8 @@ class CrossEntropy(Objective):
 
     def check(self, config):
         """Refuses to mix an odd batch, whose middle image has no partner."""
-        size = config.optim.batch_size
-        if (self.mixup or self.cutmix) and size % 2:
-            raise Mistake(
-                f"optim.batch_size is {size}; objective.mixup and objective.cutmix "
-                "pair the images of a batch, it must be even"
-            )
+        if self.mixup or self.cutmix:
+            check_even(config)
 
     def make(self, task):
         """See `representation.objectives.plain`."""
@@ -89,6 +88,9 @@ class Iif(Objective):
 class Ride(Objective):
     """RIDE (arXiv:2010.01809), of experts; the defaults are those of CIFAR-100-LT."""
 
+    # Its release never puts the teacher into evaluation mode.
+    lesson = Lesson(experts=True, training=True, own_moments=True)
+
     diversity: Annotated[float, FINITE] = -0.45
     """Weight of the divergence from the experts' mean; -0.2 for ImageNet-LT."""
     reweight_factor: Annotated[float, BELOW_ONE] = 0.05
@@ -103,7 +105,7 @@ class Ride(Objective):
     def check(self, config):
         """Refuses other networks than it is made for, and half a distillation."""
         _check_experts("Ride", config)
-        _check_cosine("Ride", config)
+        check_cosine("Ride", config)
         if self.teacher is None and not self.repeated:
             raise Mistake(
                 "objective.repeated is False without objective.teacher; only a "
@@ -133,7 +135,7 @@ class Shike(Objective):
     def check(self, config):
         """Refuses other networks than it is made for."""
         _check_experts("Shike", config)
-        _check_cosine("Shike", config)
+        check_cosine("Shike", config)
 
     def make(self, task):
         """See `representation.objectives.experts.shike`."""
@@ -193,7 +195,18 @@ def _check_experts(name, config):
         )
 
 
-def _check_cosine(name, config):
+def check_even(config):
+    """Refuses to mix an odd batch, whose middle image has no partner."""
+    size = config.optim.batch_size
+    if size % 2:
+        raise Mistake(
+            f"optim.batch_size is {size}; objective.mixup and objective.cutmix pair "
+            "the images of a batch, it must be even"
+        )
+
+
+def check_cosine(name, config):
+    """Refuses heads other than that whose constants an objective has."""
     head = told(config.model, "head")
     if head not in (None, Cosine(scale=30.0)):
         raise Mistake(

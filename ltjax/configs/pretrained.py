@@ -14,7 +14,10 @@ part alone. `photos` holds a folder for each class. Forms of it:
     :cifar100        the last block on CIFAR-100-LT, factor 100, scaled to 128 pixels
     :cifar100_probe  the head alone there, at 96 pixels
 
+    python -m ltjax.main --config configs/pretrained.py:probe --data.path photos
     python -m ltjax.main --config configs/pretrained.py:cifar100 \
+        --data.train cifar100_train.npz --data.test cifar100_test.npz
+    python -m ltjax.main --config configs/pretrained.py:cifar100_probe \
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 
 Expected on CIFAR-100-LT: see docs/pretrained.md, which tells what was measured.

@@ -92,9 +92,14 @@ def _header(file, first, columns, wanted):
     raise Mistake(f"{shown(file)} has the columns {listed}; wanted {wanted}{hint}")
 
 
+def column(name):
+    """The name of a column as `rows` has it."""
+    return re.sub(r"[\s-]+", "_", name.strip().lower())
+
+
 def _names(first, separator):
     cells = next(_reader([first], separator), [])
-    names = [re.sub(r"[\s-]+", "_", cell.strip().lower()) for cell in cells]
+    names = list(map(column, cells))
     while names and not names[-1]:  # a separator at the end of each line
         names.pop()
     return names

@@ -31,11 +31,17 @@ class Split(NamedTuple):
     )
     file: np.ndarray | None = None  # uint8 [N, 32], SHA-256 of the files of images
     meta: np.ndarray | None = None  # float32 [N, K], what is known beside the image
+    group: np.ndarray | None = None  # int32 [N], of images that belong together
 
     @property
     def streamed(self):
         """Whether images are decoded when they are needed."""
         return streamed(self.image)
+
+    @property
+    def row(self):
+        """The number of every image, int32 [N]."""
+        return np.arange(len(self.label), dtype=np.int32)
 
 
 def streamed(images):
@@ -58,8 +64,11 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
     manifest: dict | None = None  # what it was held against (`manifest.check`)
     shared: int = 0  # test images that are training images, too
+    beside: tuple = ()  # `meta.Part`s, of what `meta` of the splits is made
+    silent: dict = dataclasses.field(default_factory=dict)  # column -> rows without it
     # Training images that nothing is trained on: what a run chooses, it chooses there.
     validation: Split | None = None
+    moments: tuple | None = None  # by which images are scaled; None: of their pixels
 
 
 def checked(path, image, label, classes=None):

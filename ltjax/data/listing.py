@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ltjax.data import csv_file, entries, layout, splits
+from ltjax.data import columns, csv_file, entries, groups, layout, splits
+from ltjax.data.columns import Table
 from ltjax.data.lookup import Lookup, Refused
 from ltjax.data.names import alike, composed, found
 from ltjax.mistake import Mistake, nearest, shown
@@ -28,6 +29,8 @@ class Listing:
     classes: tuple[str, ...]  # [C], sorted, spelled as on disk
     ignored: dict[str, int]  # what was passed over, in words, and how often
     note: str = ""  # what a user should know of the classes, in a line
+    group: tuple[str, ...] = ()  # [N], names of what belongs together, or none
+    beside: Table | None = None  # what is known beside the images, row by row
 
     @property
     def tests(self):
@@ -35,8 +38,8 @@ class Listing:
         return next((name for name in ("test", "val") if name in self.split), None)
 
 
-def folder(path, nested=False):
-    """The `Listing` of an image folder.
+def folder(path, nested=False, group=None):
+    """The `Listing` of an image folder; `group` is a pattern of paths (`groups`).
 
     Images lie at any depth below their class, the first folder, or if `nested` right in
     it, the last; links to folders are not followed. Anything hidden, left by a system
@@ -62,11 +65,16 @@ def folder(path, nested=False):
     inside = layout.meant(top)
     hint = f"; did you mean {shown(root / inside)}?" if inside else ""
     more = hint + layout.nested_hint(listed) + passed
-    return _listing(root, rows, set(called.values()), ignored, note, more)
+    found_one = _listing(root, rows, set(called.values()), ignored, note, more)
+    return found_one if group is None else _by_pattern(found_one, group)
 
 
-def table(path):
+def table(path, group=None, meta=()):
     """The `Listing` of a CSV with the columns path, label and, optionally, split.
+
+    `group` is another column, or a pattern of paths with a part in parentheses. With
+    what is known beside the images, of the columns that words of `meta` ask for
+    (`columns.asked`).
 
     Paths must stay in the folder of the CSV, links included: the file may come from
     someone else. Refused are also a label of the test rows that no training row has,
@@ -78,6 +86,7 @@ def table(path):
     wanted = "path, label and, optionally, split"
     cells = list(csv_file.rows(file, ("path", "label"), wanted))
     column, split_of = _splits(file, cells)
+    beside = _beside(file, cells, meta)
     lookup, rows, lines, there = Lookup(file.parent), [], {}, False
     for line, row in cells:
         where = f"{shown(file)}, line {line}"
@@ -104,7 +113,55 @@ def table(path):
     found_one = _listing(file, rows, {label for _, label, _ in rows}, {})
     if not there:
         raise Mistake(_nothing_there(file, lookup, rows))
-    return found_one
+    found_one = dataclasses.replace(found_one, beside=beside)
+    return found_one if group is None else _by_column(file, found_one, group, cells)
+
+
+def _by_pattern(found_one, pattern):
+    return grouped(found_one, pattern, groups.of_pattern(pattern, found_one.paths))
+
+
+def _by_column(file, found_one, column, cells):
+    """The listing with the groups that a column names; rows are in its order."""
+    known = list(cells[0][1])
+    name = csv_file.column(column)
+    if name not in known:
+        if "(" in column:
+            return _by_pattern(found_one, column)
+        listed = ", ".join(map(shown, known))
+        raise Mistake(
+            f"{shown(file)} has no column {shown(column)!r} for data.group, it has "
+            f"{listed}{nearest(name, known)}"
+        )
+    for line, row in cells:
+        if not row[name]:
+            raise Mistake(f"{shown(file)}, line {line}: the {name} is empty")
+    return grouped(found_one, column, tuple(row[name] for _, row in cells))
+
+
+def grouped(found_one, name, names):
+    """The listing with the `names` [N] of groups; refused where it has a leak."""
+    groups.check(name, names)
+    if found_one.tests is not None:
+        groups.check_split(name, names, found_one.split)
+    return dataclasses.replace(found_one, group=tuple(names))
+
+
+def _beside(file, cells, meta):
+    """The `columns.Table` of what is asked for; None where nothing is."""
+    wanted = [column for column, _ in columns.asked(meta)]
+    if not wanted:
+        return None
+    columns.check_there(file, wanted, list(cells[0][1] if cells else ()))
+    found = columns.Table(
+        str(file),
+        [line for line, _ in cells],
+        {column: [row[column] for _, row in cells] for column in wanted},
+        tuple(meta),
+    )
+    # What is wrong with it is told before the images are decoded.
+    columns.learned(found)
+    return found
 
 
 def place(lookup, written, where):

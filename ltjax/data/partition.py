@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 
+from ltjax.data.groups import drawn, numbered
 from ltjax.data.longtail import class_counts
 
 
@@ -33,6 +34,17 @@ def stratified(labels, classes, per_class, seed=0, copies=None):
         drawn = np.random.default_rng((seed, name)).permutation(rows)
         test[drawn[:count]] = True
     return test
+
+
+def by_groups(labels, classes, per_class, groups, seed=0):
+    """Mask of the test images, bool [N]: whole groups, near to `affordable` many.
+
+    At most half of a class, and all but two of its images, are tested. `groups` are
+    int [N], see `groups.drawn`.
+    """
+    counts = class_counts(labels, classes)
+    wanted, most = affordable(counts, per_class), affordable(counts, len(labels))
+    return drawn(labels, groups, classes, wanted, most, seed)
 
 
 # A class of fewer images spares none of them.
@@ -71,6 +83,14 @@ def spared(labels, classes, share, digests, seed=0):
         rows = np.flatnonzero((labels == name) & free)
         held[rows[np.argsort(lots[rows])][: wanted[name]]] = True
     return held
+
+
+def spared_groups(labels, classes, share, digests, groups, seed=0):
+    """The same of whole groups, int [N], of which equal images make one."""
+    counts = class_counts(labels, classes)
+    wanted, most = spare(counts, share), np.where(counts >= LEAST, counts // 2, 0)
+    joined = numbered(groups, digests)
+    return drawn(labels, joined, classes, wanted, most, seed)
 
 
 def digests(images):

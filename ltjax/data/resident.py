@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from ltjax import machine
-from ltjax.data import decoding, partition
+from ltjax.data import columns, decoding, groups, meta, partition
 from ltjax.data.dataset import Dataset, Skipped, Split
 from ltjax.data.rendering import USUAL
 from ltjax.mistake import Mistake, shown
@@ -99,14 +99,28 @@ def assembled(listing, images, looks, per_class, seed=0, strict=False):
     for name, rows in (("training", train), ("test", test)):
         if not len(rows):
             raise Mistake(f"{shown(listing.root)} leaves no {name} images")
+    number = groups.numbered(listing.group) if listing.group else None
     files = np.zeros((len(looks), 32), np.uint8)
     files[good] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+    parts, known, silent = (), None, {}
+    if listing.beside is not None:
+        parts = columns.learned(listing.beside.of(train))
+        known = meta.encoded(parts, listing.beside)
+        silent = meta.silent(parts, listing.beside)
     return Dataset(
         listing.name,
         *(
-            Split(images[rows], listing.label[rows], file=files[rows])
+            Split(
+                images[rows],
+                listing.label[rows],
+                file=files[rows],
+                group=None if number is None else number[rows],
+                meta=None if known is None else known[rows],
+            )
             for rows in (train, test)
         ),
+        beside=parts,
+        silent=silent,
         classes=len(listing.classes),
         class_names=listing.classes,
         skipped=skipped,
@@ -116,10 +130,21 @@ def assembled(listing, images, looks, per_class, seed=0, strict=False):
 def divided(listing, good, digests, per_class, seed=0):
     """Rows of the training and of the test images, among the `good` [N] of a listing.
 
-    `digests` are those of the good files' bytes. Where the listing has both, images of
+    `digests` are those of the good files' bytes. Of a listing with groups whole ones
+    are tested. Where the listing has both, images of
     `val` are in neither.
     """
     rows = np.flatnonzero(good)
+    if listing.tests is None and listing.group:
+        names = [listing.group[row] for row in rows]
+        test = partition.by_groups(
+            listing.label[rows],
+            len(listing.classes),
+            per_class,
+            groups.numbered(names, digests),
+            seed,
+        )
+        return rows[~test], rows[test]
     if listing.tests is None:
         copies = partition.repeated(digests)
         test = partition.stratified(

@@ -64,6 +64,54 @@ def ece(probs, labels, bins=15):
     return jnp.abs((rows * gap[:, None]).sum(0)).sum() / len(gap)
 
 
+def adaptive_ece(confidence, right, bins=15):
+    """ECE over bins of equally many images, a fraction, of N confidences and hits, [N].
+
+    Nguyen and O'Connor, EMNLP 2015 (arXiv:1508.05154): sorted by confidence and cut
+    into `bins` parts whose sizes differ by at most 1; equal confidences are cut in no
+    order, each has the mean of their hits. Of no image None. On the host.
+
+    >>> from ltjax.evaluation.calibration import adaptive_ece
+    >>> round(adaptive_ece([0.9, 0.9, 0.6, 0.6], [1, 0, 1, 1], bins=2), 2)
+    0.4
+    """
+    confidence, right = (np.asarray(x, np.float64) for x in (confidence, right))
+    if not len(confidence):
+        return None
+    values, place, count = np.unique(
+        confidence, return_inverse=True, return_counts=True
+    )
+    hits = np.bincount(place, right, len(values)) / count
+    gaps = np.repeat(hits - values, count)
+    parts = np.array_split(gaps, min(bins, len(gaps)))
+    return float(sum(abs(part.sum()) for part in parts) / len(gaps))
+
+
+def class_ece(sums, images):
+    """Class-wise ECE, a fraction: the mean over C classes of that of p(class).
+
+    Nixon et al. 2019 (arXiv:1904.01685), the "static" one. `sums` [C, bins] are those
+    of the hits less p(class) over the images of each bin of p(class), and `images` how
+    many there are. On the host; None of no image.
+    """
+    if not images:
+        return None
+    return float(np.abs(np.asarray(sums, np.float64)).sum(1).mean() / images)
+
+
+def class_gaps(probs, labels, bins=15):
+    """The `sums` of `class_ece` of some images, float64 [C, bins]; they add.
+
+    `probs` [N, C], `labels` [N].
+    """
+    probs, labels = np.asarray(probs), np.asarray(labels)
+    classes = probs.shape[1]
+    place = np.asarray(confidence_bin(probs, bins)) + bins * np.arange(classes)
+    gaps = -probs.astype(np.float64)
+    gaps[np.arange(len(labels)), labels] += 1
+    return np.bincount(place.ravel(), gaps.ravel(), classes * bins).reshape(-1, bins)
+
+
 def temperature(logits, labels):
     """The T > 0 with the lowest mean NLL of logits / T, in 1e-3..1e3; logits [N, C].
 

@@ -100,19 +100,45 @@ def covered(inside, labels):
     return inside[np.arange(len(labels)), labels]
 
 
-def split_coverage(log_probs, labels, groups, coverage, seed=0, splits=20):
+def one_of_each(labels, units, seed=0):
+    """Rows of one image of each class in each unit, drawn at random, in order, int [n].
+
+    Images of a patient are not exchangeable with those of another: `units` [N] say
+    which belong together, and one of each calibrates for a new unit (Dunn, Wasserman
+    and Ramdas, JASA 2022, arXiv:1809.07441, their subsampling).
+    """
+    labels, units = np.asarray(labels), np.asarray(units)
+    order = np.random.default_rng(seed).permutation(len(labels))
+    pairs = np.stack([labels[order], units[order]], 1)
+    _, first = np.unique(pairs, axis=0, return_index=True)
+    return np.sort(order[first])
+
+
+def split_coverage(
+    log_probs, labels, groups, coverage, seed=0, splits=20, *, units=None
+):
     """What sets are worth on images that did not calibrate them.
 
     Half of the images, log_probs [N, C] and labels [N], drawn anew for each of
-    `splits`, calibrate the sets of the other half. Returns, ready for JSON, {"asked":
+    `splits`, calibrate the sets of the other half; with `units` [N] half of these, one
+    image of a class and unit calibrating. Returns, ready for JSON, {"asked":
     the coverage, "calibration": images of a half, "splits", "groups"}, of "all" and
     every group {"coverage", "size"}: the share of images whose set holds their label
     and the mean number of labels in a set; None for a group without images.
     """
     log_probs, labels = _arrays(log_probs, labels)
-    rng, half, found = np.random.default_rng(seed), len(labels) // 2, []
+    rng, found = np.random.default_rng(seed), []
+    units = np.arange(len(labels)) if units is None else np.asarray(units)
+    known, unit = np.unique(units, return_inverse=True)
     for _ in range(splits):
-        first, second = np.split(rng.permutation(len(labels)), [half])
+        # Of images that are each a unit of their own, a permutation of all.
+        place = np.empty(len(known), int)
+        place[rng.permutation(len(known))] = np.arange(len(known))
+        inside = place[unit] < len(known) // 2
+        first, second = np.flatnonzero(inside), np.flatnonzero(~inside)
+        if len(known) < len(labels):
+            first = first[one_of_each(labels[first], unit[first], seed)]
+        half = len(first)
         limit = thresholds(log_probs[first], labels[first], groups, coverage)
         inside = sets(log_probs[second], limit.score)
         found.append((labels[second], covered(inside, labels[second]), inside.sum(1)))

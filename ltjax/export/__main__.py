@@ -17,9 +17,10 @@ _KINDS = Literal["safetensors", "npz", "onnx", "posterior"]
 class Command:
     """Writes one row of a finished run as files that need no ltjax, and a model card.
 
-    safetensors and npz hold weights under torchvision's names, the classifier folded
-    into one layer, fc; onnx a graph from uint8 pixels to logits and probabilities;
-    posterior the Gaussian over the weights, to draw from with NumPy alone.
+    safetensors and npz hold weights under torchvision's names, or timm's, the
+    classifier folded into one layer; onnx a graph from uint8 pixels to logits and
+    probabilities; posterior the Gaussian over the weights, to draw from with NumPy
+    alone.
 
     Every file is read back and compared with the run on generated images:
       python -m ltjax.export runs/digits_lt-seed0 --to onnx --to safetensors
@@ -31,13 +32,13 @@ class Command:
     """
 
     run: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
-    """Folder of a finished run."""
+    """Folder of a finished run, or of the runs of --seeds: each of them is written."""
     to: tyro.conf.UseAppendAction[tuple[_KINDS, ...]] = ()
     """A format; for several, --to is given several times."""
     classifier: str | None = None
     """The row, as swa/la or swa/srepr/b. None: swa/srepr, or the nearest to it."""
     out: Path | None = None
-    """Folder to write. None: RUN/export."""
+    """Folder to write; of several seeds, each in its own there. None: RUN/export."""
     overwrite: bool = False
     """Make formats that are there again; replace the export of another row whole."""
 
@@ -51,9 +52,9 @@ def main(args):
             kinds = ", ".join(get_args(_KINDS))
             raise Mistake(f"--to is not given; give one or more of {kinds}")
         # Imported late: --help and a typo need no JAX.
-        from ltjax.export.story import export
+        from ltjax.export.story import export_seeds
 
-        export(
+        export_seeds(
             command.run,
             command.to,
             command.classifier,

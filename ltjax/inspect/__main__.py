@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -28,12 +29,21 @@ class Command:
     columns path, label and optionally split, or .npz with `image` and `label`."""
     json: Path | None = None
     """Writes everything that was found to this file."""
+    page: Path | None = None
+    """Writes the pictures that are nearly the same, in several classes or splits, and
+    bursts to this .html file."""
     config_out: Path | None = None
     """Writes the proposed config to this new file, for ltjax.main."""
     nested: bool = False
     """Take the last folder of an image as its class, not the first one."""
     test: Path | None = None
     """Test file of an .npz; without it the images of PATH are split."""
+    group: str | None = None
+    """What belongs together, such as a patient's images, and is in one split whole: a
+    column of the .csv, or a pattern of paths, such as "patient([0-9]+)"."""
+    meta: Annotated[str | None, tyro.conf.arg(metavar="COLUMN,...")] = None
+    """Columns of a .csv that are known beside an image, such as date,site:category;
+    None: those that tell something and are not the label itself."""
     size: int | None = None
     """Pixels a side to resize to; None: chosen by number and size of the images."""
     pretrained: bool = True

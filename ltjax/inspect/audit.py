@@ -5,13 +5,19 @@ Files are decoded one after the other and forgotten; hashes are kept, not pixels
 
 import collections
 import hashlib
+import io
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from ltjax.data import decoding, kinds, longtail, partition, rendering, resident
 from ltjax.data.names import alike
+from ltjax.inspect import likeness
 from ltjax.mistake import Mistake, shown
+
+_EXIF, _ORIGINAL, _DATE = 0x8769, 36867, 306  # tags of a photograph's date
 
 
 class Look(NamedTuple):
@@ -28,6 +34,8 @@ class Look(NamedTuple):
     clear: bool = False  # has transparent pixels
     plain: bool = False  # is of one colour, before the background that is the default
     reduced: bool = False  # has colours of more than 8 bits, of which 8 are read
+    likeness: int | None = None  # its `likeness.difference_hash`
+    taken: float | None = None  # seconds, where its file tells when
 
 
 def look(path):
@@ -53,9 +61,22 @@ def look(path):
                 rendering.has_clear(image),
                 all(end is None or end[0] == end[1] for end in ends),
                 seen.bits > 8 and not deep,
+                None if deep else likeness.difference_hash(shown),
+                _taken(data),
             )
     except decoding.Unreadable as error:
         return error
+
+
+def _taken(data):
+    """When a photograph was taken, in seconds; None where its file does not tell."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            exif = image.getexif()
+            told = exif.get_ifd(_EXIF).get(_ORIGINAL) or exif.get(_DATE)
+            return datetime.strptime(str(told), "%Y:%m:%d %H:%M:%S").timestamp()
+    except (OSError, ValueError, SyntaxError, OverflowError):
+        return None
 
 
 def files(listing, advance=lambda: None):
@@ -103,6 +124,7 @@ def findings(listing, looks):
         "undecodable": [path for path, kind, _ in bad if kind != "refused"],
         "skipped": [dict(zip(("path", "kind", "reason"), each)) for each in bad],
         **_duplicates(listing, rows, seen),
+        **_alike_pictures(listing, rows, seen),
         "splits": _splits(listing, rows),
         "alike_names": _alike(listing.classes),
         "passed_over": listing.ignored,
@@ -170,6 +192,36 @@ def _duplicates(listing, rows, seen):
         "duplicates_across_splits": paths(
             group for group in equal if len({listing.split[row] for row in group}) > 1
         ),
+    }
+
+
+def _alike_pictures(listing, rows, seen):
+    """Pairs that are nearly the same in several classes or splits, and bursts."""
+    hashes = [each.likeness for each in seen]
+    pairs = [
+        (int(rows[one]), int(rows[other]))
+        for one, other in likeness.near(hashes)
+        if seen[one].pixels != seen[other].pixels
+    ]
+
+    def paths(column):
+        return [
+            [listing.paths[one], listing.paths[other]]
+            for one, other in pairs
+            if column[one] != column[other]
+        ]
+
+    runs = likeness.bursts(
+        [listing.paths[row] for row in rows], hashes, [each.taken for each in seen]
+    )
+    if listing.group:  # what a group holds whole is in one split
+        groups = [listing.group[row] for row in rows]
+        runs = [run for run in runs if len({groups[at] for at in run}) > 1]
+    return {
+        "near_copies": len(pairs),
+        "near_copies_across_classes": paths(listing.label),
+        "near_copies_across_splits": paths(listing.split),
+        "bursts": [[listing.paths[rows[at]] for at in run] for run in runs],
     }
 
 

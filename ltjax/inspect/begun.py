@@ -37,8 +37,8 @@ def at_hand():
 
 
 def fits(place):
-    """Whether images from there can be brought to its resolution."""
-    return place.source in _FILES
+    """Whether images from there are files, with nothing that is known beside them."""
+    return place.source in _FILES and not place.meta
 
 
 def propose(place, train, test, accelerator=False, size=None):

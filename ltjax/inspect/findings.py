@@ -21,7 +21,12 @@ def show(console, found, shown):
         f"imbalance factor {found['imbalance_factor']:.3g}, Gini {found['gini']:.3f}"
     )
     console.print(_classes(found, shown))
-    for line in (*_split(found), *_sizes(found), *_warnings(found, shown)):
+    for line in (
+        *_split(found),
+        *_sizes(found),
+        *_known(found, shown),
+        *_warnings(found, shown),
+    ):
         say(line)
     if "estimate" in found:
         for line in _estimate(found):
@@ -101,6 +106,15 @@ def _sizes(found):
     yield from (f"  {note}" for note in found["notes"])
 
 
+def _known(found, shown):
+    """What is told of the columns of a CSV."""
+    for each in found.get("meta", ()):
+        missing = f", missing in {each['missing']:,} rows" if each["missing"] else ""
+        what = f"{shown(each['column'])}: {each['words']}{missing}"
+        why = each["left_out"]
+        yield f"beside the image, {what}" + (f"; left out, it {why}" if why else "")
+
+
 def _depths(found):
     """What is told of pixels of more than 8 bits."""
     if found["reduced"]:
@@ -139,6 +153,25 @@ def _warnings(found, shown):
     ):
         groups = [" = ".join(map(shown, group)) for group in found[kind]]
         yield from _listed(words, groups)
+    if found["near_copies"]:
+        yield (
+            f"pairs that are nearly the same: {found['near_copies']:,}; a split may "
+            "divide them, --page shows those of two classes or splits"
+        )
+    for kind, words in (
+        ("near_copies_across_classes", "near copies in two classes"),
+        ("near_copies_across_splits", "near copies in two splits"),
+    ):
+        pairs = [" ~ ".join(map(shown, pair)) for pair in found[kind]]
+        yield from _listed(words, pairs)
+    runs = [
+        f"{shown(run[0])} to {shown(run[-1])}: {len(run)}" for run in found["bursts"]
+    ]
+    yield from _listed(
+        "bursts, names that count up and pictures that are alike; keep each in one "
+        "split: --group",
+        runs,
+    )
     for words, names in (
         ("classes without an image that can be read", found["empty_classes"]),
         ("classes with no images to train on", found["one_split_only"]["test"]),

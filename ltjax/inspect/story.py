@@ -12,10 +12,10 @@ import numpy as np
 from ltjax import mistake
 from ltjax.config import Config, Data, limits
 from ltjax.data import csv_file, listing, longtail, sources
-from ltjax.inspect import audit, begun, findings, proposal
+from ltjax.inspect import audit, begun, findings, known, proposal
 from ltjax.mistake import Mistake
 from ltjax.runtime import progress
-from ltjax.workdir.files import write_json
+from ltjax.workdir.files import write_json, write_text
 
 # Of each class that can afford it: a fifth of the median class, within these bounds.
 _TEST_IMAGES = 10, 50
@@ -30,6 +30,10 @@ def inspect(command, console):
     _check(command)
     place, files, looks, shape = _look(command, console)
     found = audit.findings(files, looks)
+    if place.source == "csv":
+        words = None if command.meta is None else tuple(command.meta.split(","))
+        found["meta"] = known.looked_at(command.path, files.label, words)
+        place = dataclasses.replace(place, meta=known.proposed(found["meta"]))
     per_class = command.test_per_class
     if per_class is None:
         median = np.median(list(found["counts"].values()))
@@ -49,20 +53,12 @@ def inspect(command, console):
 
     to_train = list(audit.counted(files, train).values())
     held = int(proposal.spared(to_train).sum())
-    known = command.pretrained and begun.fits(place) and begun.at_hand()
-    if known:
-        config = begun.propose(
-            place, len(train) - held, len(test) + held, accelerated(), command.size
-        )
+    counts, how = (len(train) - held, len(test) + held), (accelerated(), command.size)
+    if command.pretrained and begun.fits(place) and begun.at_hand():
+        config = begun.propose(place, *counts, *how)
     else:
-        config = proposal.propose(
-            place,
-            found["images"],
-            len(train) - held,
-            found["pixels"]["shorter_side"][1],
-            accelerated(),
-            command.size,
-        )
+        side = found["pixels"]["shorter_side"][1]
+        config = proposal.propose(place, found["images"], counts[0], side, *how)
     if held:
         config = proposal.choosing(config)
     shape = shape or (config.data.size, config.data.size, 3)
@@ -74,10 +70,9 @@ def inspect(command, console):
     found["one_split_only"] = audit.one_sided(*sides)
     console.print("timing a few training steps ...", highlight=False)
     # What is held out is looked at as the test images are.
-    counts = len(train) - held, len(test) + held
     found["estimate"] = estimate(config, shape, found["classes"], *counts)
     findings.show(console, found, mistake.shown)
-    _write(command, found, config, console)
+    _write(command, found, config, files.root, console)
     return found
 
 
@@ -89,19 +84,31 @@ def _look(command, console):
         raise Mistake(f"--nested is for a folder; PATH is {path}")
     if kind == ".npz" and not os.path.isdir(path):
         return _look_at_arrays(command)
+    if command.meta is not None and kind not in csv_file.SUFFIXES:
+        raise Mistake(f"--meta {command.meta} goes with a .csv; PATH is {path}")
     if command.test is not None:
         raise Mistake(f"--test {command.test} goes with an .npz; PATH is {path}")
     if kind in csv_file.SUFFIXES and not os.path.isdir(path):
-        place, files = Data(source="csv", path=str(path)), listing.table(path)
+        place = Data(source="csv", path=str(path), group=command.group)
+        files = listing.table(path, command.group)
     else:
-        place = Data(source="folder", path=str(path), nested=command.nested)
-        files = listing.folder(path, command.nested)
+        place = Data(
+            source="folder",
+            path=str(path),
+            nested=command.nested,
+            group=command.group,
+        )
+        files = listing.folder(path, command.nested, command.group)
     with progress.stage(console, "look", len(files.paths)) as advance:
         looks = audit.files(files, advance)
     return place, files, looks, None
 
 
 def _look_at_arrays(command):
+    for flag in ("group", "page"):
+        value = getattr(command, flag)
+        if value is not None:
+            raise Mistake(f"--{flag} {value} goes with a folder or a .csv")
     if command.size is not None:
         raise Mistake(f"--size is {command.size}; images of an .npz keep their size")
     paths = [path for path in (command.path, command.test) if path is not None]
@@ -119,7 +126,8 @@ def _look_at_arrays(command):
     )
     looks = [seen for split in splits for seen in audit.arrays(split.image)]
     test = None if command.test is None else str(command.test)
-    place = Data(source="npz", train=str(command.path), test=test)
+    beside = ("meta",) if splits[0].meta is not None else ()
+    place = Data(source="npz", train=str(command.path), test=test, meta=beside)
     return place, files, looks, shape
 
 
@@ -155,9 +163,10 @@ def _range(looks):
 
 def _rule(files, config):
     if files.tests is None:
+        whole = ", in whole groups" * bool(files.group)
         return (
             f"proposed split: {config.data.test_per_class} test images of each class, "
-            "or as many as leave half of it, and two, to train on;\n"
+            f"or as many as leave half of it, and two, to train on{whole};\n"
             "files that occur more than once are all in the training split"
         )
     unused = "; val is used in neither" if {"val", "test"} <= set(files.split) else ""
@@ -170,9 +179,11 @@ def _check(command):
         path=str(command.path),
         size=command.size,
         test_per_class=command.test_per_class,
+        group=command.group,
     )
     limits.check(Config(data=wanted))
-    for flag, path in (("json", command.json), ("config-out", command.config_out)):
+    files = {"json": command.json, "config-out": command.config_out}
+    for flag, path in {**files, "page": command.page}.items():
         if path is not None and not path.absolute().parent.is_dir():
             raise Mistake(f"--{flag} {path}: the folder {path.parent} does not exist")
         # Of `os.path`, because `Path` raises on a name that is too long.
@@ -181,12 +192,22 @@ def _check(command):
     path = command.config_out
     if path is not None and os.path.exists(path) and path.stat().st_size:
         raise Mistake(f"--config-out {path} exists; remove it or give another name")
+    path = command.page
+    if path is not None and os.path.exists(path) and not _is_page(path):
+        raise Mistake(f"--page {path} exists; remove it or give another name")
     path = command.json
     # What an inspection has written may be written anew, and nothing else.
     if path is not None and not _of_inspection(path):
         raise Mistake(f"--json {path} exists; remove it or give another name")
     if path is not None and path == command.config_out:
         raise Mistake(f"--json {path} and --config-out {path} are one file; wanted two")
+
+
+def _is_page(path):
+    from ltjax.report import markup
+
+    text = path.read_bytes()[: len(markup.START)]
+    return not text or text == markup.START.encode()
 
 
 def _of_inspection(path):
@@ -199,10 +220,16 @@ def _of_inspection(path):
     return isinstance(found, dict) and found.keys() >= {"counts", "proposal"}
 
 
-def _write(command, found, config, console):
+def _write(command, found, config, root, console):
     if command.json is not None:
         with _writable("json", command.json):
             write_json(command.json, found)
+    if command.page is not None:
+        from ltjax.inspect import pairs
+
+        with _writable("page", command.page):
+            write_text(command.page, pairs.page(root, found))
+        console.print(f"a page of them is {command.page}", soft_wrap=True)
     if command.config_out is not None:
         run = f"python -m ltjax.main --config {shlex.quote(str(command.config_out))}"
         lines = (

@@ -46,13 +46,14 @@ def read(path, whole, trained=(), channels=3, side=32):
     left aside. Images have `side` pixels a side and `channels` channels.
     """
     side = getattr(whole, "image", side)  # a transformer has positions
-    image = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
-    like = jax.eval_shape(whole.init, jax.random.key(0), image)
-    like = {name: {"features": tree} for name, tree in like.items()}
-    first = _first(like, trained, whole)
+    like = _like(whole, jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32))
     tensors = weights.read(path)
     layout = layouts.of(tensors)
-    found = weights.to_variables(tensors, _of_files(like), path)
+    wanted = _of_files(like)
+    if hasattr(whole, "fitted"):  # to other sizes, and to what it has besides
+        tensors, wanted = whole.fitted(tensors, wanted)
+    found = weights.to_variables(tensors, wanted, path)
+    first = _first(like, trained, whole)
 
     def parts(begin, end):
         return {
@@ -98,6 +99,16 @@ def _files(package):
     return [file for place in places or () for file in Path(place).rglob("*.pth")]
 
 
+def _like(whole, image):
+    """The shapes of a network's features, of one image and what is known beside it."""
+    beside = [
+        jax.ShapeDtypeStruct((1, width), jnp.float32)
+        for width in filter(None, [sum(getattr(whole, "meta", ()))])
+    ]
+    found = jax.eval_shape(whole.init, jax.random.key(0), image, *beside)
+    return {name: {"features": tree} for name, tree in found.items()}
+
+
 def located(path, package, network):
     """The file that `path` says: itself, or of "auto" that of an installed `package`.
 
@@ -121,9 +132,7 @@ def located(path, package, network):
 
 def first_of(whole, trained, image):
     """The first part of `whole` in which anything trains, for images of that shape."""
-    like = jax.eval_shape(whole.init, jax.random.key(0), image)
-    like = {name: {"features": tree} for name, tree in like.items()}
-    return _first(like, trained, whole)
+    return _first(_like(whole, image), trained, whole)
 
 
 def _first(variables, trained, whole):
@@ -166,6 +175,12 @@ def begin(variables, pretrained):
         else tree
         for kind, tree in variables.items()
     }
+
+
+def within(pretrained, name):
+    """The same weights, of features that are a part `name` of others."""
+    nested = {kind: {name: tree} for kind, tree in pretrained.features.items()}
+    return pretrained._replace(features=nested)
 
 
 def _over(known, new):

@@ -21,9 +21,17 @@ import jax
 import numpy as np
 
 from ltjax.mistake import Mistake, nearest
-from ltjax.models import layouts, names, pickled, vit_layouts, vit_weights
+from ltjax.models import (
+    layouts,
+    metaformer_weights,
+    names,
+    pickled,
+    vit_layouts,
+    vit_weights,
+)
 
-_COUNTER = "num_batches_tracked"  # PyTorch's, which nothing here needs
+# What nothing here needs: PyTorch's counter, and indices that follow from shapes.
+_ASIDE = ("num_batches_tracked", metaformer_weights.INDEX)
 METADATA = "metadata"  # the array of an `.npz` that is text about the others
 
 
@@ -33,9 +41,8 @@ def to_tensors(variables):
     `variables` are those of a `Network` ("params" and "batch_stats", each with
     "features", and "head" if there is one).
     """
-    layout = names
-    if vit_weights.fits(variables):
-        layout = vit_weights
+    layout = _layout(variables)
+    if layout is vit_weights:
         variables = vit_weights.parted(variables, lambda leaf, i: leaf[i])
     return {
         layout.of(path)[0]: _to_torch(np.asarray(leaf, np.float32))
@@ -51,12 +58,19 @@ def to_variables(tensors, like, source="tensors"):
     which names `source`, for the first tensor that is missing, of another shape, not
     of real numbers or not finite, or is one too many.
     """
-    if not vit_weights.fits(like):
-        return _read_as(names, tensors, like, source)
+    layout = _layout(like)
+    if layout is not vit_weights:
+        return _read_as(layout, tensors, like, source)
     tensors = vit_weights.fitted(vit_layouts.usual(tensors), like)
     parted = vit_weights.parted(like, lambda leaf, i: _without_first(leaf))
     found = _read_as(vit_weights, tensors, parted, source)
     return vit_weights.joined(found, like)
+
+
+def _layout(variables):
+    """The module that has the names of a network."""
+    known = (vit_weights, metaformer_weights)
+    return next((layout for layout in known if layout.fits(variables)), names)
 
 
 def _read_as(layout, tensors, like, source):
@@ -91,7 +105,7 @@ def _read_as(layout, tensors, like, source):
         if not np.isfinite(found).all():
             raise Mistake(f"{source}: {name!r} is not finite everywhere")
     for name in tensors:
-        if not (name in wanted or name in aside or name.endswith(_COUNTER)):
+        if not (name in wanted or name in aside or name.endswith(_ASIDE)):
             raise Mistake(f"{source} has a tensor {name!r} that the model has not")
 
     def variable(path, leaf):

@@ -26,7 +26,7 @@ class Command:
     """
 
     run: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="RUN")]]
-    """Folder of a finished run."""
+    """Folder of a finished run, or of the runs of --seeds, whose mean it is then."""
     path: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="PATH")]]
     """Images: a folder of any depth, an image file, a .csv with a column path
     (relative to it), or an .npz with `image`, uint8 [N, H, W, ch]."""

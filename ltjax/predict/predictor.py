@@ -8,9 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ltjax.classifier import heads, prior
+from ltjax.evaluation import scaling
 from ltjax.posterior import dispersion
+from ltjax.posterior.predictive import mean_log_probs
 from ltjax.stages import kept, trained
 from ltjax.stages.trained import Trained
+from ltjax.workdir import rows
 
 _BATCH = 1000  # bounds the memory of logits
 
@@ -29,7 +32,7 @@ class Predictor(NamedTuple):
     run: Trained
     samples: int
     log_probs: Callable  # features [samples + 1, B, D] -> [B, C]
-    of_draw: Callable  # features [1, B, D] of one draw -> [B, C]
+    spread: Callable  # features [samples, B, D] of draws -> [B], how far they disagree
 
 
 def of_row(out, row, samples=0, priors=None):
@@ -46,11 +49,14 @@ def of_row(out, row, samples=0, priors=None):
     run = trained.read(out, row.backbone)
     averaged = row.backbone != run.backbone
     head, params = trained.head(run, row.classifier, row.variant)
-    one, own = heads.one_pass(head.logits, params), None
+    one, each = heads.one_pass(head.logits, params), None
     if averaged and head.whole:
-        own = kept.heads(run.out, run.backbone)
-        own = jax.tree.map(lambda leaf: leaf[1 : samples + 1], own)
-    every = heads.every_draw(head.logits, params, own)
+        each = kept.heads(run.out, run.backbone)
+        each = jax.tree.map(lambda leaf: leaf[1 : samples + 1], each)
+    every = heads.every_draw(head.logits, params, each)
+
+    own = scaling.of_row(rows.named(run.results)[row])
+    one, every = (scaling.calibrated(each, own) for each in (one, every))
 
     def under(log_probs):
         return log_probs if priors is None else prior.adjusted(log_probs, *priors)
@@ -58,11 +64,25 @@ def of_row(out, row, samples=0, priors=None):
     def log_probs(features):
         return under(every(features[1:]) if averaged else one(features))
 
-    return Predictor(run, samples, log_probs, lambda features: under(one(features)))
+    spread = heads.disagreement(lambda features: under(one(features)))
+    return Predictor(run, samples, log_probs, spread)
+
+
+def mean_on_images(predictors):
+    """`on_images` of the mean of several predictors' probabilities; of one, its own.
+
+    They are of the same classes. Several have no dispersions.
+    """
+    each = [on_images(predictor) for predictor in predictors]
+    if len(each) == 1:
+        return each[0]
+    return lambda images: Seen(
+        mean_log_probs(jnp.stack([see(images).log_probs for see in each]))
+    )
 
 
 def on_images(predictor):
-    """Builds `see(images uint8 [B, H, W, ch]) -> Seen`.
+    """Builds `see(images uint8 [B, H, W, ch]) -> Seen`, or of a batch with "meta".
 
     Dispersions are those of the predictor's draws, None without any.
     """
@@ -73,14 +93,19 @@ def on_images(predictor):
         found = predictor.log_probs(features)
         if not predictor.samples:
             return Seen(found)
-        draws = [predictor.of_draw(draw[None]) for draw in features[1:]]
-        return Seen(
-            found,
-            dispersion.representation(features[1:]),
-            dispersion.probability(jnp.exp(jnp.stack(draws))),
-        )
+        draws = features[1:]
+        return Seen(found, dispersion.representation(draws), predictor.spread(draws))
 
     return see
+
+
+def mean_on_tests(predictors):
+    """`on_tests` of the mean of several predictors' probabilities; of one, its own."""
+    each = [on_tests(predictor) for predictor in predictors]
+    if len(each) == 1:
+        return each[0]
+    log_probs, labels = zip(*each)
+    return np.asarray(mean_log_probs(np.stack(log_probs))), labels[0]
 
 
 def on_tests(predictor):

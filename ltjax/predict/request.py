@@ -1,5 +1,6 @@
 """What a prediction's command asks for, held against what its run has."""
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -7,9 +8,11 @@ import numpy as np
 
 from ltjax.data import rendering
 from ltjax.data.shape import Shape
-from ltjax.evaluation import conformal
+from ltjax.evaluation import conformal, scaling
 from ltjax.mistake import Mistake, shown
 from ltjax.stages import backbones, prior
+from ltjax.workdir import beside
+from ltjax.workdir.results import of_seeds as of_seeds_in
 from ltjax.workdir.results import record
 from ltjax.workdir.rows import Row, choose, headline, named
 
@@ -25,6 +28,37 @@ class Request(NamedTuple):
     shape: Shape
     coverage: float | None
     notes: list[str]  # what its user should know
+    beside: tuple = ()  # `meta.Part`s of the metadata that the run has learned
+
+
+def of_seeds(command):
+    """The `Request` of a command for each seed of its run, [(folder, `Request`)].
+
+    Raises `Mistake` where seeds are of other classes or images, or draws are asked for:
+    those of several posteriors are of no one.
+    """
+    folders = of_seeds_in(command.run)
+    found = [
+        (folder, of_command(dataclasses.replace(command, run=folder)))
+        for folder in folders
+    ]
+    first = found[0][1]
+    for folder, each in found[1:]:
+        if (each.classes, each.shape, each.row) != (
+            first.classes,
+            first.shape,
+            first.row,
+        ):
+            raise Mistake(
+                f"{shown(folder)} has other classes, images or rows than "
+                f"{shown(folders[0])}; seeds of one config have the same"
+            )
+    if len(found) > 1 and command.samples is not None:
+        raise Mistake(
+            f"--samples is {command.samples}, and {shown(command.run)} holds "
+            f"{len(found)} seeds, each with a posterior; give the folder of one"
+        )
+    return found
 
 
 def of_command(command):
@@ -34,7 +68,8 @@ def of_command(command):
     names = data.get("class_names") or [str(at) for at in range(data["classes"])]
     row = choose(command.run, results, command.classifier)
     counts = np.asarray(data["counts"])
-    assumed, taken = prior.assumed(config, row, counts)
+    figures = named(results)
+    assumed, taken = prior.assumed(config, row, counts, scaling.of_row(figures[row]))
     priors = None
     if command.prior is not None:
         if assumed is None:
@@ -45,6 +80,8 @@ def of_command(command):
         priors = assumed, prior.shares(command.prior, names, counts)
         taken += f", re-adjusted to {shown(command.prior)}"
     notes = [f"{row} of {shown(command.run)}; its probabilities assume {taken}"]
+    if "calibration" in figures[row]:
+        notes.append(told(figures[row]["calibration"]))
     if command.classifier is None and row != headline():
         notes.append(f"the run has no row {headline()}; {row} is taken instead")
     unseen = 0 if priors is None else int(((counts == 0) & (priors[1] > 0)).sum())
@@ -64,6 +101,16 @@ def of_command(command):
         shape=_shape(data["image"], config),
         coverage=coverage,
         notes=notes,
+        beside=beside.read(command.run),
+    )
+
+
+def told(calibration):
+    """How a row was calibrated, in a line."""
+    biases = " and a bias for each class" * ("bias" in calibration)
+    return (
+        f"calibrated: temperature {calibration['temperature']:.3g}{biases}, fitted on "
+        f"{calibration['images']:,} images that were held out of training"
     )
 
 
@@ -76,8 +123,8 @@ def _others(results, config, counts):
     """Which rows of the run assume a prior, in words."""
     found = [
         str(row)
-        for row in named(results)
-        if prior.assumed(config, row, counts)[0] is not None
+        for row, figures in named(results).items()
+        if prior.assumed(config, row, counts, scaling.of_row(figures))[0] is not None
     ]
     if not found:
         return "nor do those of any row of the run"

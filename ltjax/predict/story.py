@@ -10,12 +10,13 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from ltjax.data import entries, longtail, unlabelled
+from ltjax.data import entries, longtail, meta, unlabelled
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake, shown
 from ltjax.predict import predictor, sheet
 from ltjax.predict import request as plans
 from ltjax.runtime import progress
+from ltjax.stages import trained
 
 _LABELS = 5  # the most probable ones, in a row
 _BATCH = 256  # images at most; as many in each batch
@@ -31,21 +32,29 @@ def predict(command, console=None):
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     out = command.out
     sheet.check(out, command.overwrite)
-    plan = plans.of_command(command)
-    images = unlabelled.read(command.path, plan.shape)
+    seeds = plans.of_seeds(command)
+    _, plan = seeds[0]
+    images = unlabelled.read(command.path, plan.shape, plan.beside)
     if os.path.exists(out) and os.path.samefile(out, command.path):
         raise Mistake(f"--out {out} holds the images; give another name")
     columns, done = _columns(images.key, plan), Counter()
     try:
         with sheet.writing(out, columns) as write:
-            row = predictor.of_row(command.run, plan.row, plan.samples, plan.priors)
-            for line in plan.notes:
+            opened = [
+                predictor.of_row(folder, own.row, own.samples, own.priors)
+                for folder, own in seeds
+            ]
+            for line in (*plan.notes, *_known(images, plan.beside)):
                 say(line)
-            limit = _calibrated(row, plan, say)
+            if len(seeds) > 1:
+                say(f"the mean of {len(seeds)} seeds, one pass of each")
+            limit = _calibrated(opened, plan, say)
             begin = time.monotonic()
             with (
                 progress.stage(console, "predict", images.count) as advance,
-                contextlib.closing(_seen(images, predictor.on_images(row))) as parts,
+                contextlib.closing(
+                    _seen(images, predictor.mean_on_images(opened))
+                ) as parts,
             ):
                 for batch, seen in parts:
                     write(_rows(images.key, batch, seen, plan, limit))
@@ -60,28 +69,33 @@ def predict(command, console=None):
     _tell(images, done, out, time.monotonic() - begin, say)
 
 
-def _calibrated(row, plan, say):
+def _calibrated(opened, plan, say):
     """The scores [C] up to which labels are in a set, or None without --coverage."""
     if plan.coverage is None:
         return None
-    log_probs, labels = predictor.on_tests(row)
+    log_probs, labels = predictor.mean_on_tests(opened)
     # What never comes calibrates nothing, and is in no set.
     never = np.zeros(len(plan.classes), bool)
     if plan.priors is not None:
         never = (plan.priors[1] == 0) & (plan.counts > 0)
-    kept = ~never[labels]
-    plans.check_calibration(plan.coverage, int(kept.sum()))
+    kept = np.flatnonzero(~never[labels])
+    units, told = trained.test_groups(opened[0].run), ""
+    if units is not None:  # one image of each speaks for a new one
+        kept = kept[conformal.one_of_each(labels[kept], units[kept])]
+        told = f", one of each class in each of {len(np.unique(units))} groups"
+    plans.check_calibration(plan.coverage, len(kept))
     tests = log_probs[kept], labels[kept]
     groups = longtail.groups(plan.counts)
     found = conformal.thresholds(*tests, groups, plan.coverage)
     own = sum(pool == "class" for pool in found.pool)
     say(
-        f"sets: calibrated on the run's {kept.sum():,} test images, {own} of "
+        f"sets: calibrated on the run's {len(kept):,} test images{told}, {own} of "
         f"{len(plan.classes)} classes by themselves; these images are no independent "
         "measure of coverage any more"
     )
     if conformal.measurable(tests[0].shape, plan.coverage):
-        measured = conformal.split_coverage(*tests, groups, plan.coverage)
+        own = None if units is None else units[kept]
+        measured = conformal.split_coverage(*tests, groups, plan.coverage, units=own)
         of_all = measured["groups"]["all"]
         say(
             f"from one half of them to the other: {100 * of_all['coverage']:.1f} % "
@@ -94,18 +108,42 @@ def _seen(images, see):
     """Pairs of a `Batch` and what is `Seen`, given out when the next is under way."""
     parts = -(-images.count // _BATCH)
     size = -(-images.count // parts)
-    waiting = None
+    waiting, first = None, 0
     with unlabelled.batches(images, size) as batches:
         for batch in batches:
             # Always as many, so that one program is compiled.
             filled = np.zeros((size, *batch.image.shape[1:]), np.uint8)
             filled[: len(batch.image)] = batch.image
-            started = batch, see(filled)
+            seen = {"image": filled}
+            if images.meta is not None:
+                known = images.meta[first : first + len(batch.image)]
+                seen["meta"] = np.zeros((size, known.shape[1]), np.float32)
+                seen["meta"][: len(known)] = known
+            first += len(batch.image)
+            started = batch, see(seen)
             if waiting:
                 yield waiting
             waiting = started
         if waiting:
             yield waiting
+
+
+def _known(images, parts):
+    """What is said of the metadata that a run has learned, in lines."""
+    if not parts:
+        return
+    wanted = ", ".join(map(shown, meta.columns(parts)))
+    if images.meta is None:
+        yield (
+            f"the run has learned from {wanted}, and these images come without: "
+            "predicted as if nothing were known; a .csv with these columns tells more"
+        )
+        return
+    lacks = {column: rows for column, rows in images.silent.items() if rows}
+    told = ", ".join(f"{shown(column)} in {n:,}" for column, n in lacks.items())
+    yield f"metadata: {wanted}; " + (
+        f"missing, of {images.count:,} rows: {told}" if lacks else "none missing"
+    )
 
 
 def _columns(key, plan):

@@ -3,8 +3,9 @@
 import numpy as np
 
 from ltjax.evaluation import confusion
+from ltjax.evaluation.refusal import risks
 from ltjax.evaluation.reliability import reliability
-from ltjax.report import diagrams, markup, table
+from ltjax.report import diagrams, markup, sureness, table
 from ltjax.workdir.rows import Row
 
 _MOST_PAIRS = 12  # mistakes that are listed
@@ -46,7 +47,7 @@ def calibration(run):
             ece = row["ece"] if group == "all" else row["group_ece"][group]
             bins[f"{label}, ECE {ece:.3f}"] = _bins(run, name, own)
         title = f"{group}: {own.sum():,} test images"
-        panels.append(diagrams.reliability(title, bins))
+        panels.append(sureness.reliability(title, bins))
     yield markup.figure(
         "Right images against confidence, in 15 bins, with 95 % intervals. On the "
         "diagonal a row is as sure as it is right, below it too sure. Marks grow with "
@@ -54,14 +55,49 @@ def calibration(run):
         f"of {diagrams.ENOUGH} or more. Groups are those of the true class.",
         *panels,
     )
+    yield from _scaled(run.results)
     yield markup.heading("Confidences")
     yield markup.figure(
         "Test images by the probability of their top label. Where the dashed line is "
         "to the right of the solid one, the row is too sure.",
         *(
-            diagrams.confidence(label, _bins(run, name, bins=20))
+            sureness.confidence(label, _bins(run, name, bins=20))
             for name, label in rows.items()
         ),
+    )
+
+
+def _scaled(results):
+    """What calibrating the rows has changed."""
+    told = {
+        table.label(row): (row, row["calibration"])
+        for row in results["rows"]
+        if "calibration" in row
+    }
+    if not told:
+        return
+    columns = {"nll": "NLL", "ece": "ECE", "brier": "Brier"}
+    images = max(own["images"] for _, own in told.values())
+    yield markup.heading("What a temperature has changed")
+    yield markup.table(
+        "Temperatures",
+        (
+            "row",
+            "temperature",
+            *(f"{name}: before, after" for name in columns.values()),
+        ),
+        [
+            [
+                (
+                    name,
+                    f"{own['temperature']:.3f}" + " and biases" * ("bias" in own),
+                    *(f"{own['before'][of]:.3f}, {row[of]:.3f}" for of in columns),
+                )
+                for name, (row, own) in told.items()
+            ]
+        ],
+        f"Fitted on {images:,} images that were held out of all training, classes "
+        "weighing the same; measured on the test images, which nothing was fitted to.",
     )
 
 
@@ -69,6 +105,57 @@ def _bins(run, name, own=slice(None), bins=15):
     predicted, labels = run.predicted[name], run.labels[own]
     right = predicted.label[own] == labels
     return reliability(predicted.confidence[own], right, bins)
+
+
+def refusal(run):
+    """What refusing the least sure predictions buys, by each score there is."""
+    rows = _predicted(run)
+    if not rows:
+        return
+    name, label = list(rows.items())[-1]
+    predicted = run.predicted[name]
+    right = predicted.label == run.labels
+    scores = predicted.sureness
+    panels = []
+    for group, mask in {"all": np.ones(run.counts.size, bool), **run.groups}.items():
+        own = mask[run.labels]
+        if own.any():
+            curves = {by: risks(score[own], right[own]) for by, score in scores.items()}
+            title = f"{group}: {own.sum():,} test images"
+            panels.append(sureness.risk(title, curves))
+    yield markup.figure(
+        f"{label}: how many predictions are wrong where only the surest are kept and "
+        "the others are left to a person; of each group by itself. Sure by "
+        f"{', '.join(scores)}: high confidence, low entropy"
+        f"{', draws that agree' * ('disagreement' in scores)}.",
+        *panels,
+    )
+    told = {Row.of(row).key: row for row in run.results["rows"]}[name].get("refusal")
+    if told:
+        groups = [
+            group
+            for group, area in told["confidence"]["aurc"].items()
+            if area is not None
+        ]
+        yield markup.table(
+            "What refusing buys",
+            ("sure by", "kept", *(f"{group}: right, (kept)" for group in groups)),
+            [
+                [
+                    (by, f"{share} %", *(_kept(of[group]) for group in groups))
+                    for share, of in figures["at"].items()
+                ]
+                for by, figures in told.items()
+            ],
+            "kept: the share of all test images that is; right: of those of the "
+            "group, in %, and behind it how many of the group are kept, in %",
+        )
+
+
+def _kept(of):
+    if of["acc"] is None:
+        return f"- ({of['kept']:.0f})"
+    return f"{of['acc']:.1f} ({of['kept']:.0f})"
 
 
 def confusions(run):

@@ -21,8 +21,8 @@ LINES = (
     {"color": "#cc79a7", "linestyle": (0, (5, 1)), "marker": "v"},
 )
 MOST_LINES = len(LINES)
-_RIGHT = "#0072b2"
-_WRONG = {"many": "#a84b08", "medium": "#e69f00", "few": "#f6dd9a"}
+RIGHT = "#0072b2"
+WRONG = {"many": "#a84b08", "medium": "#e69f00", "few": "#f6dd9a"}
 ENOUGH = 10  # images in a bin that a line goes through
 _FEW_CLASSES = 30  # up to so many, classes are joined by lines
 _VECTORS = 1000  # more marks than these become pixels
@@ -136,82 +136,9 @@ def _mark_groups(axes, below, groups):
                 each.axvline(first + 0.5, color=SOFT, linewidth=0.8)
 
 
-def reliability(title, bins):
-    """Accuracy against confidence, over how many images have it.
-
-    `bins` are `evaluation.reliability.Bins`, by a name that may tell the ECE.
-    """
-    with canvas.panel(4.2) as figure:
-        axes, below = figure.subplots(
-            2, 1, sharex=True, gridspec_kw={"height_ratios": (3.4, 1)}
-        )
-        figure.subplots_adjust(0.155, 0.102, 0.965, 0.855, hspace=0.09)
-        axes.plot((0, 100), (0, 100), color=SOFT, linewidth=0.8)
-        # The last rows of three, whose colours they keep.
-        for (name, of), line in zip(bins.items(), LINES[3 - len(bins) : 3]):
-            share = of.count / of.count.sum()
-            x, y = 100 * of.mean_confidence, 100 * of.accuracy
-            color = line["color"]
-            axes.vlines(x, *(100 * of.interval), color=color, alpha=0.35, linewidth=1)
-            # Between a few images a line would show what is chance.
-            joined = np.where(of.count >= ENOUGH, y, np.nan)
-            style = {"color": color, "linestyle": line["linestyle"]}
-            axes.plot(x, joined, **style)
-            # As large as there are images, so that rare ones weigh little in the eye;
-            # whole ones at 0 and 100 %, too.
-            mark = {"marker": line["marker"], "linewidth": 0, "clip_on": False}
-            axes.scatter(x, y, s=6 + 90 * share, color=color, **mark)
-            axes.plot([], [], label=name, **line)
-            edges = np.linspace(0, 100, len(share) + 1)
-            below.stairs(100 * share, edges, linewidth=1.2, **style)
-        # Above, as marks and intervals may be anywhere.
-        axes.set_title(title, y=1.13)
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99))
-        axes.set(xlim=(0, 101), ylim=(0, 101), ylabel="right, %")
-        below.set(ylabel="images, %", xlabel="confidence, %", ylim=(0, None))
-        below.yaxis.set_major_locator(MaxNLocator(2))
-        figure.align_ylabels()
-        return canvas.svg(figure, f"Reliability diagram, {title}: {'; '.join(bins)}")
-
-
-def confidence(title, bins):
-    """How many images have which confidence, and how many of them are right."""
-    with canvas.panel(2.5) as figure:
-        axes = figure.subplots()
-        figure.subplots_adjust(0.145, 0.17, 0.965, 0.75)
-        total = bins.count.sum()
-        right, wrong = 100 * bins.right / total, 100 * (bins.count - bins.right) / total
-        width = 100 / len(right)
-        left = width * np.arange(len(right))
-        style = {
-            "width": width,
-            "align": "edge",
-            "edgecolor": "white",
-            "linewidth": 0.5,
-        }
-        axes.bar(left, right, color=_RIGHT, label="right", **style)
-        style |= {"color": _WRONG["medium"], "hatch": "////", "label": "wrong"}
-        axes.bar(left, wrong, bottom=right, **style)
-        told = [title]
-        for name, part, dashes in (
-            ("accuracy", bins.right, "-"),
-            ("mean confidence", bins.confidence, (0, (2, 1))),
-        ):
-            percent = 100 * part.sum() / total
-            told.append(f"{name} {percent:.1f} %")
-            style = {"color": INK, "linewidth": 1.2, "linestyle": dashes}
-            axes.axvline(percent, label=told[-1], **style)
-        axes.set_title(title, y=1.22)
-        axes.legend(ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 0.98))
-        axes.set(xlim=(0, 100), xlabel="confidence, %", ylabel="images, %")
-        axes.grid(visible=False, axis="x")
-        words = f"Histogram of confidences, right and wrong: {', '.join(told)}"
-        return canvas.svg(figure, words)
-
-
 def confusion(title, shares):
     """Where the images of each group go: {group: {"right", each group}}, shares."""
-    colors = {"right": _RIGHT, **_WRONG}
+    colors = {"right": RIGHT, **WRONG}
     with canvas.panel(1.9) as figure:
         axes = figure.subplots()
         figure.subplots_adjust(0.19, 0.23, 0.965, 0.74)
@@ -230,7 +157,7 @@ def confusion(title, shares):
         axes.invert_yaxis()
         axes.set(xlim=(0, 100), xlabel="test images of the group, %")
         axes.grid(visible=False)
-        names = {kind: f"to {kind}" for kind in _WRONG} | {"right": "right"}
+        names = {kind: f"to {kind}" for kind in WRONG} | {"right": "right"}
         kinds = next(iter(shares.values()))
         axes.legend(
             [Patch(color=colors[kind]) for kind in kinds],
@@ -256,7 +183,7 @@ def dispersion(title, values, counts, groups):
         figure.subplots_adjust(0.16, 0.165, 0.965, 0.87)
         # A class without training images has a place at the left.
         x = np.maximum(counts, 0.5)
-        style = {"color": _RIGHT, "marker": "o", "linestyle": "", "markeredgewidth": 0}
+        style = {"color": RIGHT, "marker": "o", "linestyle": "", "markeredgewidth": 0}
         axes.plot(x, values, alpha=0.55, rasterized=len(x) > _VECTORS, **style)
         color = LINES[1]["color"]
         for mask in groups.values():

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ltjax.classifier import METHODS
+from ltjax.workdir.rows import Row, told
 
 COLUMNS = ("many", "medium", "few", "all", "NLL", "ECE", "Brier")
 _LOWER_IS_BETTER = ("NLL", "ECE", "Brier")
@@ -56,7 +57,7 @@ def table(results, width=80):
 class Line(NamedTuple):
     """A row of the table."""
 
-    backbone: str
+    backbone: str  # or "seeds", of the mean of several
     name: str  # as it is read
     figures: tuple  # a `figure` for each of COLUMNS
     best: tuple  # whether each is the best of a single pass
@@ -64,23 +65,33 @@ class Line(NamedTuple):
 
 def lines(results):
     """The `Line` of every row in `results` but those that repeat a headline."""
-    rows = [row for row in results["rows"] if not _repeats_headline(row, results)]
-    single_pass = [row for row in rows if row["backbone"] != "swag"]
+    rows = [row for row in told(results) if not _repeats_headline(row, results)]
+    rows += results.get("ensemble", [])
+    single_pass = [row for row in rows if _single(row)]
     best = {name: _best(name, single_pass) for name in COLUMNS}
 
     def is_best(row, name):
         value, _ = figure(row, name)
-        return row["backbone"] != "swag" and value == best[name] is not None
+        return _single(row) and value == best[name] is not None
 
     return [
         Line(
-            row["backbone"],
+            _block(row),
             label(row),
             tuple(figure(row, name) for name in COLUMNS),
             tuple(is_best(row, name) for name in COLUMNS),
         )
         for row in rows
     ]
+
+
+def _single(row):
+    """Whether a row is of one pass of one network."""
+    return row["backbone"] != "swag" and "seeds" not in row
+
+
+def _block(row):
+    return "seeds" if "seeds" in row else row["backbone"]
 
 
 def title(results):
@@ -91,10 +102,10 @@ def title(results):
 
 def data(results):
     """What was trained on."""
-    told = results["dataset"]
-    counts = told["counts"]
+    of = results["dataset"]
+    counts = of["counts"]
     return (
-        f"{told['name']}, {told['train']} training images "
+        f"{of['name']}, {of['train']} training images "
         f"({max(counts)} to {min(counts)} a class)"
     )
 
@@ -109,9 +120,12 @@ def notes(results):
     yield "accuracy in %; NLL in nats; ECE a fraction; bold: the best of a single pass"
     if len(results.get("seeds", ())) > 1:
         yield "mean ± standard deviation over the seeds (squares over n - 1)"
+    if results.get("ensemble"):
+        count = results["ensemble"][0]["seeds"]
+        yield f"{count} x ...: the mean probability of the seeds, one pass for each"
     if "seeds" not in results:
         yield from _errors(results)
-    swag = {row["classifier"] for row in results["rows"] if row["backbone"] == "swag"}
+    swag = {row["classifier"] for row in told(results) if row["backbone"] == "swag"}
     if swag:
         yield "SWAG: the mean of the drawn networks, one pass for each draw"
     if swag & METHODS.keys():
@@ -122,10 +136,21 @@ def notes(results):
             f"mean of {cost['experts']} experts (alone: results.json); "
             f"{cost['parameters'] / 1e6:.3g} M weights, {cost['macs'] / 1e6:.4g} M MACs"
         )
+    yield from _without(results)
     if any(row["variant"] == "b" for row in results["rows"]):
         yield "SRepr (b): not distilled; SRepr (c-...): the other distillation"
     if "seeds" not in results:
-        yield from (choice(row) for row in results["rows"] if "choice" in row)
+        yield from (choice(row) for row in told(results) if "choice" in row)
+        yield from _calibration(results)
+
+
+def _without(results):
+    """What the last row comes to without metadata, in a line; nothing without any."""
+    blind = [row for row in results["rows"] if Row.of(row).blind]
+    if blind:
+        row = blind[-1]
+        parts = ", ".join(f"{c} {text(c, figure(row, c)[0])}" for c in COLUMNS)
+        yield f"{label(row)} if no metadata were known: {parts}"
 
 
 def _errors(results):
@@ -143,13 +168,26 @@ def _errors(results):
         yield f"standard errors: {', '.join(parts)}"
 
 
+def _calibration(results):
+    """On what the rows were calibrated, in a line; nothing where they were not."""
+    found = [row["calibration"] for row in told(results) if "calibration" in row]
+    if found:
+        ends = dict.fromkeys(
+            f"{pick(own['temperature'] for own in found):.2f}" for pick in (min, max)
+        )
+        yield (
+            f"calibrated: temperatures of {' to '.join(ends)}, fitted on "
+            f"{found[0]['images']:,} held-out images"
+        )
+
+
 def choice(row):
     """What a row was chosen to be, of what, and what that cost, in a line."""
-    told = row["choice"]
+    made = row["choice"]
     return (
-        f"{label(row)}: α {told['alpha']:g}, T {told['temperature']:g}, of "
-        f"{len(told['candidates'])} on {told['images']:,} held-out images, in "
-        f"{told['seconds']:.0f} s"
+        f"{label(row)}: α {made['alpha']:g}, T {made['temperature']:g}, of "
+        f"{len(made['candidates'])} on {made['images']:,} held-out images, in "
+        f"{made['seconds']:.0f} s"
     )
 
 
@@ -163,7 +201,7 @@ def _repeats_headline(row, results):
         == (row["backbone"], row["classifier"])
         and other["acc"] == row["acc"]
         and other["nll"] == row["nll"]
-        for other in results["rows"]
+        for other in told(results)
     )
 
 
@@ -172,7 +210,8 @@ def label(row):
     name = row["backbone"].upper()
     if row["classifier"] in METHODS:
         name += f" + {METHODS[row['classifier']].TITLE}"
-    return f"{name} ({row['variant']})" if row["variant"] else name
+    name = f"{name} ({row['variant']})" if row["variant"] else name
+    return f"{row['seeds']} x {name}" if "seeds" in row else name
 
 
 def figure(row, name):

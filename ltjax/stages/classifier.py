@@ -14,14 +14,13 @@ import optax
 
 from ltjax.classifier import heads
 from ltjax.classifier import train as training
-from ltjax.data import longtail, sampling
-from ltjax.evaluation import scores
+from ltjax.data import sampling
+from ltjax.evaluation import scaling, scores
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.representation import schedule
 from ltjax.runtime import devices
-from ltjax.stages import choosing
-from ltjax.workdir import predictions
+from ltjax.stages import choosing, judging
 from ltjax.workdir.rows import Row
 
 
@@ -49,15 +48,12 @@ def train(backbone, seen, loader, folder, settings):
     name, counts = backbone.name, loader.index.counts
     made, learn = _heads(backbone, seen, loader, settings)
     found, accuracy, averaged, classifiers = [], {}, {}, {}
+    judge = judging.Judge(seen, loader, settings.calibrate)
 
-    def add(backbone, classifier, variant, note):
-        row = {"backbone": backbone, "classifier": classifier, "variant": variant}
-        accuracy[Row.of(row).key] = note["accuracy"]
-        row |= {**note["figures"], "seconds": note["seconds"]}
-        for told in ("experts", "choice"):
-            if told in note and not variant:
-                row[told] = note[told]
-        found.append(row)
+    def add(note, row):
+        for line, of_classes in judging.lines(note, row):
+            accuracy[Row.of(line).key] = of_classes
+            found.append(line)
 
     cache = folder.cache(f"heads/{name}")
     with folder.stage(f"classify {name}", len(made)) as done:
@@ -67,7 +63,7 @@ def train(backbone, seen, loader, folder, settings):
             if head.choice:
                 trials = choosing.Trials(row, learn, seen, loader, cache)
                 fitted = partial(choosing.learned, head.choice, trials)
-            make = partial(_row, folder, row, head, fitted, seen.test[:1], loader)
+            make = partial(_row, folder, row, head, fitted, judge)
             params, note = cache.get(row, make, lambda like=head.params: like)
             params = devices.local(params)
             if head.averaged:
@@ -75,20 +71,29 @@ def train(backbone, seen, loader, folder, settings):
                 own = jax.tree.map(lambda leaf: leaf[1:], own)  # of the draws
                 averaged[classifier] = head.logits, params, own
             if "" in head.variants:
-                classifiers[classifier] = heads.one_pass(head.logits, params)
+                plain = heads.one_pass(head.logits, params)
+                own = scaling.of_row(note)
+                classifiers[classifier] = scaling.calibrated(plain, own)
             for shown in head.variants:
-                add(name, classifier, shown, note)
+                add(note, Row(name, classifier, shown))
             done(row)
     cache.close()
     if not backbone.draws:
         return Outcome(found, accuracy)
-    for classifier, (logits, params, own) in averaged.items():
-        log_probs = heads.every_draw(logits, params, own)
-        add(backbone.drawn, classifier, "", _averaged(log_probs, seen.test[1:], loader))
+    spreads = {}
+    for classifier, draws in averaged.items():
+        own = classifiers[classifier]
+        log_probs, note = _averaged(draws, judge)
+        add(note, Row(backbone.drawn, classifier))
+        spread = scores.per_image(heads.disagreement(own), seen.test[judging.DRAWS])
+        passes = {backbone.drawn: (log_probs, seen.test[judging.DRAWS])}
+        passes[name] = own, seen.test[judging.MEAN]
+        judging.add_refusal(found, classifier, spread, passes, loader)
+        spreads[classifier] = spread
     logits = partial(heads.none(seen.head).logits, seen.head)
-    of_draws = seen.test[1:], loader.tested, len(counts)
+    of_draws = seen.test[judging.DRAWS], loader.tested, len(counts)
     spread = dispersion.per_class(logits, *of_draws)
-    closely = _closely(name, classifiers, seen.test[:1], loader)
+    closely = judging.closely(name, classifiers, spreads, judge)
     return Outcome(found, accuracy, spread, *closely)
 
 
@@ -114,41 +119,19 @@ def _heads(backbone, seen, loader, settings):
     return made, learn
 
 
-def _averaged(log_probs, features, loader):
-    """The note of a row of all draws, of their test `features` [M, N, D]."""
+def _averaged(draws, judge):
+    """Log probabilities of all draws together, as calibrated, and the row's note."""
     begin = time.monotonic()
-    figures, per_class = _scored(log_probs, features, loader)
-    seconds = time.monotonic() - begin
-    return {"figures": figures, "accuracy": per_class, "seconds": seconds}
+    log_probs = heads.every_draw(*draws)
+    note = judging.note(judge, log_probs, judging.DRAWS)
+    note["seconds"] = time.monotonic() - begin
+    return scaling.calibrated(log_probs, scaling.of_row(note)), note
 
 
-def _closely(name, classifiers, features, loader):
-    """`Predicted` of the rows that are looked at closely, and conformal coverage.
-
-    `classifiers` are log-probabilities by method, `features` [1, N, D] of the test
-    images under the mean.
-    """
-    predicted = {
-        Row(name, classifier).key: predictions.Predicted(
-            *scores.top_labels(classifiers[classifier], features)
-        )
-        for classifier in predictions.shown(classifiers)
-    }
-    if not predicted:
-        return predicted, None
-    log_probs = classifiers[predictions.shown(classifiers)[-1]]
-    coverage = scores.set_coverage(
-        log_probs, features, loader.tested, longtail.groups(loader.index.counts)
-    )
-    # The last row is the one that the page is about.
-    return predicted, coverage and {"row": list(predicted)[-1], **coverage}
-
-
-def _row(folder, row, head, fitted, features, loader):
+def _row(folder, row, head, fitted, judge):
     """The row's classifier and its note, after training and testing.
 
-    `fitted(watch)` trains it, and says what is to be told of that; `features` [1, N, D]
-    are those of the test images.
+    `fitted(watch)` trains it, and says what is to be told of that.
     """
 
     def watch(epoch, losses, params):
@@ -159,44 +142,16 @@ def _row(folder, row, head, fitted, features, loader):
     try:
         params, told = fitted(watch)
         log_probs = heads.one_pass(head.logits, params)
-        figures, per_class = _scored(log_probs, features, loader)
-        alone = _alone(head, params, features, loader)
+        note = judging.note(judge, log_probs, judging.MEAN)
+        alone = judging.alone(judge, head, params)
     except Mistake as mistake:
         raise Mistake(f"{row}: {mistake}") from mistake
-    seconds = time.monotonic() - begin
-    note = {"figures": figures, "accuracy": per_class, "seconds": seconds, **told}
+    note |= {"seconds": time.monotonic() - begin, **told}
     if alone:
         note["experts"] = alone
     # Told before it is saved: a kill in between repeats the event, and loses none.
     folder.event(event="row", row=row, stage="classifier", **note)
     return devices.whole(params), note
-
-
-def _alone(head, params, features, loader):
-    """The figures of each expert alone, where the head is one of a headline row.
-
-    `features` [1, N, E, D].
-    """
-    found = []
-    for expert, single in enumerate(head.experts if head.averaged else ()):
-        own = jax.tree.map(lambda leaf, at=expert: leaf[at], params)
-        log_probs = heads.one_pass(single.logits, own)
-        figures, _ = _scored(log_probs, features[..., expert, :], loader)
-        found.append(figures)
-    return found
-
-
-def _scored(log_probs, features, loader):
-    """`scores.score` on the test images; `Mistake` where it is not finite."""
-    groups = longtail.groups(loader.index.counts)
-    found = scores.score(log_probs, features, loader.test["label"], groups)
-    nll = found[0]["nll"]
-    if not np.isfinite(nll):
-        raise Mistake(
-            f"the NLL of the test images is {nll}: the weights have "
-            "diverged; try a smaller --optim.lr or --classifier.lr"
-        )
-    return found
 
 
 def batches_of(rule, settings, index):

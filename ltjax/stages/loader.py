@@ -63,6 +63,7 @@ class Loader(Protocol):
     test: dict
     labels: np.ndarray  # of the training images, in the host's memory
     tested: np.ndarray  # of the test images
+    units: np.ndarray | None  # of the test images, which belong together, int [N]
     # As `test`, of the images that nothing is trained on; None without any.
     validation: dict | None
 

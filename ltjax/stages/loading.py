@@ -9,8 +9,10 @@ from rich.console import Console
 from ltjax import machine
 from ltjax.config import Augment
 from ltjax.data import (
+    columns,
     crops,
     entries,
+    groups,
     listing,
     longtail,
     manifest,
@@ -74,7 +76,12 @@ def _held_out(data, settings, digests):
     """The data set with a share of its training images, of those `digests`, apart."""
     train, share = data.train, settings.validation
     drawn = data.classes, share, digests, settings.subset_seed
-    held = partition.spared(train.label, *drawn)
+    if train.group is None:
+        held = partition.spared(train.label, *drawn)
+    else:
+        held = partition.spared_groups(
+            train.label, *drawn[:3], train.group, settings.subset_seed
+        )
     if not held.any():
         raise Mistake(
             f"data.validation is {share:g}, and no class of {data.name} has the "
@@ -113,14 +120,25 @@ def _whole(settings, console, augment):
     if settings.source in ("folder", "csv"):
         return listed(_files(settings), settings, per_class, console, augment)
     if settings.source == "npz":
-        return sources.npz(
-            settings.train,
-            settings.test,
-            settings.classes,
-            per_class,
-            settings.subset_seed,
+        return _with_meta(
+            settings,
+            sources.npz(
+                settings.train,
+                settings.test,
+                settings.classes,
+                per_class,
+                settings.subset_seed,
+            ),
         )
     return of_tfds(settings, console, augment)
+
+
+def _with_meta(settings, data):
+    if settings.meta and data.train.meta is None:
+        raise Mistake(
+            f"data.meta is {settings.meta}, and {settings.train} has no array 'meta'"
+        )
+    return data
 
 
 def settled(config, data):
@@ -147,12 +165,19 @@ def _told(data):
             f"data.manifest {checked['name']} is of the set as it was before "
             f"data.holdout {checked['holdout']}"
         )
+    if data.train.group is not None:
+        yield from _of_groups(data)
     if data.validation is not None:
         held = longtail.class_counts(data.validation.label, data.classes)
         line = f"held out of all training: {held.sum():,} images"
         none = (held == 0).sum()
         few = f"; classes of fewer than {partition.LEAST}, which spare none: {none}"
         yield line + few * bool(none)
+    for part in data.beside if data.silent else ():
+        missing = max(data.silent[column] for column in part.columns)
+        yield f"metadata: {columns.in_words(part)}" + (
+            f"; nothing told in {missing:,} rows" if missing else ""
+        )
     if data.shared:
         yield (
             f"{data.shared} of the {len(data.test.label)} test images are training "
@@ -160,11 +185,32 @@ def _told(data):
         )
 
 
+def _of_groups(data):
+    """What a split of whole groups came to."""
+    splits = [split for split in (data.train, data.test, data.validation) if split]
+    kinds = ("train", "are tested", "are held out")
+    parts = [f"{len(set(s.group.tolist()))} {kind}" for s, kind in zip(splits, kinds)]
+    yield f"groups of images: {', '.join(parts)}"
+    labels, numbers = (
+        np.concatenate([getattr(split, column) for split in splits])
+        for column in ("label", "group")
+    )
+    whole = groups.undivided(labels, numbers, data.classes)
+    if len(whole):
+        named = data.class_names or tuple(map(str, range(data.classes)))
+        names = ", ".join(shown(named[at]) for at in whole[:5])
+        more = f" and {len(whole) - 5} more" if len(whole) > 5 else ""
+        yield (
+            f"classes whose images are all of one group, so that none is tested: "
+            f"{names}{more}"
+        )
+
+
 def _files(settings):
     """The `listing.Listing` of a folder or a CSV."""
     if settings.source == "folder":
-        return listing.folder(settings.path, settings.nested)
-    return listing.table(settings.path)
+        return listing.folder(settings.path, settings.nested, settings.group)
+    return listing.table(settings.path, settings.group, settings.meta)
 
 
 def listed(files, settings, per_class, console, augment):

@@ -13,10 +13,12 @@ from ltjax.stages import backbones
 _SLACK = 1e-3  # by which shares that were rounded may miss 1
 
 
-def assumed(config, row, counts):
+def assumed(config, row, counts, scaling=None):
     """The prior [C] of a `Row` of a run of `config`, None without one, and its words.
 
-    `counts` [C] are the run's training images.
+    `counts` [C] are the run's training images; `scaling` is the `Scaling` of a row that
+    is calibrated. Biases are fitted where every class weighs the same: then all shares
+    are equal, whatever they were. A temperature alone takes the root of what was there.
     """
     model, settings = config.model, config.classifier
     method = METHODS.get(row.classifier)  # None of no re-training
@@ -26,6 +28,12 @@ def assumed(config, row, counts):
         plain = config.objective.plain and model.head.intercepts
         trained = settings.tau, config.optim.sampling, plain
         found = priors.assumed(row.classifier, counts, *trained)
+    if scaling is not None and scaling.bias is not None:
+        present = np.asarray(counts) > 0
+        found = present / present.sum()
+    elif scaling is not None and found is not None:
+        powers = np.where(found > 0, found, 0) ** (1 / scaling.temperature)
+        found = powers / powers.sum()
     of_draws = row.backbone == backbones.of_row(config, row.backbone).drawn
     drawn = of_draws or (method and method.DRAWS)
     return found, priors.in_words(found, counts, bool(drawn))

@@ -29,6 +29,7 @@ class Resident:
         self.task, self.index, self.keys, rows = order
         self._rows = jax.jit(rows)
         self.labels, self.tested = data.train.label, data.test.label
+        self.units = data.test.group
         self._settings = config.posterior
         self.train = jax.device_put(columns(data.train, takes))
         self.test = jax.device_put(columns(data.test, takes))
@@ -96,7 +97,8 @@ class Resident:
         @jax.jit
         def view(batch, number):
             key = jax.random.fold_in(self.keys.views, number)
-            return {**batch, "image": extractor.view(key, batch["image"])}
+            seen = {**batch, "image": extractor.view(key, batch["image"])}
+            return extractor.masked(key, seen)
 
         @jax.jit
         def seen(batch):

@@ -34,7 +34,9 @@ def conclude(config, data, system, outcomes, loader, folder):
 
     def write():
         write_json(folder.path / "classes.json", per_class)
-        write_arrays(folder.path / "labels.npz", {"test": data.test.label})
+        units = {} if data.test.group is None else {"group": data.test.group}
+        labels = {"test": data.test.label, **units}
+        write_arrays(folder.path / "labels.npz", labels)
         predictions.write(folder.path, last.predicted or {})
         write_json(folder.path / "results.json", results)
 

@@ -11,10 +11,22 @@ FILE = "predictions.npz"
 
 
 class Predicted(NamedTuple):
-    """The top label of every test image, [N], and its probability."""
+    """The top label of every test image, its probability, and how sure it is, [N]."""
 
     label: np.ndarray  # int32
     confidence: np.ndarray  # float32
+    entropy: np.ndarray | None = None  # float32, nats
+    disagreement: np.ndarray | None = None  # float32, of the draws, where there are any
+
+    @property
+    def sureness(self):
+        """The scores that tell what to refuse, by name: the larger, the surer."""
+        scores = {"confidence": self.confidence}
+        for name in ("entropy", "disagreement"):
+            value = getattr(self, name)
+            if value is not None:
+                scores[name] = -value
+        return scores
 
 
 def shown(classifiers):
@@ -29,10 +41,12 @@ def shown(classifiers):
 
 def write(out, predicted):
     """Keeps `Predicted` by row in the folder of a run."""
-    arrays = zip(*predicted.values()) if predicted else ((), ())
-    labels, confidences = map(np.array, arrays)
-    rows = {"row": np.array(list(predicted), str)}
-    write_arrays(out / FILE, {**rows, "label": labels, "confidence": confidences})
+    arrays = {"row": np.array(list(predicted), str)}
+    for name in Predicted._fields:
+        found = [getattr(of, name) for of in predicted.values()]
+        if not any(values is None for values in found):  # all rows have it, or none
+            arrays[name] = np.array(found)
+    write_arrays(out / FILE, arrays)
 
 
 def read(out):
@@ -40,5 +54,8 @@ def read(out):
     if not (out / FILE).exists():
         return {}
     with np.load(out / FILE, allow_pickle=False) as file:
-        rows, *arrays = (file[name] for name in ("row", "label", "confidence"))
-    return {str(row): Predicted(*pair) for row, *pair in zip(rows, *arrays)}
+        names = [name for name in Predicted._fields if name in file]
+        rows, *arrays = (file[name] for name in ("row", *names))
+    return {
+        str(row): Predicted(**dict(zip(names, own))) for row, *own in zip(rows, *arrays)
+    }

@@ -12,7 +12,7 @@ from ltjax import config as configs
 from ltjax.config import Config, own
 from ltjax.data import longtail
 from ltjax.mistake import Mistake
-from ltjax.workdir import events, examples, files, identity, predictions
+from ltjax.workdir import beside, events, examples, files, identity, predictions
 
 
 class Results(NamedTuple):
@@ -28,6 +28,7 @@ class Results(NamedTuple):
     labels: np.ndarray | None  # [N], of the test images
     predicted: dict  # row -> predictions.Predicted
     images: dict  # row of the test images -> uint8 [h, w, ch]
+    beside: tuple = ()  # `meta.Part`s of what is known beside them
 
     @property
     def counts(self):
@@ -95,6 +96,7 @@ def read(out):
             labels=_labels(out),
             predicted=predictions.read(out),
             images=examples.read(out),
+            beside=beside.read(out),
         )
     except Mistake:
         raise
@@ -143,6 +145,23 @@ def record(out):
     config = identity.config_of(out)
     own.check_whole(config, out)
     return results, config
+
+
+def of_seeds(out):
+    """The folders of the seeds of `--seeds` in `out`, or `out` alone where it is a run.
+
+    `out` may be the seeds.json, too. Raises `Mistake` for a damaged one.
+    """
+    out = Path(out)
+    summary = out if out.suffix == ".json" else out / "seeds.json"
+    # `Path` raises on a name that is too long.
+    if not os.path.isfile(summary) or os.path.isfile(out / "config.json"):
+        return [out]
+    runs = files.read_json(summary)
+    runs = runs.get("runs") if isinstance(runs, dict) else None
+    if not isinstance(runs, dict) or not all(isinstance(r, str) for r in runs.values()):
+        raise Mistake(f"{summary} is no summary of seeds; give the folder of a run")
+    return [summary.parent / run for run in runs.values()]
 
 
 def _finished(out):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ltjax import evaluation
+from ltjax.evaluation import calibration
 from ltjax.evaluation.calibration import confidence_bin
 
 
@@ -226,3 +227,48 @@ def test_temperature_is_bounded_and_survives_lowered_classes():
         evaluation.temperature(logits, labels),
         rtol=1e-5,
     )
+
+
+def test_adaptive_bins_hold_equally_many():
+    _, probs, labels = draw()
+    confidence, right = probs.max(-1), probs.argmax(-1) == labels
+    order = np.argsort(confidence)
+    wanted = 0.0
+    for part in np.array_split(order, 15):
+        gap = right[part].mean() - confidence[part].astype(np.float64).mean()
+        wanted += len(part) / len(labels) * abs(gap)
+    found = calibration.adaptive_ece(confidence, right)
+    assert found == pytest.approx(wanted, abs=1e-12)
+    # With a bin for all it is how far they are off in the mean.
+    gap = right.mean() - confidence.astype(np.float64).mean()
+    assert calibration.adaptive_ece(confidence, right, 1) == pytest.approx(abs(gap))
+    assert calibration.adaptive_ece([], []) is None
+
+
+def test_adaptive_bins_do_not_depend_on_the_order_of_equals():
+    rng = np.random.default_rng(3)
+    confidence, right = rng.integers(1, 5, 100) / 5, rng.random(100) < 0.6
+    found = calibration.adaptive_ece(confidence, right)
+    at = rng.permutation(100)
+    moved = calibration.adaptive_ece(confidence[at], right[at])
+    assert moved == pytest.approx(found, abs=1e-12)
+
+
+def test_class_ece_is_the_mean_over_classes_of_one_against_the_others():
+    _, probs, labels = draw(scale=3.0)
+    wanted = []
+    for c in range(7):
+        total, of = 0.0, probs[:, c].astype(np.float64)
+        for i in range(15):
+            inside = (of > i / 15) & (of <= (i + 1) / 15) | ((i == 0) & (of == 0))
+            total += abs(((labels == c)[inside] - of[inside]).sum())
+        wanted.append(total / len(labels))
+    gaps = calibration.class_gaps(probs, labels)
+    parts = [
+        calibration.class_gaps(probs[at], labels[at])
+        for at in (slice(200), slice(200, None))
+    ]
+    np.testing.assert_allclose(sum(parts), gaps, atol=1e-12)
+    found = calibration.class_ece(gaps, len(labels))
+    assert found == pytest.approx(np.mean(wanted), abs=1e-9)
+    assert calibration.class_ece(gaps, 0) is None

@@ -227,3 +227,30 @@ def test_a_folder_of_folders(desk, capsys):
     deep = main.read(["--config", "life.py", "--data.nested", "False"])[0]
     assert load(deep.data).class_names == ("birds", "rose")
     assert "8 of 12 images lie deeper" in capsys.readouterr().out
+
+
+def test_pictures_that_are_alike_come_on_a_page(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for label in "ab":
+        Path("photos", label).mkdir(parents=True)
+    for at in range(12):
+        coarse = Image.fromarray(rng.integers(0, 256, (7, 7, 3)).astype(np.uint8))
+        image = coarse.resize((60, 60), Image.Resampling.BICUBIC)
+        label = "ab"[at % 2]
+        image.save(f"photos/{label}/s{at // 4}_x{at}.png")
+        if at == 0:
+            image.resize((50, 50)).save("photos/b/again.png")
+    words = ["photos", "--group", "(s[0-9]+)", "--page", "alike.html"]
+    assert inspect.main([*words, "--config-out", "p.py"]) == 0
+    told = capsys.readouterr().out
+    assert "near copies in two classes: 1\n  a/s0_x0.png ~ b/again.png\n" in told
+    assert "in whole groups" in told
+    text = Path("alike.html").read_text()
+    assert text.count("<img") == 2
+    assert "Near copies in two classes" in text
+    assert 'group="(s[0-9]+)"' in Path("p.py").read_text()
+    Path("alike.html").write_text("mine")
+    assert inspect.main(words) == 2
+    assert "--page alike.html exists" in capsys.readouterr().err
+    assert Path("alike.html").read_text() == "mine"

@@ -217,12 +217,12 @@ ROWS = (
         "--model.frozen is called --model.trained now",
     ),
     Row(
-        "a rotation of streamed images",
+        "a zoom into streamed images",
         photos(*(f"p/{name}/{i}.png" for name in "ab" for i in range(9))),
         "main --config mine.py --data.source folder --data.path p --data.train None "
         "--data.test None --data.stream True --data.test-per-class 1 "
-        "--augment.rotate 15",
-        "augment.rotate is 15.0; it changes images that are held in memory",
+        "--augment.zoom 0.5",
+        "augment.zoom is 0.5; it is of images that are held in memory",
     ),
     Row(
         "csv: nested",

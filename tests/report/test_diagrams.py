@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ltjax.evaluation.reliability import reliability
-from ltjax.report import diagrams
+from ltjax.report import diagrams, sureness
 
+RISKS = np.linspace(0, 0.3, 2000)
 BINS = reliability(np.array([0.05, 0.3, 0.7, 0.99]), np.ones(4, bool))
 
 
@@ -29,16 +30,20 @@ def top(svg):
     ("svg", "names"),
     [
         (
-            diagrams.reliability("all", {"SWA + LA": BINS, "SWA + SRepr": BINS}),
+            sureness.reliability("all", {"SWA + LA": BINS, "SWA + SRepr": BINS}),
             ["SWA + LA", "SWA + SRepr"],
         ),
         (
             diagrams.learning("loss", {"SGD": [2.0, 1.0], "SWA": [2.0, 1.0]}, 1),
             ["SGD", "SWA", "averaging starts"],
         ),
-        (diagrams.confidence("SWA", BINS), ["right", "wrong"]),
+        (sureness.confidence("SWA", BINS), ["right", "wrong"]),
+        (
+            sureness.risk("all", {"confidence": RISKS, "entropy": RISKS}),
+            ["confidence", "entropy"],
+        ),
     ],
-    ids=["reliability", "learning", "confidence"],
+    ids=["reliability", "learning", "confidence", "risk"],
 )
 def test_a_legend_hides_nothing(svg, names):
     found = texts(svg)
@@ -46,7 +51,7 @@ def test_a_legend_hides_nothing(svg, names):
 
 
 def test_marks_at_the_edge_are_whole():
-    svg = diagrams.reliability("all", {"SWA + SRepr": BINS})
+    svg = sureness.reliability("all", {"SWA + SRepr": BINS})
     paths = ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}path")
     marks = [path for path in paths if path.attrib.get("style") == "fill: #0072b2"]
     assert len(marks) == 4

@@ -12,7 +12,10 @@ from ltjax.mistake import Mistake
 from ltjax.report import __main__ as report
 from ltjax.report import comparison, page
 
-SECTIONS = ("rows", "classes", "calibration", "confusion", "examples", "dispersion")
+SECTIONS = (
+    *("rows", "classes", "calibration", "refusal", "confusion", "examples"),
+    "dispersion",
+)
 SECTIONS += ("training", "every-class", "made")
 EVIL = "<script>alert('$x_{')</script>&\"猫"
 
@@ -127,7 +130,7 @@ def test_names_of_users_are_only_text_and_sets_are_shown(tmp_path):
         ({"methods": ()}, ()),
         ({"methods": ("srepr",)}, ()),
         ({"counts": tuple(range(400, 20, -1)), "each": 1}, ()),
-        ({"keep": False}, ("calibration", "confusion", "examples")),
+        ({"keep": False}, ("calibration", "refusal", "confusion", "examples")),
     ],
 )
 def test_what_is_missing_leaves_a_sensible_page(tmp_path, changes, missing):

@@ -124,7 +124,7 @@ def test_one_expert_is_enough(kind):
 
 def mixed(kind, batch, key=0):
     made = kind.make(Task(COUNTS, STEPS, 10))
-    return made, made.mix(jax.random.key(key), batch)
+    return made, made.mix(jax.random.key(key), batch, 0)
 
 
 def test_mixed_images_have_mixed_labels():

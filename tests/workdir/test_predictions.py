@@ -36,6 +36,14 @@ def test_what_is_written_comes_back(tmp_path):
     for name, each in predicted.items():
         np.testing.assert_array_equal(found[name].label, each.label, strict=True)
         np.testing.assert_array_equal(found[name].confidence, each.confidence)
+        assert found[name].sureness.keys() == {"confidence"}
+    said = predicted["swa-la"]._replace(
+        entropy=rng.random(5), disagreement=rng.random(5)
+    )
+    predictions.write(tmp_path, {"swa-la": said})
+    (known,) = predictions.read(tmp_path).values()
+    assert known.sureness.keys() == {"confidence", "entropy", "disagreement"}
+    np.testing.assert_array_equal(known.sureness["entropy"], -said.entropy)
     predictions.write(tmp_path, {})
     assert predictions.read(tmp_path) == {}
     assert predictions.read(tmp_path / "none") == {}
@@ -48,8 +56,9 @@ def test_top_labels_do_not_depend_on_batches(images):
     def log_probs(z):
         return z[0] - np.log(np.exp(z[0]).sum(-1, keepdims=True))
 
-    label, confidence = scores.top_labels(log_probs, logits)
+    label, confidence, entropy = scores.top_labels(log_probs, logits)
     probs = np.exp(log_probs(logits))
+    np.testing.assert_allclose(entropy, -(probs * np.log(probs)).sum(-1), rtol=1e-5)
     np.testing.assert_array_equal(label, probs.argmax(-1))
     np.testing.assert_allclose(confidence, probs.max(-1), rtol=1e-6)
 

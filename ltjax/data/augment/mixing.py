@@ -63,8 +63,11 @@ def make(mixup_alpha, cutmix_alpha):
     """Builds `mix(key, images [B, H, W, ch]) -> float32 images, lam`.
 
     Each alpha is that of a Beta(alpha, alpha) of which `lam` is drawn; 0 is without.
-    Of both, one is chosen for a batch, with equal chances.
+    Of both, one is chosen for a batch, with equal chances; without both nothing is
+    mixed.
     """
+    if not (mixup_alpha or cutmix_alpha):
+        return lambda key, images: (jnp.asarray(images, jnp.float32), jnp.float32(1))
 
     def mix(key, images):
         choice_key, lam_key, box_key = jax.random.split(key, 3)

@@ -5,6 +5,8 @@ three channels. All operations are of three kinds, so that a batch of images wit
 different ones takes one warp, one look-up and one blend.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -124,23 +126,66 @@ def randaugment(key, images, fill, number=2, magnitude=10.0, deviation=0.5):
     random; blends by 1.9 (at 0 by 0.1), 4 bits (0), threshold 256 (0), 110 added (0).
     `fill` is a colour [ch], such as the mean of the images'.
     """
+    drawn = _drawn(key, (len(images), number), magnitude, deviation)
+    kernels = jnp.where(
+        jax.random.bernoulli(drawn.key, shape=drawn.used.shape), _CUBIC, _LINEAR
+    )
+    level = drawn.level
+    values = {operation: 0.1 + 1.8 * level for operation in BLENDS}
+    values |= {POSTERIZE: jnp.floor(4 * level), SOLARIZE: jnp.floor(256 * level)}
+    return _chosen(images, drawn, values, kernels, fill)
+
+
+def randaugment_increasing(key, images, fill, number=2, magnitude=9.0, deviation=0.5):
+    """The same, but that everything is changed the more, the larger the magnitude.
+
+    timm's rand-m9-mstd0.5-inc1, with which DeiT is trained: blends by 1.9 or 0.1, at 0
+    by 1, with a random sign; 0 bits (at 0, 4), threshold 0 (256). Warps are bicubic.
+    """
+    drawn = _drawn(key, (len(images), number), magnitude, deviation)
+    kernels = jnp.full(drawn.used.shape, _CUBIC)
+    level = drawn.level
+    blend = jnp.maximum(0.1, 1 + 0.9 * drawn.signed)
+    values = {operation: blend for operation in BLENDS}
+    values |= {POSTERIZE: 4 - jnp.floor(4 * level)}
+    values |= {SOLARIZE: 256 - jnp.floor(256 * level)}
+    return _chosen(images, drawn, values, kernels, fill)
+
+
+class _Drawn(NamedTuple):
+    """What is done to each image, [B, steps] each."""
+
+    operations: jax.Array
+    used: jax.Array
+    level: jax.Array  # in 0..1
+    signed: jax.Array  # the same with a random sign
+    key: jax.Array  # for more
+
+
+def _drawn(key, shape, magnitude, deviation):
     keys = jax.random.split(key, 5)
-    shape = (len(images), number)
-    operations = jax.random.randint(keys[0], shape, 0, BLENDS[-1] + 1)
-    used = jax.random.bernoulli(keys[1], shape=shape)
     level = magnitude + deviation * jax.random.normal(keys[2], shape)
     level = jnp.clip(level, 0, 10) / 10
-    signed = level * jax.random.rademacher(keys[3], shape, jnp.float32)
-    kernels = jnp.where(jax.random.bernoulli(keys[4], shape=shape), _CUBIC, _LINEAR)
+    return _Drawn(
+        operations=jax.random.randint(keys[0], shape, 0, BLENDS[-1] + 1),
+        used=jax.random.bernoulli(keys[1], shape=shape),
+        level=level,
+        signed=level * jax.random.rademacher(keys[3], shape, jnp.float32),
+        key=keys[4],
+    )
 
-    values = {operation: 0.1 + 1.8 * level for operation in BLENDS}
+
+def _chosen(images, drawn, values, kernels, fill):
+    """The series that was drawn; `values` of what RandAugments do differently."""
+    level, signed = drawn.level, drawn.signed
     values |= {SHEAR_X: 0.3 * signed, SHEAR_Y: 0.3 * signed, ROTATE: 30 * signed}
     values |= {TRANSLATE_X: 0.45 * signed, TRANSLATE_Y: 0.45 * signed}
-    values |= {POSTERIZE: jnp.floor(4 * level), SOLARIZE: jnp.floor(256 * level)}
     values |= {SOLARIZE_ADD: jnp.floor(110 * level)}
     every = [values.get(operation, level) for operation in range(BLENDS[-1] + 1)]
-    chosen = jnp.stack([jnp.where(operations == i, x, 0) for i, x in enumerate(every)])
-    return _series(images, operations, chosen.sum(0), used, kernels, fill)
+    found = jnp.stack(
+        [jnp.where(drawn.operations == i, x, 0) for i, x in enumerate(every)]
+    )
+    return _series(images, drawn.operations, found.sum(0), drawn.used, kernels, fill)
 
 
 _NEAREST, _LINEAR, _CUBIC = range(3)

@@ -27,10 +27,10 @@ def soft_cross_entropy(mix, targets):
     1. Judged by the labels of the images themselves.
     """
 
-    def mixed(key, batch):
+    def mixed(key, batch, step):
         images, lam = mix(key, batch["image"]) if mix else (batch["image"], 1.0)
         shares = targets(batch["label"], lam)
-        return {**batch, "image": images, "targets": shares}
+        return {**batch, "image": images, "targets": shares, "lam": lam}
 
     def loss(logits, batch, memory, step):
         shares = batch["targets"]

@@ -23,6 +23,7 @@ SIZE = (SIDE, SIDE)
 pytestmark = pytest.mark.usefixtures("compiled_once")
 autoaugment = jax.jit(policies.autoaugment)
 randaugment = jax.jit(policies.randaugment, static_argnames="number")
+increasing = jax.jit(policies.randaugment_increasing, static_argnames="number")
 operate = jax.jit(policies.operate)
 
 
@@ -203,6 +204,28 @@ def test_randaugment_draws_what_pillow_would(image):
             step.append((share, changed(operation, value, kernel)))
     pixels, probabilities = outcomes(image, [(1, [step])])
     drawn = randaugment(jax.random.key(1), many(image), GREY, 1, 10.0, 0.0)
+    assert_drawn_from(np.asarray(drawn), pixels, probabilities)
+
+
+def test_randaugment_of_increasing_strength_draws_what_pillow_would(image):
+    """At 9: 1 bit, threshold 26, 99 added, blends by 1.81 or 0.19, bicubic warps."""
+    values = dict.fromkeys(range(15), (0,))
+    values |= dict.fromkeys((policies.SHEAR_X, policies.SHEAR_Y), (0.27, -0.27))
+    shift = 0.9 * 0.45
+    values |= dict.fromkeys(
+        (policies.TRANSLATE_X, policies.TRANSLATE_Y), (shift, -shift)
+    )
+    values |= {policies.ROTATE: (27, -27), policies.POSTERIZE: (1,)}
+    values |= {policies.SOLARIZE: (26,), policies.SOLARIZE_ADD: (99,)}
+    values |= dict.fromkeys(policies.BLENDS, (1.81, 0.19))
+    step = [(0.5, same)]
+    for operation, choices in values.items():
+        for value in choices:
+            kernel = Image.Resampling.BICUBIC
+            share = 0.5 / 15 / len(choices)
+            step.append((share, changed(operation, value, kernel)))
+    pixels, probabilities = outcomes(image, [(1, [step])])
+    drawn = increasing(jax.random.key(1), many(image), GREY, 1, 9.0, 0.0)
     assert_drawn_from(np.asarray(drawn), pixels, probabilities)
 
 

@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from ltjax.data.augment import geometry, policies, views
+from ltjax.config import Augment
+from ltjax.data.augment import boxes, geometry, policies, views
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -35,6 +36,25 @@ def test_further_operations_follow_in_their_order(monkeypatch, policy):
     wanted = geometry.cutout(cutout_key, wanted, 4)
     found = views.augmentation(0, False, 20.0, policy, 4)(key(), IMAGES)
     np.testing.assert_array_equal(found, wanted)
+
+
+def test_boxes_come_first_and_last(monkeypatch):
+    monkeypatch.setattr(boxes, "zoom", lambda key, x, area, size: x // 2)
+    monkeypatch.setattr(boxes, "erase", lambda key, x, chance: x + 1)
+    monkeypatch.setattr(policies, "randaugment_increasing", lambda key, x, fill: 3 * x)
+    wanted = 3 * (IMAGES // 2) + 1
+    given = views.Boxes(zoom=0.5, erase=0.1)
+    view = views.augmentation(0, False, 0, "randaugment_increasing", 0, given)
+    np.testing.assert_array_equal(view(key(), IMAGES), wanted)
+
+
+def test_streamed_images_come_cropped_and_get_the_rest_here():
+    record = Augment(crop_area=0.1, flip=True, cutout=4)
+    found = record.make(streamed=True)
+    _, _, cutout_key = jax.random.split(jax.random.fold_in(key(), 1), 3)
+    wanted = geometry.cutout(cutout_key, IMAGES, 4)
+    np.testing.assert_array_equal(found["full"](key(), IMAGES), wanted)
+    np.testing.assert_array_equal(found["weak"](key(), IMAGES), IMAGES)
 
 
 def test_without_any_images_stay_as_they_are():
