@@ -17,6 +17,7 @@ from bench import (
     pipeline,
     promise,
     scaling,
+    transport,
     trials,
 )
 from ltjax.mistake import Mistake
@@ -31,6 +32,7 @@ PARTS = {
     "checks": (checks, measured.checks),
     "activations": (activations, measured.activations),
     "pipeline": (pipeline, measured.pipeline),
+    "transport": (transport, measured.transported),
     "trials": (trials, measured.tried),
     "promise": (promise, measured.promised),
     "memory": (memory, measured.memory, measured.whole_runs),
