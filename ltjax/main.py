@@ -89,8 +89,12 @@ def _run(config, out, command, stopping, show):
     """The results of one run; with `show` its table is printed, whatever is quiet."""
     from ltjax.report import tensorboard
     from ltjax.report.table import table
-    from ltjax.run import run
     from ltjax.runtime import hosts
+
+    if config.objective.labelled:
+        from ltjax.run import run
+    else:
+        from ltjax.clustering.story import run
 
     logs = command.log and hosts.first()
     with tensorboard.Board(out) if logs else contextlib.nullcontext() as board:

@@ -12,11 +12,13 @@ from bench import (
     activations,
     beside,
     checks,
+    frozen,
     harness,
     memory,
     pipeline,
     promise,
     scaling,
+    transport,
     trials,
 )
 from ltjax.mistake import Mistake
@@ -30,7 +32,9 @@ PARTS = {
     "scaling": (scaling, measured.scaling),
     "checks": (checks, measured.checks),
     "activations": (activations, measured.activations),
+    "frozen": (frozen, measured.frozen),
     "pipeline": (pipeline, measured.pipeline),
+    "transport": (transport, measured.transported),
     "trials": (trials, measured.tried),
     "promise": (promise, measured.promised),
     "memory": (memory, measured.memory, measured.whole_runs),

@@ -15,6 +15,7 @@ from ltjax.config.adapters import Adapters, AdaptFormer, Lora, NoAdapters
 from ltjax.config.adjusted import LogitAdjusted
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
+from ltjax.config.clusters import Given, P2ot, Several, Sp2ot
 from ltjax.config.config import Checkpoint, Config
 from ltjax.config.data import Data
 from ltjax.config.deit_lt import DeitLt
@@ -65,6 +66,7 @@ __all__ = [
     "Frozen",
     "Gate",
     "Gelu",
+    "Given",
     "Head",
     "Iif",
     "Joined",
@@ -80,6 +82,7 @@ __all__ = [
     "Objective",
     "Open",
     "Optim",
+    "P2ot",
     "Paco",
     "Posterior",
     "Projected",
@@ -90,9 +93,11 @@ __all__ = [
     "Sam",
     "Schedule",
     "Se",
+    "Several",
     "Sgd",
     "Shike",
     "Sigmoid",
+    "Sp2ot",
     "Srepr",
     "StepDecay",
     "Swa",

@@ -21,20 +21,22 @@ from ltjax.config.limits import (
 from ltjax.mistake import Mistake
 
 # The sources of encoded images.
-FILES = ("folder", "csv", "tfds")
+FILES = ("folder", "csv", "tfds", "unlabelled")
+# Those without labels, of which clusters are found.
+UNLABELLED = ("unlabelled", "features")
 
 # What is told to these sources only; to the others it would mean nothing.
 _OWNERS = {
     "train": ("npz",),
     "test": ("npz",),
-    "path": ("folder", "csv"),
+    "path": ("folder", "csv", *UNLABELLED),
     "nested": ("folder",),
     "group": ("folder", "csv"),
     "size": FILES,
     "background": (*FILES, "npz"),
     "range": FILES,
-    "stream": FILES,
-    "workers": FILES,
+    "stream": FILES[:3],
+    "workers": FILES[:3],
     "strict": ("folder", "csv"),
     "test_per_class": ("folder", "csv", "npz"),
     "meta": ("csv", "npz"),
@@ -42,7 +44,12 @@ _OWNERS = {
     "download": ("tfds",),
 }
 
-_PATHS = {"folder": "folder of images", "csv": ".csv file"}
+_PATHS = {
+    "folder": "folder of images",
+    "csv": ".csv file",
+    "unlabelled": "folder of images, .csv or .npz",
+    "features": ".npz with feature",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,17 +58,18 @@ class Data:
 
     source: str = "digits"
     """`digits` (embedded), `folder` or `csv` (see path), `npz` (see train and test) or
-    `tfds:NAME`."""
+    `tfds:NAME`; without labels, for clusters, `unlabelled` or `features` (see path)."""
     train: Annotated[str | None, PLACE] = None
     """Training file of an npz source: `image` uint8 [N, H, W, C], `label` [N]."""
     test: Annotated[str | None, PLACE] = None
     """Test file of an npz source."""
     path: Annotated[str | None, PLACE] = None
     """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
-    label and, optionally, split."""
+    label and, optionally, split; what features and unlabelled take is in
+    docs/clusters.md."""
     meta: tuple[str, ...] = ()
-    """Columns of a CSV that are known beside an image, such as latitude longitude date;
-    COLUMN:KIND for another kind than it looks like. Of an npz: meta."""
+    """Columns of the CSV known beside images, such as latitude, longitude, date;
+    COLUMN:KIND gives another kind: time, day, category, number. Of an npz: meta."""
     nested: Annotated[bool, PLACE] = False
     """Take the last folder of an image as its class, not the first one."""
     size: Annotated[int | None, within(8, 4096)] = None
@@ -77,9 +85,8 @@ class Data:
     """Test images of each class that keeps as many, where a folder, CSV or npz has no
     test split. None: 10."""
     group: str | None = None
-    """What belongs together, such as a patient's images, and is in one split whole: a
-    column of a CSV, or a pattern of paths, whose part in parentheses names the group:
-    "patient([0-9]+)"."""
+    """What belongs together, and is in one split whole: a column of a CSV, or a pattern
+    of paths, whose parentheses name the group: "patient([0-9]+)"."""
     strict: Annotated[bool, PLACE] = False
     """Refuse a folder or CSV with files that cannot be read; False: skip, list them."""
     directory: Annotated[str | None, PLACE] = None
@@ -98,6 +105,9 @@ class Data:
     validation: Annotated[float, HALF] = 0.0
     """Share of the training images, in classes of 5 or more, held out of all training:
     what a run chooses itself, it chooses there."""
+    strangers: Annotated[str | None, PLACE] = None
+    """Images of another set, without labels; told is whether the run knows that it does
+    not know them."""
     subset_seed: Annotated[int, SEED] = 0
     """Seed of the long-tailed draw and of a test split; not the run's seed."""
     subset: Literal["draw", "first"] = "draw"
@@ -119,11 +129,17 @@ class Data:
 
     def check(self, config):
         """Refuses what the source does not read, and what it lacks."""
-        known = ("digits", "folder", "csv", "npz", "tfds")
+        known = ("digits", "folder", "csv", "npz", "tfds", *UNLABELLED)
         if self.origin not in known or self.source in ("tfds", "tfds:"):
             raise Mistake(
                 f"data.source is {self.source!r}; it must be digits, folder, csv, npz "
-                "or tfds:NAME"
+                "or tfds:NAME, or, without labels, unlabelled or features"
+            )
+        if self.origin in UNLABELLED and config.objective.labelled:
+            raise Mistake(
+                f"data.source is {self.source}, and objective is "
+                f"{type(config.objective).__name__}, which learns from labels; give "
+                "--objective p2ot, or another source"
             )
         for name, owners in _OWNERS.items():
             value = getattr(self, name)

@@ -11,8 +11,10 @@ from ltjax.mistake import Mistake
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Joined(Model):
-    """A network whose features get an embedding of data.meta beside them, as any gets
-    that has no tokens of it."""
+    """A network with an embedding of data.meta beside its features.
+
+    Every network without tokens of metadata is joined so.
+    """
 
     of: Model = CifarResNet()
     width: Annotated[int, COUNT, INT32] = 64

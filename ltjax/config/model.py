@@ -41,6 +41,12 @@ class Model(Kind):
 
         return Joined(of=self)
 
+    def suits(self, layout, path):
+        """Refuses weights of a file `path` for which something is not said.
+
+        `layout` is a `models.layouts.Layout`, or None of names that nobody knows.
+        """
+
     def check_trained(self):
         """Refuses to leave alone what was never trained."""
         if not self.trained:
@@ -60,12 +66,10 @@ class Model(Kind):
         """What a card holds of it, and its name as it is read there."""
         about = {"trained": self.trained} if self.trained else {}
         for part in ("gate", "activation"):
+            own = getattr(self, part, None)
             # Those of an ordinary network are not told.
-            if part in self.__dict__ and getattr(self, part) != getattr(
-                type(self), part
-            ):
-                about[part] = dataclasses.asdict(getattr(self, part))
-                about[part]["kind"] = type(getattr(self, part)).__name__
+            if part in self.__dict__ and own != getattr(type(self), part):
+                about[part] = dataclasses.asdict(own) | {"kind": type(own).__name__}
         return {"name": self.name, **about}, self.name
 
 

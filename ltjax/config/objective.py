@@ -27,6 +27,7 @@ class Objective(Kind):
         "views full, weak, strong or contrast"
     )
     plain = False  # whether it is the cross entropy of the labels, and no more
+    labelled = True  # whether it learns from labels
     teacher = None  # the folder of a finished run whose SGD network is distilled
     lesson = None  # a `lesson.Lesson`: how it is asked
 

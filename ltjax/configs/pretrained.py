@@ -12,9 +12,12 @@ part alone. `photos` holds a folder for each class. Forms of it:
 
     :probe           the head alone: minutes, and no photograph is too few
     :cifar100        the last block on CIFAR-100-LT, factor 100, scaled to 128 pixels
-    :cifar100_probe  the head alone there
+    :cifar100_probe  the head alone there, at 96 pixels
 
+    python -m ltjax.main --config configs/pretrained.py:probe --data.path photos
     python -m ltjax.main --config configs/pretrained.py:cifar100 \
+        --data.train cifar100_train.npz --data.test cifar100_test.npz
+    python -m ltjax.main --config configs/pretrained.py:cifar100_probe \
         --data.train cifar100_train.npz --data.test cifar100_test.npz
 
 Expected on CIFAR-100-LT: see docs/pretrained.md, which tells what was measured.
@@ -22,7 +25,7 @@ Expected on CIFAR-100-LT: see docs/pretrained.md, which tells what was measured.
 Rates of heads were chosen on a fifth of the training images, held out; the others are
 ours and not tuned. Memory, by arithmetic for CIFAR-100-LT: kept outputs of 4 x 4 x 192
 numbers for 3 views of 10,847 images and once for 10,000, in bfloat16, 328 MB on disk;
-trained weights 1,257,504, so momentum, both moments and 20 deviations 24 x 5 MB = 121
+trained weights 1,150,272, so momentum, both moments and 12 deviations 16 x 4.6 MB = 74
 MB.
 """
 
@@ -82,7 +85,9 @@ cifar100 = replace(
     ),
     augment=Augment(pad=4, flip=True),
     model=replace(_MODEL, pixels=128),
-    optim=Sgd(lr=0.03, epochs=12, warmup_epochs=1, batch_size=128),
-    swa=Swa(start=6, lr=0.01, rank=20, every_steps=21),
+    optim=Sgd(lr=0.03, epochs=6, warmup_epochs=1, batch_size=128),
+    swa=Swa(start=3, lr=0.01, rank=12, every_steps=21),
+    posterior=Posterior(samples=5, batch_size=256),
+    classifier=replace(_HEADS, views=1),
 )
-cifar100_probe = replace(cifar100, model=replace(_MODEL, pixels=128, trained=("head",)))
+cifar100_probe = replace(cifar100, model=replace(_MODEL, pixels=96, trained=("head",)))

@@ -38,6 +38,11 @@ class Split(NamedTuple):
         """Whether images are decoded when they are needed."""
         return streamed(self.image)
 
+    @property
+    def row(self):
+        """The number of every image, int32 [N]."""
+        return np.arange(len(self.label), dtype=np.int32)
+
 
 def streamed(images):
     """Whether images are no array, but `streamed.Pictures`."""
@@ -63,6 +68,7 @@ class Dataset:
     silent: dict = dataclasses.field(default_factory=dict)  # column -> rows without it
     # Training images that nothing is trained on: what a run chooses, it chooses there.
     validation: Split | None = None
+    moments: tuple | None = None  # by which images are scaled; None: of their pixels
 
 
 def checked(path, image, label, classes=None):

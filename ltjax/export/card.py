@@ -143,15 +143,14 @@ def _prior(about):
 
 def _scaled(row):
     """How the row was calibrated, if it was."""
-    told = row.get("calibration")
-    if told is None:
+    if "calibration" not in row:
         return ""
+    told, before = row["calibration"], row["calibration"]["before"]
     biases = " and a bias for each class" * ("bias" in told)
     return (
         f" Its logits are divided by a temperature, {told['temperature']:.4g}{biases}, "
-        f"fitted on {told['images']} images that were held out of training, so that "
-        "confidences can be taken at their word; the figures above are with it "
-        f"(before: NLL {told['before']['nll']:.3f}, ECE {told['before']['ece']:.3f})."
+        f"fitted on {told['images']} images held out of training (before: NLL "
+        f"{before['nll']:.3f}, ECE {before['ece']:.3f})."
     )
 
 

@@ -36,8 +36,7 @@ def check_network(model):
     elif model.head != Linear():
         wrong = f"model.head is {model.head!r}"
     # What others load by these names is a network without.
-    own = "shortcut", "gate", "activation", "corrected", "stem", "both"
-    for name in own:
+    for name in ("shortcut", "gate", "activation", "corrected", "stem", "both"):
         usual = getattr(type(model), name, None)
         if getattr(model, name, usual) != usual:
             wrong = wrong or f"model.{name} is {getattr(model, name)!r}"

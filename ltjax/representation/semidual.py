@@ -232,7 +232,7 @@ def _balanced(given, potentials):
     """Potentials whose virtual cluster takes about its share, were rows not split."""
     every = given.scores + potentials[None]
     worth = jax.nn.logsumexp(every[:, :-1], 1)
-    virtual = jnp.quantile(worth, jnp.clip(jnp.exp(given.target[-1]), 0, 1))
+    virtual = jnp.quantile(worth, jnp.exp(given.target[-1]), method="higher")
     kept = jnp.where(given.target[-1] > -jnp.inf, virtual, -jnp.inf)
     return potentials.at[-1].set(kept)
 

@@ -64,20 +64,29 @@ def p2ot(logits, rho, *, epsilon=0.1, strength=1.0, prior=None):
 
 
 def solve(
-    logits, rho, *, epsilon=0.1, strength=1.0, prior=None, start=None, implicit=False
+    logits,
+    rho,
+    *,
+    epsilon=0.1,
+    strength=1.0,
+    prior=None,
+    start=None,
+    implicit=False,
+    known=None,
 ):
     """`p2ot`, from the potentials `start` [K + 1] of an earlier one, as a `Solved`.
 
     With `implicit` the plan has the gradient of the converged solution in logits, rho,
-    epsilon, strength and prior; without, no gradient.
+    epsilon, strength and prior; without, no gradient. Of images that are not `known`,
+    bool [N], nothing is seen: the others have the labels that they have alone.
     """
     logits = _checked(logits, rho, epsilon, strength, prior)
-    return _solved(logits, (rho, epsilon, strength, prior), start, implicit)
+    return _solved(logits, (rho, epsilon, strength, prior), start, known, implicit)
 
 
-@partial(jax.jit, static_argnums=3)  # so that plain calls are compiled once
-def _solved(logits, settings, start, implicit):
-    given = semidual.problem(_cost(logits), *settings)
+@partial(jax.jit, static_argnums=4)  # so that plain calls are compiled once
+def _solved(logits, settings, start, known, implicit):
+    given = _problem(logits, known, *settings)
     fixed = jax.lax.stop_gradient(given)
     dual = semidual.newton(fixed, semidual.begin(fixed, start), _tolerance(logits))
     dual = jax.lax.stop_gradient(dual)
@@ -109,7 +118,16 @@ def sp2ot(
 
 
 def semantic(
-    logits, rho, near, weight, *, epsilon=0.1, strength=1.0, rounds=100, start=None
+    logits,
+    rho,
+    near,
+    weight,
+    *,
+    epsilon=0.1,
+    strength=1.0,
+    rounds=100,
+    start=None,
+    known=None,
 ):
     """`sp2ot` of a pair `near` of neighbours and similarity, as a `Semantic`.
 
@@ -118,20 +136,22 @@ def semantic(
     negative eigenvalue, and a graph of neighbours has some: a large weight may have
     plans come back in turns, for ever. Where that is seen, after the third round, half
     of each new plan is mixed with half of the old one, and so on; what is found in the
-    end is found by the plain loop, too, if it ends.
+    end is found by the plain loop, too, if it ends. `start` and `known` are those of
+    `solve`.
     """
     logits = _checked(logits, rho, epsilon, strength, None)
     graph.check(*near, len(logits))
     near = jnp.asarray(near[0]), jnp.asarray(near[1], logits.dtype)
-    return _shared(logits, near, (rho, weight, epsilon, strength), rounds, start)
+    settings = rho, weight, epsilon, strength
+    return _shared(logits, near, settings, rounds, start, known)
 
 
 @jax.jit
-def _shared(logits, near, settings, rounds, start):
+def _shared(logits, near, settings, rounds, start, known):
     rho, weight, epsilon, strength = settings
     logits, (neighbours, similarity) = jax.lax.stop_gradient((logits, near))
     images, clusters = logits.shape
-    given = semidual.problem(_cost(logits), rho, epsilon, strength)
+    given = _problem(logits, known, rho, epsilon, strength)
     tolerance = _tolerance(logits)
     pull = jnp.asarray(weight / epsilon / images, logits.dtype)
 
@@ -166,6 +186,7 @@ def _shared(logits, near, settings, rounds, start):
         return after, found.plan, jnp.where(halved, 0, turns)
 
     flat = jnp.full((images, clusters), rho / clusters, logits.dtype)
+    flat = flat if known is None else jnp.where(known[:, None], flat, 0)
     least, none = jnp.zeros((), logits.dtype), jnp.int32(0)
     dual = semidual.Dual(semidual.begin(given, start), least, none)
     first = Semantic(flat, dual, none, least + jnp.inf, least + 1, none)
@@ -182,6 +203,14 @@ def ramp(progress, start=0.1, end=1.0):
     """
     progress = jnp.asarray(progress, jnp.result_type(float))
     return start + (end - start) * jnp.exp(-5 * (1 - progress) ** 2)
+
+
+def _problem(logits, known, rho, epsilon, strength, prior=None):
+    """The problem; images that are not known leave all to the virtual cluster."""
+    if known is None:
+        return semidual.problem(_cost(logits), rho, epsilon, strength, prior)
+    cost = jnp.where(known[:, None], _cost(logits), jnp.inf)
+    return semidual.problem(cost, rho * known.mean(), epsilon, strength, prior)
 
 
 def _cost(logits):

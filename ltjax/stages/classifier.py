@@ -50,17 +50,10 @@ def train(backbone, seen, loader, folder, settings):
     found, accuracy, averaged, classifiers = [], {}, {}, {}
     judge = judging.Judge(seen, loader, settings.calibrate)
 
-    def add(backbone, classifier, variant, note):
-        row = {"backbone": backbone, "classifier": classifier, "variant": variant}
-        for seen, told in judging.tellings(note):
-            one = {**row, **seen}
-            accuracy[Row.of(one).key] = told["accuracy"]
-            one |= {**told["figures"], "seconds": note["seconds"]}
-            for more in ("experts", "choice", "calibration"):
-                # Every row has a calibration, and predicts with it.
-                if more in told and (more == "calibration" or not variant):
-                    one[more] = told[more]
-            found.append(one)
+    def add(note, row):
+        for line, of_classes in judging.lines(note, row):
+            accuracy[Row.of(line).key] = of_classes
+            found.append(line)
 
     cache = folder.cache(f"heads/{name}")
     with folder.stage(f"classify {name}", len(made)) as done:
@@ -82,7 +75,7 @@ def train(backbone, seen, loader, folder, settings):
                 own = scaling.of_row(note)
                 classifiers[classifier] = scaling.calibrated(plain, own)
             for shown in head.variants:
-                add(name, classifier, shown, note)
+                add(note, Row(name, classifier, shown))
             done(row)
     cache.close()
     if not backbone.draws:
@@ -91,7 +84,7 @@ def train(backbone, seen, loader, folder, settings):
     for classifier, draws in averaged.items():
         own = classifiers[classifier]
         log_probs, note = _averaged(draws, judge)
-        add(backbone.drawn, classifier, "", note)
+        add(note, Row(backbone.drawn, classifier))
         spread = scores.per_image(heads.disagreement(own), seen.test[judging.DRAWS])
         passes = {backbone.drawn: (log_probs, seen.test[judging.DRAWS])}
         passes[name] = own, seen.test[judging.MEAN]

@@ -111,15 +111,13 @@ class Streamed:
         fixed = devices.whole(extractor.fixed)
 
         def fold_of(fixed, *args):
-            prepare = partial(extractor.inputs, fixed)
-            parts = extractor.draw, extractor.net(fixed), prepare, settings.chunk
-            return extractors.make_fold(*parts)(*args)
+            how = extractor.net(fixed), partial(extractor.inputs, fixed)
+            return extractors.make_fold(extractor.draw, *how, settings.chunk)(*args)
 
         def features_of(fixed, *args):
-            prepare = partial(extractor.inputs, fixed)
+            how = extractor.net(fixed), partial(extractor.inputs, fixed)
             sizes = settings.batch_size, settings.chunk
-            parts = extractor.draw, extractor.net(fixed), prepare, *sizes
-            return extractors.make_features(*parts)(*args)
+            return extractors.make_features(extractor.draw, *how, *sizes)(*args)
 
         fold_batch, features_batch = (
             jax.jit(compute, out_shardings=everywhere)
@@ -162,8 +160,8 @@ class Streamed:
             compute = partial(features_batch, fixed)
             if alone:
                 compute = extractors.one_by_one(compute, 2)
-            who = weights, members, batch_stats
-            yield from one_late(partial(compute, *who), sent(batches, others))
+            compute = partial(compute, weights, members, batch_stats)
+            yield from one_late(compute, sent(batches, others))
 
         return Passes(refresh, features, shape_of(features_of, fixed))
 

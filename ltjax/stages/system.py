@@ -73,9 +73,12 @@ def of(config, data, task, taught_by):
     known = start.pretrained
     for column in set(start.net.takes) - set(example(data)):
         raise Mistake(f"the network takes {column!r}, which {data.name} has not")
-    moments = known.moments or geometry.moments(
-        streamed.sample(data.train.image) if data.train.streamed else data.train.image
-    )
+    moments = known.moments or data.moments
+    if moments is None:
+        images = data.train.image
+        moments = geometry.moments(
+            streamed.sample(images) if data.train.streamed else images
+        )
     system = System(
         net=start.net,
         objective=config.objective.make(task),

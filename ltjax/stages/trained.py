@@ -40,9 +40,7 @@ class Trained(NamedTuple):
     backbone: str  # its name
     net: Network
     fixed: dict  # weights that did not move, as in `system.System`
-    # (images or a batch, moments of pixels or the run's own) -> what the network takes,
-    # see `reopened`
-    prepare: Callable
+    prepare: Callable  # images or a batch -> what the network takes, see `reopened`
     weights: Any  # the posterior, with `mean`
     members: Members
     batch_stats: dict  # [M + 1, ...]

@@ -64,5 +64,5 @@ def make(kind, share, mixes, steps, epochs):
     """
     if kind == "linear":
         return Masking(falling(share, steps, epochs), share / 2, mixes)
-    kept = share if kind == "constant" else 0.0
-    return Masking(lambda step: kept, kept, mixes)
+    always = share if kind == "constant" else 0.0
+    return Masking(lambda step: always, always, mixes)
