@@ -82,6 +82,9 @@ class P2ot(Objective):
     """Images whose logits are remembered, to find labels among; at most all."""
     sure: Annotated[float, SHARE] = 0.5
     """Share of the mass by which the weights of images are told in the end."""
+    scan: tuple[int, ...] = ()
+    """Numbers of clusters, of which the one with the largest silhouette of k-means is
+    taken, on features before the training; (): data.classes."""
 
     def check(self, config):
         """Refuses what has no clusters, and what would need labels."""
@@ -103,10 +106,20 @@ class P2ot(Objective):
                 f"objective.memory is {self.memory}; it must be at least "
                 f"optim.batch_size, which is {size}"
             )
-        if config.data.origin in UNLABELLED and not classes:
+        unlabelled = config.data.origin in UNLABELLED
+        if self.scan and (not unlabelled or classes):
+            raise Mistake(
+                f"objective.scan is {self.scan}, and data.classes is {classes}, "
+                f"data.source {config.data.source}; a number is sought where none is "
+                "given, without labels"
+            )
+        if self.scan and min(self.scan) < 2:
+            raise Mistake(f"objective.scan is {self.scan}; each must be at least 2")
+        if unlabelled and not (classes or self.scan):
             raise Mistake(
                 f"data.classes is {classes}, and data.source {config.data.source} has "
-                "no labels to count; give the number of clusters"
+                "no labels to count; give the number of clusters, or several to try by "
+                "--objective.scan"
             )
         if classes and classes > self.memory:
             raise Mistake(

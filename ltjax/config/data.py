@@ -105,6 +105,9 @@ class Data:
     validation: Annotated[float, HALF] = 0.0
     """Share of the training images, in classes of 5 or more, held out of all training:
     what a run chooses itself, it chooses there."""
+    strangers: Annotated[str | None, PLACE] = None
+    """Images of another set, without labels; told is whether the run knows that it does
+    not know them."""
     subset_seed: Annotated[int, SEED] = 0
     """Seed of the long-tailed draw and of a test split; not the run's seed."""
     subset: Literal["draw", "first"] = "draw"

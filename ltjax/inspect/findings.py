@@ -190,19 +190,31 @@ def _listed(words, items):
             yield f"  ... and {len(items) - _MOST_PATHS} more"
 
 
+# What it is worth is told of images on which it was measured: docs/pretrained.md.
+_BEGUN = (
+    "  it begins with weights of ImageNet, whose last parts learn; on CIFAR-100-LT, of "
+    "photographs,",
+    "  that was worth more than 10 points of accuracy over new weights; "
+    "--no-pretrained proposes these",
+)
+
+
 def _estimate(found):
     size = found["proposal"]["size"]
-    model, epochs = found["proposal"]["depth"], found["proposal"]["epochs"]
+    model, epochs = found["proposal"]["network"], found["proposal"]["epochs"]
     told = found["estimate"]
     seconds, held = told["seconds"], told["bytes"]
     yield (
-        f"proposed: {size} pixels a side, ResNet-{model}, {epochs} epochs for each of "
-        "two backbones"
+        f"proposed: {size} pixels a side, {model}, {epochs} epochs for each of two "
+        "backbones"
     )
+    if found["proposal"]["pretrained"]:
+        yield from _BEGUN
     yield (
         f"  about {_span(seconds['total'])} on this device ({told['device']}), left "
         f"alone: compiling {_span(seconds['compiling'])}, training "
         f"{_span(seconds['representation'])}, features {_span(seconds['features'])}"
+        + (f", outputs {_span(seconds['outputs'])}" if "outputs" in seconds else "")
     )
     yield (
         f"  about {_bytes(held['device'])} on the device, and "

@@ -12,7 +12,7 @@ import numpy as np
 from ltjax import mistake
 from ltjax.config import Config, Data, limits
 from ltjax.data import csv_file, listing, longtail, sources
-from ltjax.inspect import audit, findings, known, proposal
+from ltjax.inspect import audit, begun, findings, known, proposal
 from ltjax.mistake import Mistake
 from ltjax.runtime import progress
 from ltjax.workdir.files import write_json, write_text
@@ -53,14 +53,12 @@ def inspect(command, console):
 
     to_train = list(audit.counted(files, train).values())
     held = int(proposal.spared(to_train).sum())
-    config = proposal.propose(
-        place,
-        found["images"],
-        len(train) - held,
-        found["pixels"]["shorter_side"][1],
-        accelerated(),
-        command.size,
-    )
+    counts, how = (len(train) - held, len(test) + held), (accelerated(), command.size)
+    if command.pretrained and begun.fits(place) and begun.at_hand():
+        config = begun.propose(place, *counts, *how)
+    else:
+        side = found["pixels"]["shorter_side"][1]
+        config = proposal.propose(place, found["images"], counts[0], side, *how)
     if held:
         config = proposal.choosing(config)
     shape = shape or (config.data.size, config.data.size, 3)
@@ -72,7 +70,6 @@ def inspect(command, console):
     found["one_split_only"] = audit.one_sided(*sides)
     console.print("timing a few training steps ...", highlight=False)
     # What is held out is looked at as the test images are.
-    counts = len(train) - held, len(test) + held
     found["estimate"] = estimate(config, shape, found["classes"], *counts)
     findings.show(console, found, mistake.shown)
     _write(command, found, config, files.root, console)
@@ -146,7 +143,8 @@ def _proposed(files, train, test, config, shape):
         "groups": audit.members(groups, files.classes),
         "size": shape[0],
         "range": config.data.range,
-        "depth": config.model.depth,
+        "network": config.model.card()[1].removeprefix("CIFAR "),
+        "pretrained": bool(config.model.pretrained),
         "epochs": config.optim.epochs,
     }
 

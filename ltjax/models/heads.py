@@ -82,10 +82,10 @@ class Cosine(nn.Module):
         kernel = params["kernel"]
         found = jnp.moveaxis(jnp.asarray(means, kernel.dtype), 0, -1)
         length = jnp.sqrt(jnp.square(kernel).sum(-2, keepdims=True))
-        along = unit(found, -2)
+        along = length * unit(found, -2)
         finite = jnp.isfinite(along).all(-2, keepdims=True)
         known = finite & (along != 0).any(-2, keepdims=True)
-        return {**params, "kernel": jnp.where(known, length * along, kernel)}
+        return {**params, "kernel": jnp.where(known, along, kernel)}
 
     @nn.nowrap
     def linear(self, params):

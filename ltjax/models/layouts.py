@@ -129,16 +129,15 @@ def _has(shapes, prefix):
     return any(name.startswith(prefix) for name in shapes)
 
 
+def _with(title, moments, *telltales, quick=False):
+    return Layout(title, telltales, moments, _transformer, quick)
+
+
 def _metaformer(shapes):
     blocks = tuple(_count(shapes, f"stage_{stage}.") for stage in range(1, 5))
     sizes = {(2, 3, 5, 2, 384): 0, (2, 6, 14, 2, 384): 1, (2, 6, 14, 2, 512): 2}
-    dim = shapes.get("cls_token_1", (0,))[-1]
-    size = sizes.get((*blocks, dim))
+    size = sizes.get((*blocks, shapes.get("cls_token_1", (0,))[-1]))
     return None if size is None else f"metaformer --model.size {size}"
-
-
-def _with(title, moments, *telltales, quick=False):
-    return Layout(title, telltales, moments, _transformer, quick)
 
 
 # Those of transformers are of files, and of what `vit_layouts` makes of them.

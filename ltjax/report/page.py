@@ -58,6 +58,7 @@ def of_run(run):
             "classes": ("Accuracy by class", _classes(run)),
             "calibration": ("Does it know when it is right?", closeup.calibration(run)),
             "refusal": ("What to leave to a person", closeup.refusal(run)),
+            "strangers": ("Images of another set", closeup.strangers(run)),
             "coverage": (
                 "Sets that hold the truth",
                 _coverage(run.classes.get("coverage"), closeup.names(run)),

@@ -34,16 +34,6 @@ class Row(NamedTuple):
         return "/".join(filter(None, self))
 
 
-def tellings(note):
-    """Pairs of a row's field "meta", or none, and what its note tells of it then.
-
-    A note tells in "absent" what it comes to without metadata.
-    """
-    if "absent" not in note:
-        return [({}, note)]
-    return [({"meta": SEEN}, note), ({"meta": ABSENT}, note["absent"])]
-
-
 def told(results):
     """The rows of `results.json` as they are meant: with all that is known."""
     return [row for row in results["rows"] if row.get("meta") != ABSENT]
