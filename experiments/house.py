@@ -21,7 +21,16 @@ _BEGIN, _END = "<!-- house -->\n", "<!-- /house -->"
 # From the top, as in docs/design.md. A room may import what lies on lower floors.
 FLOORS = {
     7: ("main",),
-    6: ("run", "seeds", "replay", "inspect", "predict", "export", "route", "clustering"),
+    6: (
+        "run",
+        "seeds",
+        "replay",
+        "inspect",
+        "predict",
+        "export",
+        "route",
+        "clustering",
+    ),
     5: ("stages", "report"),
     4: ("workdir",),
     3: ("config",),

@@ -46,7 +46,9 @@ from ltjax.workdir import identity
 from ltjax.workdir.files import write_json
 
 # `stages.teacher` needs more packages.
-NOBODY = SimpleNamespace(params={}, teach=lambda params, images, moments: {}, digest=None)
+NOBODY = SimpleNamespace(
+    params={}, teach=lambda params, images, moments: {}, digest=None
+)
 
 
 def read(args):
