@@ -56,16 +56,15 @@ class Data:
     """Images, labels and the long tail."""
 
     source: str = "digits"
-    """`digits` (embedded), `folder` or `csv` (see path), `npz` (see train and test) or
-    `tfds:NAME`; without labels, for clusters, `unlabelled` or `features` (see path)."""
+    """`digits` (embedded), `folder` or `csv` (see path), `npz` (see train and test),
+    `tfds:NAME`; without labels `unlabelled` or `features` (see path)."""
     train: Annotated[str | None, PLACE] = None
     """Training file of an npz source: `image` uint8 [N, H, W, C], `label` [N]."""
     test: Annotated[str | None, PLACE] = None
     """Test file of an npz source."""
     path: Annotated[str | None, PLACE] = None
-    """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
-    label and, optionally, split. Unlabelled: a folder of any depth, a CSV with path, an
-    .npz with image; features: an .npz with feature [N, D]."""
+    """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, CSV of path, label and,
+    optionally, split; unlabelled: any folder, CSV of path, or .npz."""
     nested: Annotated[bool, PLACE] = False
     """Take the last folder of an image as its class, not the first one."""
     size: Annotated[int | None, within(8, 4096)] = None
