@@ -19,14 +19,17 @@ from ltjax.stages import (
     frozen,
     loading,
     memory,
+    metadata,
     representation,
+    strangers,
     summary,
     teacher,
     trial,
 )
 from ltjax.stages import loader as loaders
 from ltjax.stages import system as systems
-from ltjax.workdir import adoption, claim, identity, workdir
+from ltjax.workdir import adoption, beside, claim, identity, workdir
+from ltjax.workdir.files import write_json
 
 
 def run(
@@ -63,7 +66,8 @@ def run(
     joined = backbones.joined(config, order.task, found)
     if joined is None:
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
-        return shown(found, out, data, voice, again=True)
+        met = with_strangers(found, out, config, console)
+        return shown(met, out, data, voice, again=met is found)
     names = [each.name for each in backbones.of(config, order.task)]
     if stage_one is not None:
         hosts.by_first(lambda: adoption.check(Path(stage_one), made_of, names))
@@ -72,11 +76,14 @@ def run(
             other = Path(stage_one)
             hosts.by_first(lambda: adoption.adopt(out, other, config, names))
         hosts.by_first(lambda: claim.record_skipped(out, data, folder.say))
+        if metadata.META in system.net.takes:
+            hosts.by_first(lambda: beside.write(out, data))
         folder.say(needed)
         seen, above = frozen.take(config, data, system, order, folder)
         loader = loaders.of(config, seen, order, system.net.takes)
         outcomes = stages(joined, above, loader, folder)
         results = summary.conclude(joined, data, system, outcomes, loader, folder)
+        results = with_strangers(results, out, config, console)
         shown(results, out, data, voice)
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
@@ -94,6 +101,7 @@ def planned(config, out, console):
     system = systems.of(settled, data, order.task, teacher.of_config(settled, data))
     systems.check_views(settled, data, system.objective)
     frozen.check(settled, system)
+    strangers.check(settled, data.train.image.shape[1:])
     trial.check(settled, system, data, order.task)
     needed = memory.check(settled, systems.sizes(system, settled, data, order.task))
     needed += frozen.told(frozen.size(settled, system, data))
@@ -112,6 +120,16 @@ def stages(config, system, loader, folder):
         outcome = classifier.train(backbone, seen, loader, folder, settings)
         outcomes.append(outcome._replace(shapes=summary.shapes(weights.mean)))
     return outcomes
+
+
+def with_strangers(results, out, config, console):
+    """The results, with what the finished run in `out` says of `data.strangers`."""
+    place = config.data.strangers
+    if place is None or results.get("strangers", {}).get("path") == place:
+        return results
+    results = {**results, "strangers": strangers.judged(out, place, console)}
+    hosts.by_first(lambda: write_json(out / "results.json", results))
+    return results
 
 
 def shown(results, out, data, voice, again=False):

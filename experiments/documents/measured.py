@@ -159,6 +159,16 @@ def tried(figures):
         yield row["trial"], *cells
 
 
+def frozen(figures):
+    """How many times faster a step is than that of the whole network."""
+    yield "trained", "times faster", "quartiles", "MiB of weights"
+    yield "all", 1, "", f"{figures['bytes']['whole'] / 2**20:.1f}"
+    for name, ratio in figures["ratios"].items():
+        low, high = ratio["quartiles"]
+        count = figures["bytes"][name] / 2**20
+        yield name, f"{ratio['median']:.1f}", f"{low:.1f} to {high:.1f}", f"{count:.1f}"
+
+
 def activations(figures):
     """What AGLU costs beside SiLU."""
     names = {"aglu": "AGLU", "written": "AGLU as its formula is written"}

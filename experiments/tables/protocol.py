@@ -146,7 +146,8 @@ def config_of(options, seed, holdout=0):
     config, *_ = command.read(args)
     for choice, name in (("model", "pretrained"), ("objective", "teacher")):
         value = told(getattr(config, choice), name)
-        if value is not None:
+        # A package's weights are the same everywhere.
+        if value not in (None, "auto"):
             raise Mistake(
                 f"{choice}.{name} is {value!r}; the lines of a table do not tell such "
                 "runs from others: leave it out"
@@ -216,6 +217,7 @@ def ended(config, out, earlier=None):
         "dataset": results["dataset"]["name"],
         "imbalance_factor": results["dataset"]["imbalance_factor"],
         **facts(config, made["run"]["data"]),
+        **{n: made["run"][n] for n in ("pretrained",) if made["run"].get(n)},
         "holdout": config.data.holdout,
         "seed": config.seed,
         "commit": last["commit"],

@@ -51,7 +51,7 @@ def assumed(method, counts, tau=1.0, sampling="instance", plain=True):
     `plain` says whether stage one's classifier minimised the plain cross entropy, with
     an intercept for each class. A class without training images has 0.
     """
-    of_batches = {"instance": 1.0, "square_root": 0.5, "class": 0.0}
+    of_batches = {"instance": 1.0, "repeated": 1.0, "square_root": 0.5, "class": 0.0}
     power = of_batches.get(sampling) if plain else None
     if method != NONE:
         power = METHODS[method].power(power, tau)

@@ -11,6 +11,8 @@ from ltjax.config.activation import (
     Usual,
 )
 from ltjax.config.adamw import AdamW, CosineThroughout
+from ltjax.config.adapters import Adapters, AdaptFormer, Lora, NoAdapters
+from ltjax.config.adjusted import LogitAdjusted
 from ltjax.config.augment import Augment
 from ltjax.config.classifier import Classifier, Method, Srepr
 from ltjax.config.clusters import Given, P2ot, Several, Sp2ot
@@ -21,6 +23,7 @@ from ltjax.config.efficientnet import EfficientNetLite
 from ltjax.config.frozen import Frozen
 from ltjax.config.gate import Cbam, Gate, Open, Se
 from ltjax.config.head import Cosine, Head, Linear
+from ltjax.config.join import Joined
 from ltjax.config.ldam import Ldam
 from ltjax.config.metaformer import MetaFormer
 from ltjax.config.model import CifarResNet, Experts, Model, ResNet
@@ -33,6 +36,7 @@ from ltjax.config.optim import (
     Sgd,
     StepDecay,
 )
+from ltjax.config.paco import Paco, Projected
 from ltjax.config.posterior import Posterior, Swa, swa_start
 from ltjax.config.sam import Sam
 from ltjax.config.vit import Vit
@@ -40,6 +44,8 @@ from ltjax.config.vit import Vit
 __all__ = [
     "Activation",
     "AdamW",
+    "AdaptFormer",
+    "Adapters",
     "Aglu",
     "Apa",
     "Augment",
@@ -63,17 +69,23 @@ __all__ = [
     "Given",
     "Head",
     "Iif",
+    "Joined",
     "Ldam",
     "Linear",
+    "LogitAdjusted",
+    "Lora",
     "Mdcs",
     "MetaFormer",
     "Method",
     "Model",
+    "NoAdapters",
     "Objective",
     "Open",
     "Optim",
     "P2ot",
+    "Paco",
     "Posterior",
+    "Projected",
     "QuickGelu",
     "Relu",
     "ResNet",

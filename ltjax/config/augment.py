@@ -38,6 +38,15 @@ class Augment:
     """Random brightness, contrast and saturation of streamed images: up to so much
     more or less; 0.4 for ImageNet-LT."""
 
+    meta_masking: Literal["linear", "constant", "none"] = "linear"
+    """Metadata of some images are left out: of a share that falls to 0 over the epochs,
+    of one that stays, or of none."""
+    meta_share: Annotated[float, SHARE] = 1.0
+    """That share of a batch, the first one of a linear masking. In stage two it is the
+    mean over stage one."""
+    meta_mixing: bool = True
+    """Mix metadata as images and labels are; as released, they are not mixed."""
+
     def check(self, config):
         """Refuses what only streamed images get, and two ways of cropping."""
         for name in ("crop_area", "jitter"):
@@ -56,12 +65,20 @@ class Augment:
                 f"augment.zoom_size is {self.zoom_size} without augment.zoom; give both"
             )
 
+    def masking(self, task):
+        """How often metadata are left out, of a `Task`: see `data.augment.masking`."""
+        from ltjax.data.augment import masking
+
+        how = self.meta_masking, self.meta_share, self.meta_mixing
+        return masking.make(*how, task.steps, task.epochs)
+
     def make(self, streamed=False):
         """The views {name: view(key, images uint8) -> images uint8} of the device.
 
         "full" is all of it, "weak" lacks policy, squares and noise, "strong" the
-        rotation. `streamed` images come cropped and flipped.
+        rotation, "contrast" is SimCLR's. `streamed` images come cropped and flipped.
         """
+        from ltjax.data.augment import contrast
         from ltjax.data.augment.views import Boxes, augmentation
 
         crops, near = (self.pad, self.flip), Boxes(self.zoom, self.zoom_size)
@@ -72,4 +89,5 @@ class Augment:
             "full": augmentation(*crops, self.rotate, *more),
             "weak": augmentation(*crops, self.rotate, boxes=near),
             "strong": augmentation(*crops, 0, *more),
+            "contrast": contrast.view,
         }

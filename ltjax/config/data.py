@@ -39,6 +39,7 @@ _OWNERS = {
     "workers": FILES[:3],
     "strict": ("folder", "csv"),
     "test_per_class": ("folder", "csv", "npz"),
+    "meta": ("csv", "npz"),
     "directory": ("tfds",),
     "download": ("tfds",),
 }
@@ -63,8 +64,12 @@ class Data:
     test: Annotated[str | None, PLACE] = None
     """Test file of an npz source."""
     path: Annotated[str | None, PLACE] = None
-    """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, CSV of path, label and,
-    optionally, split; unlabelled: any folder, CSV of path, or .npz."""
+    """Image folder, train/CLASS/*.jpg or CLASS/*.jpg, or CSV with the columns path,
+    label and, optionally, split; what features and unlabelled take is in
+    docs/clusters.md."""
+    meta: tuple[str, ...] = ()
+    """Columns of the CSV known beside images, such as latitude, longitude, date;
+    COLUMN:KIND gives another kind: time, day, category, number. Of an npz: meta."""
     nested: Annotated[bool, PLACE] = False
     """Take the last folder of an image as its class, not the first one."""
     size: Annotated[int | None, within(8, 4096)] = None
@@ -80,9 +85,8 @@ class Data:
     """Test images of each class that keeps as many, where a folder, CSV or npz has no
     test split. None: 10."""
     group: str | None = None
-    """What belongs together, such as a patient's images, and is in one split whole: a
-    column of a CSV, or a pattern of paths, whose part in parentheses names the group:
-    "patient([0-9]+)"."""
+    """What belongs together, and is in one split whole: a column of a CSV, or a pattern
+    of paths, whose parentheses name the group: "patient([0-9]+)"."""
     strict: Annotated[bool, PLACE] = False
     """Refuse a folder or CSV with files that cannot be read; False: skip, list them."""
     directory: Annotated[str | None, PLACE] = None
@@ -101,6 +105,9 @@ class Data:
     validation: Annotated[float, HALF] = 0.0
     """Share of the training images, in classes of 5 or more, held out of all training:
     what a run chooses itself, it chooses there."""
+    strangers: Annotated[str | None, PLACE] = None
+    """Images of another set, without labels; told is whether the run knows that it does
+    not know them."""
     subset_seed: Annotated[int, SEED] = 0
     """Seed of the long-tailed draw and of a test split; not the run's seed."""
     subset: Literal["draw", "first"] = "draw"
@@ -144,6 +151,7 @@ class Data:
             if value and value != getattr(Data, name):
                 check_streamed(f"data.{name}", value, self)
         self._check_paths()
+        self._check_meta()
         if self.group is not None and self.holdout:
             raise Mistake(
                 f"data.holdout is {self.holdout}, which divides groups, and data.group "
@@ -154,6 +162,16 @@ class Data:
                 f"data.largest is {self.largest} without data.imbalance_factor; "
                 "the profile needs both"
             )
+
+    def _check_meta(self):
+        from ltjax.data import columns
+
+        if self.origin == "npz" and self.meta not in ((), ("meta",)):
+            raise Mistake(
+                f"data.meta is {self.meta}; an npz file has one array of that, meta"
+            )
+        if self.origin == "csv":
+            columns.asked(self.meta)
 
     def _check_paths(self):
         if self.origin in _PATHS and not self.path:

@@ -43,16 +43,14 @@ class DeitLt(Objective):
     def lesson(self):
         """One network in evaluation mode, of a run or of a file."""
         return Lesson(
-            own_moments=self.own_moments, antialias=self.antialias, files=True
+            own_moments=self.own_moments,
+            antialias=self.antialias,
+            files=True,
+            needed=True,
         )
 
     def check(self, config):
-        """Refuses a run without a teacher, without two tokens, and an odd batch."""
-        if self.teacher is None:
-            raise Mistake(
-                "objective.teacher is None; DeitLt distils one, give the folder of a "
-                "finished run"
-            )
+        """Refuses a network without two tokens, and an odd batch."""
         if told(config.model, "experts") != 2:
             raise Mistake(
                 "objective is DeitLt, of a CLS and a DIST token, and the model has not "

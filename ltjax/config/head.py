@@ -38,13 +38,16 @@ class Cosine(Head):
     """Features count with length 1, or with theirs over 1 more than it."""
     learnt: bool = False
     """Learn the scale; it begins as given."""
+    start: Literal["random", "means"] = "random"
+    """Columns begin anywhere, or at the means of their classes' features."""
 
     def make(self, classes):
         """The module of `models.heads`."""
         from ltjax.models import heads
 
         squashed = self.norm == "squashed"
-        return heads.Cosine(classes, self.scale, squashed, self.learnt)
+        means = self.start == "means"
+        return heads.Cosine(classes, self.scale, squashed, self.learnt, means)
 
 
 # A word of the command line, and the kind that it begins with.

@@ -11,3 +11,4 @@ class Lesson(NamedTuple):
     own_moments: bool = False  # its pixels are scaled as it knows them, or as here
     antialias: bool = False  # of images that are brought to its size
     files: bool = False  # it may be a file of released weights
+    needed: bool = False  # without one there is nothing to learn

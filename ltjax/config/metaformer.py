@@ -73,6 +73,12 @@ class MetaFormer(Model):
 
     def check(self, config):
         """Refuses heads that do not divide the tokens, and channels of no stem."""
+        self.check_trained()
+        if self.trained == ("head",):
+            raise Mistake(
+                "model.trained is ('head',); of a MetaFormer stage4 and joint must "
+                "train, too, such as --model.trained stage4 joint head"
+            )
         conv_dims, attention_dims, _, _, heads = self.shape
         for dim in attention_dims:
             if dim % heads:
@@ -84,6 +90,17 @@ class MetaFormer(Model):
                 f"model.conv_dims has {conv_dims[0]} channels of S0; it must be at "
                 "least 4"
             )
+
+    def beside(self, widths):
+        """With a token of each piece, unless it says itself what it takes."""
+        if self.meta == ():
+            return self
+        if self.meta is not None and sum(self.meta) != sum(widths):
+            raise Mistake(
+                f"model.meta is {self.meta}, of {sum(self.meta)} numbers; the data "
+                f"have {sum(widths)}, in pieces of {tuple(widths)}"
+            )
+        return dataclasses.replace(self, meta=self.meta or tuple(widths))
 
     def make(self, classes):
         """The network: its features, and a head with logits [B, classes]."""
@@ -106,6 +123,7 @@ class MetaFormer(Model):
             corrected=self.corrected,
             drop_path=self.drop_path,
             both=self.both,
+            image=self.image,
             dtype=jnp.dtype(self.dtype),
         )
 

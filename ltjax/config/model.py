@@ -29,10 +29,23 @@ class Model(Kind):
     side = None  # pixels that images are scaled to; None: they stay as they are
     parts = None  # that several experts may share; None: they may not
     widens = False  # whether its shortcuts can add channels only
+    inner = None  # of a network that is joined with metadata: the network alone
 
     def computed_in(self, dtype):
         """The same model with another compute type."""
         return dataclasses.replace(self, dtype=dtype)
+
+    def beside(self, widths):
+        """The model that takes metadata, too, of pieces of these widths, if it can."""
+        from ltjax.config.join import Joined
+
+        return Joined(of=self)
+
+    def suits(self, layout, path):
+        """Refuses weights of a file `path` for which something is not said.
+
+        `layout` is a `models.layouts.Layout`, or None of names that nobody knows.
+        """
 
     def check_trained(self):
         """Refuses to leave alone what was never trained."""
@@ -53,12 +66,10 @@ class Model(Kind):
         """What a card holds of it, and its name as it is read there."""
         about = {"trained": self.trained} if self.trained else {}
         for part in ("gate", "activation"):
+            own = getattr(self, part, None)
             # Those of an ordinary network are not told.
-            if part in self.__dict__ and getattr(self, part) != getattr(
-                type(self), part
-            ):
-                about[part] = dataclasses.asdict(getattr(self, part))
-                about[part]["kind"] = type(getattr(self, part)).__name__
+            if part in self.__dict__ and own != getattr(type(self), part):
+                about[part] = dataclasses.asdict(own) | {"kind": type(own).__name__}
         return {"name": self.name, **about}, self.name
 
 
@@ -277,13 +288,6 @@ def _check_gate(model, config, channels):
             f"{path}.gate.reduction is {reduction}; it must be at most {channels}, the "
             f"channels of the first blocks of {model.name}"
         )
-
-
-def begun_anew(model):
-    """The same model without pretrained weights."""
-    if model.pretrained is None:
-        return model
-    return dataclasses.replace(model, pretrained=None)
 
 
 def dtype_of(name):

@@ -24,7 +24,7 @@ class Objective(Kind):
 
     wanted = (
         "make(task), which gives an ltjax.representation.objective.Objective of the "
-        "views full, weak or strong"
+        "views full, weak, strong or contrast"
     )
     plain = False  # whether it is the cross entropy of the labels, and no more
     labelled = True  # whether it learns from labels

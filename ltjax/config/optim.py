@@ -113,8 +113,11 @@ class Optim(Kind):
     """Images per step."""
     drop_last: bool = True
     """Leave out the incomplete last batch; otherwise it is filled from the first."""
-    sampling: Literal["instance", "class", "square_root", "progressive"] = "instance"
-    """Who is in a batch: images, classes, or in between."""
+    sampling: Literal["instance", "repeated", "class", "square_root", "progressive"] = (
+        "instance"
+    )
+    """Who is in a batch: images, a third of them thrice each, classes, or in
+    between."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,10 @@ _LENGTHS = Limit(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sam(Sgd):
-    """Stage one: SGD of the gradient a little uphill (SAM, arXiv:2010.01412).
+    """Stage one: SGD of the gradient a little uphill (SAM, arXiv:2010.01412)."""
 
-    Two passes over each batch. In the second, batch norm takes the batch as it looks to
-    the weights uphill; the running statistics are those of the first.
-    """
-
+    # There batch norm takes the batch as it looks to those weights; the running
+    # statistics are of the weights as they are.
     rho: Annotated[tuple[float, ...], _LENGTHS] = (0.05,)
     """How far uphill, as a length of all weights; one after another."""
     rho_epochs: tuple[int, ...] = ()

@@ -4,8 +4,9 @@ import dataclasses
 from typing import Annotated, Literal
 
 from ltjax.config.activation import Activation, Usual
+from ltjax.config.adapters import Adapters, NoAdapters
 from ltjax.config.head import Head, Linear
-from ltjax.config.kind import PLACE
+from ltjax.config.kind import PLACE, told
 from ltjax.config.limits import BELOW_ONE, COUNT, FROM_ZERO, HUNDRED, INT32
 from ltjax.config.model import Dtype, Model
 from ltjax.mistake import Mistake
@@ -32,6 +33,9 @@ class Vit(Model):
     image: Annotated[int, COUNT, INT32] = 224
     """Pixels of a side that positions are learnt for; those of other images are
     resized."""
+    pixels: Annotated[int | None, COUNT, INT32] = None
+    """Pixels a side that images are scaled to before it; None: `image` where it begins
+    with weights of a file, else as they are."""
     registers: Annotated[int, FROM_ZERO, HUNDRED] = 0
     """Tokens that nobody reads (arXiv:2309.16588)."""
     layer_scale: bool = False
@@ -45,9 +49,13 @@ class Vit(Model):
     from 0 in the first."""
     recomputed: bool = False
     """Work out what is within a block again for its gradient: slower, less memory."""
+    adapters: Adapters = NoAdapters()
     head: Head = Linear()
+    moments: Literal["layout", "imagenet", "half", "clip"] = "layout"
+    """Mean and deviation of the pixels that weights of a file know: those of its
+    layout (of timm's ViTs half, which for DeiT's is imagenet)."""
     pretrained: Annotated[str | None, PLACE] = None
-    """Weights to begin with, .safetensors or .npz (timm's names); new head."""
+    """Weights to begin with: of timm, DINO, DeiT, CLIP or Hugging Face; new head."""
     trained: tuple[str, ...] = ()
     """Parts that train, by name, such as blocks_11 head; all if none is named."""
     dtype: Dtype = "float32"
@@ -57,6 +65,11 @@ class Vit(Model):
     def name(self):
         """Its name in cards and mistakes."""
         return "vit"
+
+    @property
+    def side(self):
+        """Pixels a side of what it takes; None: those of the images."""
+        return self.pixels or (self.image if self.pretrained else None)
 
     @property
     def experts(self):
@@ -85,12 +98,30 @@ class Vit(Model):
             raise Mistake(
                 f"model.heads is {heads}; it must divide model.dim, which is {dim}"
             )
-        if self.image % self.patch:
-            raise Mistake(
-                f"model.patch is {self.patch}; it must divide model.image, which is "
-                f"{self.image}"
-            )
+        for name in ("image", "pixels"):
+            value = getattr(self, name)
+            if value and value % self.patch:
+                raise Mistake(
+                    f"model.patch is {self.patch}; it must divide model.{name}, which "
+                    f"is {value}"
+                )
         self.check_trained()
+        adapted = any("adapter" in word.split("/") for word in self.trained)
+        if self.trained and self.adapters != NoAdapters() and not adapted:
+            raise Mistake(
+                f"model.adapters is {self.adapters!r}, and model.trained, "
+                f"{self.trained}, has no 'adapter'; it must, as they begin with new "
+                "weights"
+            )
+
+    def suits(self, layout, path):
+        """Refuses weights whose names do not tell of which activation they are."""
+        if layout and layout.quick and self.activation == Usual():
+            raise Mistake(
+                f"{path} has the names of {layout.title}, and model.activation is not "
+                "stated; give --model.activation quick_gelu for weights that OpenAI "
+                "trained, gelu for others, such as LAION's"
+            )
 
     def make(self, classes):
         """The network: logits [B, classes], or [B, 2, classes] of two tokens."""
@@ -122,6 +153,8 @@ class Vit(Model):
             epsilon=1e-5 if self.pre_norm else 1e-6,
             activation=self.activation.make(),
             drop_path=self.drop_path,
+            adapters=self.adapters.make(),
+            adapted=told(self.adapters, "blocks"),
             recomputed=self.recomputed,
             dtype=jnp.dtype(self.dtype),
         )

@@ -41,15 +41,16 @@ class Table(NamedTuple):
     """Cells of some columns of a file."""
 
     file: str
-    lines: tuple  # [N], where the rows stand
+    lines: list  # [N], where the rows stand
     cells: dict  # column -> its cells [N]
+    words: tuple = ()  # by which the columns were asked for
 
     def of(self, rows):
         """Only these rows."""
         cells = {
             name: [cells[row] for row in rows] for name, cells in self.cells.items()
         }
-        return Table(self.file, [self.lines[row] for row in rows], cells)
+        return self._replace(lines=[self.lines[row] for row in rows], cells=cells)
 
 
 def asked(words):
@@ -100,15 +101,15 @@ def told(column, cells):
     return "category"
 
 
-def learned(words, table):
-    """The `meta.Part`s of columns as asked for, of the rows to train on.
+def learned(table):
+    """The `meta.Part`s of a table's columns, as asked for, of the rows to train on.
 
     Dates come first, then places, then the others in the order of `words`. Raises
     `Mistake` for what tells nothing, and for what is not of its kind.
     """
     kinds = {
         column: kind or told(column, table.cells[column])
-        for column, kind in asked(words)
+        for column, kind in asked(table.words)
     }
     for column, kind in kinds.items():
         check_kind(column, kind, table)
@@ -122,6 +123,20 @@ def learned(words, table):
     before = sum(kind not in _NAMES for kind in list(kinds.values())[:at])
     parts[before:before] = filter(None, [place])
     return tuple(sorted(parts, key=lambda part: _FIRST.get(part.kind, 2)))
+
+
+def in_words(part):
+    """What a `meta.Part` is of and how many numbers it becomes, in words."""
+    names, kind = " and ".join(map(shown, part.columns)), part.kind
+    what = {
+        "place": "a place on a sphere",
+        "time": "month and hour on circles",
+        "day": "day and second on circles",
+        "category": f"one of {part.width:,} categories",
+        "number": f"a number, less {part.mean:.4g} and over {part.deviation:.4g}",
+        "vector": "as they are",
+    }[kind]
+    return f"{names}, {what}: {part.width} number{'s' * (part.width != 1)}"
 
 
 def check_kind(column, kind, table, learned=False):

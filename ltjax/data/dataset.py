@@ -64,6 +64,8 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
     manifest: dict | None = None  # what it was held against (`manifest.check`)
     shared: int = 0  # test images that are training images, too
+    beside: tuple = ()  # `meta.Part`s, of what `meta` of the splits is made
+    silent: dict = dataclasses.field(default_factory=dict)  # column -> rows without it
     # Training images that nothing is trained on: what a run chooses, it chooses there.
     validation: Split | None = None
     moments: tuple | None = None  # by which images are scaled; None: of their pixels

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ltjax.data import csv_file, entries, groups, layout, splits
+from ltjax.data import columns, csv_file, entries, groups, layout, splits
+from ltjax.data.columns import Table
 from ltjax.data.lookup import Lookup, Refused
 from ltjax.data.names import alike, composed, found
 from ltjax.mistake import Mistake, nearest, shown
@@ -29,6 +30,7 @@ class Listing:
     ignored: dict[str, int]  # what was passed over, in words, and how often
     note: str = ""  # what a user should know of the classes, in a line
     group: tuple[str, ...] = ()  # [N], names of what belongs together, or none
+    beside: Table | None = None  # what is known beside the images, row by row
 
     @property
     def tests(self):
@@ -67,10 +69,12 @@ def folder(path, nested=False, group=None):
     return found_one if group is None else _by_pattern(found_one, group)
 
 
-def table(path, group=None):
+def table(path, group=None, meta=()):
     """The `Listing` of a CSV with the columns path, label and, optionally, split.
 
-    `group` is another column, or a pattern of paths with a part in parentheses.
+    `group` is another column, or a pattern of paths with a part in parentheses. With
+    what is known beside the images, of the columns that words of `meta` ask for
+    (`columns.asked`).
 
     Paths must stay in the folder of the CSV, links included: the file may come from
     someone else. Refused are also a label of the test rows that no training row has,
@@ -82,6 +86,7 @@ def table(path, group=None):
     wanted = "path, label and, optionally, split"
     cells = list(csv_file.rows(file, ("path", "label"), wanted))
     column, split_of = _splits(file, cells)
+    beside = _beside(file, cells, meta)
     lookup, rows, lines, there = Lookup(file.parent), [], {}, False
     for line, row in cells:
         where = f"{shown(file)}, line {line}"
@@ -108,9 +113,8 @@ def table(path, group=None):
     found_one = _listing(file, rows, {label for _, label, _ in rows}, {})
     if not there:
         raise Mistake(_nothing_there(file, lookup, rows))
-    if group is None:
-        return found_one
-    return _by_column(file, found_one, group, cells)
+    found_one = dataclasses.replace(found_one, beside=beside)
+    return found_one if group is None else _by_column(file, found_one, group, cells)
 
 
 def _by_pattern(found_one, pattern):
@@ -119,15 +123,15 @@ def _by_pattern(found_one, pattern):
 
 def _by_column(file, found_one, column, cells):
     """The listing with the groups that a column names; rows are in its order."""
-    columns = list(cells[0][1])
+    known = list(cells[0][1])
     name = csv_file.column(column)
-    if name not in columns:
+    if name not in known:
         if "(" in column:
             return _by_pattern(found_one, column)
-        listed = ", ".join(map(shown, columns))
+        listed = ", ".join(map(shown, known))
         raise Mistake(
             f"{shown(file)} has no column {shown(column)!r} for data.group, it has "
-            f"{listed}{nearest(name, columns)}"
+            f"{listed}{nearest(name, known)}"
         )
     for line, row in cells:
         if not row[name]:
@@ -141,6 +145,23 @@ def grouped(found_one, name, names):
     if found_one.tests is not None:
         groups.check_split(name, names, found_one.split)
     return dataclasses.replace(found_one, group=tuple(names))
+
+
+def _beside(file, cells, meta):
+    """The `columns.Table` of what is asked for; None where nothing is."""
+    wanted = [column for column, _ in columns.asked(meta)]
+    if not wanted:
+        return None
+    columns.check_there(file, wanted, list(cells[0][1] if cells else ()))
+    found = columns.Table(
+        str(file),
+        [line for line, _ in cells],
+        {column: [row[column] for _, row in cells] for column in wanted},
+        tuple(meta),
+    )
+    # What is wrong with it is told before the images are decoded.
+    columns.learned(found)
+    return found
 
 
 def place(lookup, written, where):

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from ltjax import machine
-from ltjax.data import decoding, groups, partition
+from ltjax.data import columns, decoding, groups, meta, partition
 from ltjax.data.dataset import Dataset, Skipped, Split
 from ltjax.data.rendering import USUAL
 from ltjax.mistake import Mistake, shown
@@ -102,6 +102,11 @@ def assembled(listing, images, looks, per_class, seed=0, strict=False):
     number = groups.numbered(listing.group) if listing.group else None
     files = np.zeros((len(looks), 32), np.uint8)
     files[good] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+    parts, known, silent = (), None, {}
+    if listing.beside is not None:
+        parts = columns.learned(listing.beside.of(train))
+        known = meta.encoded(parts, listing.beside)
+        silent = meta.silent(parts, listing.beside)
     return Dataset(
         listing.name,
         *(
@@ -110,9 +115,12 @@ def assembled(listing, images, looks, per_class, seed=0, strict=False):
                 listing.label[rows],
                 file=files[rows],
                 group=None if number is None else number[rows],
+                meta=None if known is None else known[rows],
             )
             for rows in (train, test)
         ),
+        beside=parts,
+        silent=silent,
         classes=len(listing.classes),
         class_names=listing.classes,
         skipped=skipped,

@@ -68,6 +68,19 @@ def instance_balanced(key, count, batch_size, drop_last=True):
     return order[slots].reshape(epoch, batch_size)
 
 
+def repeated(key, count, batch_size, drop_last=True, times=3):
+    """As `instance_balanced`, each row of the permutation `times` one after the other.
+
+    Repeated augmentation (Hoffer et al., CVPR 2020), as DeiT has it: an epoch has as
+    many steps as without, so that it sees a third of the images; a batch has several
+    views of each.
+    """
+    epoch = steps(count, batch_size, drop_last)
+    order = jax.random.permutation(key, jnp.arange(count, dtype=jnp.int32))
+    slots = np.arange(epoch * batch_size) // times
+    return order[slots % count].reshape(epoch, batch_size)
+
+
 def sampled(key, index, probabilities, steps, batch_size):
     """Batches drawn with replacement, int32 [steps, B]: a class, then one of its rows.
 
@@ -110,9 +123,10 @@ def progressive(counts, progress):
 def batches(rule, index, batch_size, epochs, drop_last=True):
     """Builds `rows(key, epoch) -> int32 [steps, B]` for the `ClassIndex` given.
 
-    `rule` is "instance" (a permutation), "class", "square_root" or "progressive"
-    (from instance to class over the epochs); the last three draw with replacement and
-    have as many steps as "instance". The same key and epoch give the same rows.
+    `rule` is "instance" (a permutation), "repeated" (see there), "class", "square_root"
+    or "progressive" (from instance to class over the epochs); the last three draw with
+    replacement. All have as many steps as "instance". The same key and epoch give the
+    same rows.
     """
     count = len(index.rows)
     number = steps(count, batch_size, drop_last)
@@ -128,6 +142,8 @@ def batches(rule, index, batch_size, epochs, drop_last=True):
     match rule:
         case "instance":
             return permuted
+        case "repeated":
+            return lambda key, epoch: repeated(key, count, batch_size, drop_last)
         case "class":
             return drawn(lambda epoch: power(index.counts, 0))
         case "square_root":
@@ -136,5 +152,6 @@ def batches(rule, index, batch_size, epochs, drop_last=True):
             last = max(epochs - 1, 1)
             return drawn(lambda epoch: progressive(index.counts, epoch / last))
     raise ValueError(
-        f"rule is {rule!r}, not 'instance', 'class', 'square_root' or 'progressive'"
+        f"rule is {rule!r}, not 'instance', 'repeated', 'class', 'square_root' or "
+        "'progressive'"
     )

@@ -3,6 +3,7 @@
 Every source returns a checked `Dataset`.
 """
 
+import dataclasses
 import importlib.util
 import lzma
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ltjax.data import partition
+from ltjax.data import meta, partition
 from ltjax.data.dataset import (
     Dataset,
     Split,
@@ -71,7 +72,10 @@ def npz(train_path, test_path=None, classes=None, test_per_class=10, seed=0):
     else:
         test = npz_split(test_path, classes)
     name = Path(train_path).stem.removesuffix("_train")
-    return paired(name, train_path, train, test_path, test, classes)
+    data = paired(name, train_path, train, test_path, test, classes)
+    if train.meta is None:
+        return data
+    return dataclasses.replace(data, beside=meta.vector(train.meta.shape[1]))
 
 
 def npz_split(path, classes=None):

@@ -1,7 +1,8 @@
 """Images without labels, batch after batch, whatever their number.
 
 An image folder of any depth, an image file, a CSV with a column `path`, or an `.npz`
-with `image`. Memory holds two batches, and the names in one folder.
+with `image`. Memory holds two batches, the names in one folder, and what is known
+beside the images.
 """
 
 import collections
@@ -17,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ltjax import machine
-from ltjax.data import archive, csv_file, decoding, entries, kinds, listing
+from ltjax.data import archive, beside, csv_file, decoding, entries, kinds, listing
 from ltjax.data.lookup import Lookup
 from ltjax.data.names import found
 from ltjax.data.shape import Fitted, Shape
@@ -32,6 +33,10 @@ class Unlabelled(NamedTuple):
     ignored: dict[str, int]  # what was passed over, in words, and how often
     shape: Shape
     items: Callable[[], Iterator]  # () -> pairs of a name and load() -> `Fitted`
+    # What is known beside them, float32 [N, K], and in how many rows each column tells
+    # nothing; None where nobody asks, or where it comes without any.
+    meta: np.ndarray | None = None
+    silent: dict | None = None
 
 
 class Batch(NamedTuple):
@@ -44,8 +49,11 @@ class Batch(NamedTuple):
     recoloured: int
 
 
-def read(path, shape):
+def read(path, shape, parts=()):
     """The `Unlabelled` at `path`, to be brought to a `Shape`.
+
+    A CSV, or an `.npz` with `meta`, has what is known beside the images as the
+    `meta.Part`s of a run say.
 
     Paths are those below a folder, or as a CSV has them; files are in the order of
     their names, folder by folder. Links to folders are not followed; what is hidden or
@@ -56,16 +64,21 @@ def read(path, shape):
     """
     path = found(path)
     kind, root, ignored = path.suffix.lower(), path.parent, collections.Counter()
+    known = None, None
     if path.is_dir():
         root, paths = path, lambda: ((p, p) for p in _below(path))
         count = sum(1 for _ in _below(path, ignored))
     elif kind == ".npz":
         count, _, _, channels = archive.shape(path)
         shape.check(shown(path), channels)
-        return Unlabelled("index", count, {}, shape, lambda: _of_arrays(path, shape))
+        known = beside.of_arrays(path, count, parts)
+        return Unlabelled(
+            "index", count, {}, shape, lambda: _of_arrays(path, shape), *known
+        )
     elif kind in csv_file.SUFFIXES:
         paths = partial(_listed, path)
         count = sum(1 for _ in paths())
+        known = beside.of_csv(path, parts)
     elif kind in kinds.SUFFIXES:
         paths, count = partial(iter, [(path.name, path.name)]), 1
     else:
@@ -88,6 +101,7 @@ def read(path, shape):
             (shown(name), partial(_of_file, root / place, shape))
             for name, place in paths()
         ),
+        *known,
     )
 
 

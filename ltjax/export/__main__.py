@@ -17,9 +17,10 @@ _KINDS = Literal["safetensors", "npz", "onnx", "posterior"]
 class Command:
     """Writes one row of a finished run as files that need no ltjax, and a model card.
 
-    safetensors and npz hold weights under torchvision's names, the classifier folded
-    into one layer, fc; onnx a graph from uint8 pixels to logits and probabilities;
-    posterior the Gaussian over the weights, to draw from with NumPy alone.
+    safetensors and npz hold weights under torchvision's names, or timm's, the
+    classifier folded into one layer; onnx a graph from uint8 pixels to logits and
+    probabilities; posterior the Gaussian over the weights, to draw from with NumPy
+    alone.
 
     Every file is read back and compared with the run on generated images:
       python -m ltjax.export runs/digits_lt-seed0 --to onnx --to safetensors

@@ -3,6 +3,7 @@
 import re
 
 from ltjax.classifier import prior
+from ltjax.export import inputs
 from ltjax.workdir import rows
 
 _MOST_CLASSES = 200  # rows of the table; of more, those at both ends
@@ -26,7 +27,8 @@ def text(about, figures, data):
     height, width, channels = about["image"]
     most, least = max(data["counts"]), min(data["counts"])
     parts = (
-        f"# {about['architecture']}, {_cell(data['name'])}, {about['classifier']}",
+        f"# {about['architecture']}, {inputs.cell(data['name'])}, "
+        f"{about['classifier']}",
         f"{_what(about)}{_type(about)} Trained with ltjax "
         f"{about['versions']['ltjax']}, seed {about['seed']}, on {data['train']} "
         f"images of {data['classes']} classes, {most} of the largest and {least} of "
@@ -37,8 +39,9 @@ def text(about, figures, data):
         f"## Input and output\n\n{height} x {width} pixels of {channels} "
         f"channel{'s' * (channels > 1)}, 8-bit.{_shown(about)} Normalised they are "
         f"(pixels / 255 - mean) / std, with mean {_numbers(about['mean'])} and std "
-        f"{_numbers(about['std'])} per channel. Outputs are {data['classes']} logits, "
-        "in the order of the classes below; the softmax of them are probabilities.",
+        f"{_numbers(about['std'])} per channel.{inputs.known(about) or ' '}Outputs are "
+        f"{data['classes']} logits, in the order of the classes below; the softmax of "
+        "them are probabilities.",
         f"## Files\n\n{_files(about)}",
         f"## How to load it\n\n{_loading(about)}",
         f"## Intended use, and limits\n\n{_LIMITS} {_prior(about)}{_scaled(figures)}",
@@ -117,7 +120,7 @@ def _shown(about):
     """How files that hold more than 8-bit RGB became that."""
     parts = []
     if about["background"]:
-        colour = _cell(about["background"])
+        colour = inputs.cell(about["background"])
         parts.append(f" What is transparent is put before {colour}.")
     if about["range"]:
         low, high = about["range"]
@@ -140,15 +143,14 @@ def _prior(about):
 
 def _scaled(row):
     """How the row was calibrated, if it was."""
-    told = row.get("calibration")
-    if told is None:
+    if "calibration" not in row:
         return ""
+    told, before = row["calibration"], row["calibration"]["before"]
     biases = " and a bias for each class" * ("bias" in told)
     return (
         f" Its logits are divided by a temperature, {told['temperature']:.4g}{biases}, "
-        f"fitted on {told['images']} images that were held out of training, so that "
-        "confidences can be taken at their word; the figures above are with it "
-        f"(before: NLL {told['before']['nll']:.3f}, ECE {told['before']['ece']:.3f})."
+        f"fitted on {told['images']} images held out of training (before: NLL "
+        f"{before['nll']:.3f}, ECE {before['ece']:.3f})."
     )
 
 
@@ -157,7 +159,7 @@ def _figures(row):
     values = [row["acc"][name] for name in names]
     cells = ["-" if value is None else f"{value:.2f}" for value in values]
     cells += [f"{row[name]:.3f}" for name in ("nll", "ece", "brier")]
-    return _table([*names, "NLL", "ECE", "Brier"], [cells])
+    return inputs.table([*names, "NLL", "ECE", "Brier"], [cells])
 
 
 def _files(about):
@@ -166,7 +168,7 @@ def _files(about):
         difference = f"{file['largest_difference']:.1g}"
         rows.append([f"`{name}`", f"{file['bytes'] / 2**20:.2f} MiB", difference])
     return (
-        _table(["file", "size", "difference"], rows)
+        inputs.table(["file", "size", "difference"], rows)
         + "\n\nThe difference is the largest of a logit from that of the run itself, "
         f"found by reading the file back on {about['checked_on']} generated images; "
         "relative where the logit is beyond 1 (of `posterior.npz`, of any number in "
@@ -179,9 +181,13 @@ def _loading(about):
     found = []
     if "model.onnx" in files:
         shape = ", ".join(map(str, about["image"]))
+        more, last = "", ""
+        if "meta" in about:
+            width = sum(part["width"] for part in about["meta"])
+            last, more = ', "meta": known', f", and float32 `meta` [N, {width}]"
         found.append(
-            f"`model.onnx` takes the pixels as they are, uint8 [N, {shape}], any N:"
-            f"\n\n{_ONNX}"
+            f"`model.onnx` takes the pixels as they are, uint8 [N, {shape}]{more}, any "
+            f"N:\n\n{_ONNX.format(last=last)}"
         )
     tensors = [name for name in ("model.safetensors", "model.npz") if name in files]
     if tensors:
@@ -196,7 +202,7 @@ _ONNX = """```python
 import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx")
-logits, probabilities = session.run(None, {"images": images})
+logits, probabilities = session.run(None, {{"images": images{last}}})
 ```"""
 _POSTERIOR = """`posterior.npz` is the Gaussian over the weights, with the classifier of
 stage one; `examples/sample_in_numpy.py` of ltjax draws from it with NumPy alone,
@@ -207,6 +213,11 @@ _FIXED = " The parts that were not trained are not in it."
 
 def _torch(about, files):
     names = " and ".join(f"`{name}`" for name in files)
+    if about["model"]["name"] == "metaformer":
+        return (
+            f"{names}: tensors of a PyTorch network under the names of MetaFormer's "
+            "release (github.com/dqshuai/MetaFormer), for normalised images."
+        )
     own = (
         f"{names}: tensors of a PyTorch network, which `examples/load_in_pytorch.py` "
         "of ltjax builds; it takes the pixels as they are."
@@ -225,7 +236,7 @@ model.load_state_dict(safetensors.torch.load_file("model.safetensors"))
 
 def _classes(names, data):
     rows = [
-        [str(label), _cell(name), str(count)]
+        [str(label), inputs.cell(name), str(count)]
         for label, (name, count) in enumerate(zip(names, data["counts"]))
     ]
     told = ""
@@ -234,25 +245,12 @@ def _classes(names, data):
         half = _MOST_CLASSES // 2
         told = f"The {half} largest and the {half} smallest; `export.json` has all.\n\n"
         rows = rows[:half] + rows[-half:]
-    return told + _table(["label", "class", "images"], rows)
+    return told + inputs.table(["label", "class", "images"], rows)
 
 
 def _versions(versions):
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def _table(head, rows):
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _numbers(values):
     return ", ".join(f"{value:.6g}" for value in values)
-
-
-def _cell(text):
-    """Text that ends no cell and is no markup."""
-    line = " ".join(text.split())
-    for mark in "\\`*_[]<>|#":
-        line = line.replace(mark, "\\" + mark)
-    return line

@@ -9,8 +9,10 @@ from importlib import metadata as packages
 import jax
 import jax.numpy as jnp
 
+from ltjax.data import meta
 from ltjax.export import tensors
 from ltjax.mistake import Mistake
+from ltjax.posterior.members import arguments
 from ltjax.stages import trained
 
 # The newest that ONNX Runtime has run for years, so that old ones read the file too.
@@ -25,16 +27,21 @@ def check():
 
 
 def forward(run, row_logits, params):
-    """Builds `apply(images uint8 [N, H, W, ch]) -> logits, probabilities`, [N, C]."""
+    """Builds `apply(images uint8 [N, H, W, ch]) -> logits, probabilities`, [N, C].
+
+    Of a network that takes metadata it is `apply(images, meta float32 [N, K])`.
+    """
     variables = {
         "params": trained.point(run)["features"],
         "batch_stats": tensors.statistics(run),
     }
 
-    def apply(images):
+    def apply(images, *known):
+        batch = {"image": images, **dict(zip(("meta",), known))}
         # All in one: the converter knows a function within one of some versions only.
         with jax.disable_jit():
-            features = run.net.features.apply(variables, run.prepare(images))
+            inputs = arguments(run.prepare(batch))
+            features = run.net.features.apply(variables, *inputs)
             features = run.net.head.inputs(features)
             found = row_logits(params, features)
             return found, jax.nn.softmax(found)
@@ -45,18 +52,23 @@ def forward(run, row_logits, params):
 def write(path, run, row_logits, params, metadata):
     """Writes a row to an .onnx file, whose text "ltjax" is `metadata`.
 
-    Its input `images` and outputs `logits` and `probabilities` have any number of rows.
+    Its input `images`, `meta` of a network that takes metadata, and outputs `logits`
+    and `probabilities` have any number of rows.
     """
     onnx = _package("onnx")
     image = run.results["dataset"]["image"]
-    shape = (*jax.export.symbolic_shape("N"), *image)
+    rows = jax.export.symbolic_shape("N")
+    inputs = {"images": jax.ShapeDtypeStruct((*rows, *image), jnp.uint8)}
+    if run.beside:
+        width = meta.width(run.beside)
+        inputs["meta"] = jax.ShapeDtypeStruct((*rows, width), jnp.float32)
     with _quiet(), _known_jax():
         model = _package("jax2onnx").to_onnx(
             forward(run, row_logits, params),
-            [jax.ShapeDtypeStruct(shape, jnp.uint8)],
+            list(inputs.values()),
             model_name="ltjax",
             opset=_OPSET,
-            input_names=["images"],
+            input_names=list(inputs),
             output_names=["logits", "probabilities"],
         )
     model.metadata_props.add(key="ltjax", value=metadata)
@@ -65,11 +77,16 @@ def write(path, run, row_logits, params, metadata):
 
 
 def run(path, images):
-    """The logits and probabilities [N, C] that ONNX Runtime finds for uint8 images."""
+    """The logits and probabilities [N, C] that ONNX Runtime finds for uint8 images.
+
+    Or for a batch {"image": ..., "meta": ...} where the graph takes metadata.
+    """
     session = _package("onnxruntime").InferenceSession(
         path, providers=["CPUExecutionProvider"]
     )
-    return session.run(["logits", "probabilities"], {"images": images})
+    batch = dict(images) if isinstance(images, dict) else {"image": images}
+    inputs = {"images": batch.pop("image"), **batch}
+    return session.run(["logits", "probabilities"], inputs)
 
 
 def _package(name):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ltjax.data import meta
 from ltjax.evaluation import scaling
 from ltjax.export import card, graph, place, tensors
 from ltjax.mistake import Mistake
@@ -69,7 +70,7 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     # What others compute with, whatever the run did.
     opened = trained.read(run, row.backbone, dtype="float32")
     if {"safetensors", "npz"} & set(kinds):
-        tensors.check_network(opened.config.model)
+        tensors.check_network(opened.model)
     about = _about(opened, row, figures)
     stays = place.stays(out, earlier, about, kinds, overwrite)
     part = place.part(out)
@@ -119,7 +120,7 @@ def _check(row, backbone, kinds):
 
 
 def _about(run, row, figures):
-    data, model = run.results["dataset"], run.config.model
+    data, model = run.results["dataset"], run.model
     own = scaling.of_row(figures)
     _, assumed = prior.assumed(run.config, row, run.counts, own)
     classes = identity.names(data["classes"], data.get("class_names"))
@@ -142,6 +143,8 @@ def _about(run, row, figures):
         # How its image files became 8-bit RGB.
         "background": run.config.data.background,
         "range": run.config.data.range,
+        # What its second input is made of.
+        **({"meta": [part._asdict() for part in run.beside]} if run.beside else {}),
         "figures": figures,
         "weights": digest(run, row),
         "prior": assumed,
@@ -163,15 +166,15 @@ def digest(run, row):
 
 _METADATA = (
     *("name", "seed", "model", "classifier", "classes", "counts", "image"),
-    *("mean", "std", "background", "range"),
+    *("mean", "std", "background", "range", "meta"),
 )
 
 
 def _written(part, run, row, kinds, about):
     """Writes the files of all `kinds`; bytes and largest difference of each."""
     row_logits, params = trained.logits(run, row.classifier, row.variant)
-    metadata = json.dumps({name: about[name] for name in _METADATA})
-    images = _images(about["image"])
+    metadata = json.dumps({name: about[name] for name in _METADATA if name in about})
+    images = _batch(about["image"], meta.width(run.beside))
     # A GPU would multiply in fewer bits.
     with jax.default_matmul_precision("highest"):
         features = trained.features(run)(images)[0]
@@ -203,12 +206,20 @@ def _written(part, run, row, kinds, about):
     return told
 
 
-def _images(shape):
-    """Generated uint8 images, from black ones to ones of noise all over the range."""
+def _batch(shape, width):
+    """Generated uint8 images, from black ones to ones of noise all over the range.
+
+    And so many numbers that are known beside each, of the second half only.
+    """
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 256, (_IMAGES, *shape))
     light = np.linspace(0, 1, _IMAGES).reshape(-1, 1, 1, 1)
-    return (noise * light).astype(np.uint8)
+    batch = {"image": (noise * light).astype(np.uint8)}
+    if width:
+        known = rng.normal(size=(_IMAGES, width)).astype(np.float32)
+        known[: _IMAGES // 2] = 0
+        batch["meta"] = known
+    return batch
 
 
 def _difference(found, known):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from ltjax.classifier import METHODS
-from ltjax.config import Linear, Open, Relu
+from ltjax.config import Linear
 from ltjax.mistake import Mistake
 from ltjax.models import partition, weights
 from ltjax.stages import system as systems
@@ -29,12 +29,15 @@ def check_network(model):
     Its features have to go into the linear layer as they are.
     """
     wrong = None
-    if model.experts is not None:
+    if model.inner is not None:
+        wrong = "model is joined with metadata"
+    elif model.experts is not None:
         wrong = f"model is of {model.experts} experts"
     elif model.head != Linear():
         wrong = f"model.head is {model.head!r}"
     # What others load by these names is a network without.
-    for name, usual in (("shortcut", "A"), ("gate", Open()), ("activation", Relu())):
+    for name in ("shortcut", "gate", "activation", "corrected", "stem", "both"):
+        usual = getattr(type(model), name, None)
         if getattr(model, name, usual) != usual:
             wrong = wrong or f"model.{name} is {getattr(model, name)!r}"
     if wrong:
@@ -84,9 +87,14 @@ def write(path, run, row_logits, params, metadata):
 
 
 def logits(path, run, images):
-    """The logits [N, C] of uint8 images under what `write` wrote."""
+    """The logits [N, C] of uint8 images under what `write` wrote.
+
+    Or of a batch {"image": ..., "meta": ...} of a network that takes metadata.
+    """
+    batch = images if isinstance(images, dict) else {"image": images}
     data = run.results["dataset"]
-    net = run.config.model.make(data["classes"])
-    inputs = systems.pixels(images, (data["mean"], data["std"]))
-    like = jax.eval_shape(net.init, jax.random.key(0), inputs)
-    return jax.jit(net.apply)(weights.to_variables(weights.read(path), like), inputs)
+    net = run.model.make(data["classes"])
+    images = systems.pixels(batch["image"], (data["mean"], data["std"]))
+    inputs = [{**batch, "image": images}[name] for name in net.takes]
+    like = jax.eval_shape(net.init, jax.random.key(0), *inputs)
+    return jax.jit(net.apply)(weights.to_variables(weights.read(path), like), *inputs)

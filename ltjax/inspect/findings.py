@@ -21,7 +21,12 @@ def show(console, found, shown):
         f"imbalance factor {found['imbalance_factor']:.3g}, Gini {found['gini']:.3f}"
     )
     console.print(_classes(found, shown))
-    for line in (*_split(found), *_sizes(found), *_warnings(found, shown)):
+    for line in (
+        *_split(found),
+        *_sizes(found),
+        *_known(found, shown),
+        *_warnings(found, shown),
+    ):
         say(line)
     if "estimate" in found:
         for line in _estimate(found):
@@ -101,6 +106,15 @@ def _sizes(found):
     yield from (f"  {note}" for note in found["notes"])
 
 
+def _known(found, shown):
+    """What is told of the columns of a CSV."""
+    for each in found.get("meta", ()):
+        missing = f", missing in {each['missing']:,} rows" if each["missing"] else ""
+        what = f"{shown(each['column'])}: {each['words']}{missing}"
+        why = each["left_out"]
+        yield f"beside the image, {what}" + (f"; left out, it {why}" if why else "")
+
+
 def _depths(found):
     """What is told of pixels of more than 8 bits."""
     if found["reduced"]:
@@ -176,19 +190,31 @@ def _listed(words, items):
             yield f"  ... and {len(items) - _MOST_PATHS} more"
 
 
+# What it is worth is told of images on which it was measured: docs/pretrained.md.
+_BEGUN = (
+    "  it begins with weights of ImageNet, whose last parts learn; on CIFAR-100-LT, of "
+    "photographs,",
+    "  that was worth more than 10 points of accuracy over new weights; "
+    "--no-pretrained proposes these",
+)
+
+
 def _estimate(found):
     size = found["proposal"]["size"]
-    model, epochs = found["proposal"]["depth"], found["proposal"]["epochs"]
+    model, epochs = found["proposal"]["network"], found["proposal"]["epochs"]
     told = found["estimate"]
     seconds, held = told["seconds"], told["bytes"]
     yield (
-        f"proposed: {size} pixels a side, ResNet-{model}, {epochs} epochs for each of "
-        "two backbones"
+        f"proposed: {size} pixels a side, {model}, {epochs} epochs for each of two "
+        "backbones"
     )
+    if found["proposal"]["pretrained"]:
+        yield from _BEGUN
     yield (
         f"  about {_span(seconds['total'])} on this device ({told['device']}), left "
         f"alone: compiling {_span(seconds['compiling'])}, training "
         f"{_span(seconds['representation'])}, features {_span(seconds['features'])}"
+        + (f", outputs {_span(seconds['outputs'])}" if "outputs" in seconds else "")
     )
     yield (
         f"  about {_bytes(held['device'])} on the device, and "

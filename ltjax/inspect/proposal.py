@@ -135,6 +135,8 @@ def _kinds(record):
 
 def _call(value, margin="    "):
     """A value as Python; a record on one line, or a line for each changed field."""
+    if isinstance(value, tuple) and all(map(_plain, value)) and value:
+        return f"({', '.join(map(_call, value))}{',' * (len(value) == 1)})"
     if not dataclasses.is_dataclass(value):
         return f'"{value}"' if _plain(value) else repr(value)
     inner = margin + "    "

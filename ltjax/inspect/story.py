@@ -12,7 +12,7 @@ import numpy as np
 from ltjax import mistake
 from ltjax.config import Config, Data, limits
 from ltjax.data import csv_file, listing, longtail, sources
-from ltjax.inspect import audit, findings, proposal
+from ltjax.inspect import audit, begun, findings, known, proposal
 from ltjax.mistake import Mistake
 from ltjax.runtime import progress
 from ltjax.workdir.files import write_json, write_text
@@ -30,6 +30,10 @@ def inspect(command, console):
     _check(command)
     place, files, looks, shape = _look(command, console)
     found = audit.findings(files, looks)
+    if place.source == "csv":
+        words = None if command.meta is None else tuple(command.meta.split(","))
+        found["meta"] = known.looked_at(command.path, files.label, words)
+        place = dataclasses.replace(place, meta=known.proposed(found["meta"]))
     per_class = command.test_per_class
     if per_class is None:
         median = np.median(list(found["counts"].values()))
@@ -49,14 +53,12 @@ def inspect(command, console):
 
     to_train = list(audit.counted(files, train).values())
     held = int(proposal.spared(to_train).sum())
-    config = proposal.propose(
-        place,
-        found["images"],
-        len(train) - held,
-        found["pixels"]["shorter_side"][1],
-        accelerated(),
-        command.size,
-    )
+    counts, how = (len(train) - held, len(test) + held), (accelerated(), command.size)
+    if command.pretrained and begun.fits(place) and begun.at_hand():
+        config = begun.propose(place, *counts, *how)
+    else:
+        side = found["pixels"]["shorter_side"][1]
+        config = proposal.propose(place, found["images"], counts[0], side, *how)
     if held:
         config = proposal.choosing(config)
     shape = shape or (config.data.size, config.data.size, 3)
@@ -68,7 +70,6 @@ def inspect(command, console):
     found["one_split_only"] = audit.one_sided(*sides)
     console.print("timing a few training steps ...", highlight=False)
     # What is held out is looked at as the test images are.
-    counts = len(train) - held, len(test) + held
     found["estimate"] = estimate(config, shape, found["classes"], *counts)
     findings.show(console, found, mistake.shown)
     _write(command, found, config, files.root, console)
@@ -83,6 +84,8 @@ def _look(command, console):
         raise Mistake(f"--nested is for a folder; PATH is {path}")
     if kind == ".npz" and not os.path.isdir(path):
         return _look_at_arrays(command)
+    if command.meta is not None and kind not in csv_file.SUFFIXES:
+        raise Mistake(f"--meta {command.meta} goes with a .csv; PATH is {path}")
     if command.test is not None:
         raise Mistake(f"--test {command.test} goes with an .npz; PATH is {path}")
     if kind in csv_file.SUFFIXES and not os.path.isdir(path):
@@ -123,7 +126,8 @@ def _look_at_arrays(command):
     )
     looks = [seen for split in splits for seen in audit.arrays(split.image)]
     test = None if command.test is None else str(command.test)
-    place = Data(source="npz", train=str(command.path), test=test)
+    beside = ("meta",) if splits[0].meta is not None else ()
+    place = Data(source="npz", train=str(command.path), test=test, meta=beside)
     return place, files, looks, shape
 
 
@@ -139,7 +143,8 @@ def _proposed(files, train, test, config, shape):
         "groups": audit.members(groups, files.classes),
         "size": shape[0],
         "range": config.data.range,
-        "depth": config.model.depth,
+        "network": config.model.card()[1].removeprefix("CIFAR "),
+        "pretrained": bool(config.model.pretrained),
         "epochs": config.optim.epochs,
     }
 

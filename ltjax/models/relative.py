@@ -30,7 +30,7 @@ def index(height, width, extra, corrected=False):
     return np.pad(pairs + corrected, ((extra, 0), (extra, 0))).astype(np.int32)
 
 
-def resized(table, side, corrected=False):
+def resized(table, side):
     """The table [rows, heads] of a square map, for one of `side` x `side` patches.
 
     Bicubic over the distances, as PyTorch does it without antialiasing; what extra
@@ -41,12 +41,14 @@ def resized(table, side, corrected=False):
     old, new = round(np.sqrt(len(table) - 1)), 2 * side - 1
     if new == old:
         return table
-    patches = table[1:] if corrected else table[:-1]
-    grid = resize.bicubic(patches.reshape(old, old, -1), (new, new))
+    grid = resize.bicubic(table[:-1].reshape(old, old, -1), (new, new))
     grid = np.asarray(grid).reshape(new * new, -1)
-    if corrected:
-        return np.concatenate([table[:1], grid]).astype(np.float32)
-    return np.concatenate([table[:1], grid[1:], table[-1:]]).astype(np.float32)
+    return np.concatenate([table[:1], grid[1:], table[-1:]])
+
+
+def corrected(table):
+    """A table as released, for a network that is corrected: it computes the same."""
+    return np.concatenate([table[:1], table[:-1]])
 
 
 class Attention(nn.Module):

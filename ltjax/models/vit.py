@@ -25,6 +25,7 @@ _TOKENS = "cls_token", "dist_token"
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)), tokens [B, T, D].
 
+    `adapters` build what is added beside attention's "qkv", and beside the mlp.
     With `layer_scale` each of both is multiplied by a vector [D]. In training it is
     left out of an image with a probability of `drop_path`, and counts for more in
     others.
@@ -36,16 +37,23 @@ class Block(nn.Module):
     layer_scale: bool = False
     drop_path: float = 0.0
     dtype: jnp.dtype = jnp.float32
+    adapters: tuple = (None, None)
 
     @nn.compact
     def __call__(self, x, train=False):
         """Tokens [B, T, D] to the same shape and type."""
+        of_attention, of_layers = self.adapters
         seen = norm(self.epsilon, self.dtype, "norm1")(x)
-        seen = attention.Attention(self.heads, self.dtype, name="attn")(seen)
+        seen = attention.Attention(self.heads, self.dtype, of_attention, name="attn")(
+            seen
+        )
         x = x + self._branch(seen, "ls1", train)
         seen = norm(self.epsilon, self.dtype, "norm2")(x)
-        seen = Mlp(self.activation, self.dtype, name="mlp")(seen)
-        return x + self._branch(seen, "ls2", train)
+        found = Mlp(self.activation, self.dtype, name="mlp")(seen)
+        x = x + self._branch(found, "ls2", train)
+        if of_layers:
+            x = x + of_layers(dtype=self.dtype, name="adapter")(seen)
+        return x
 
     def _branch(self, seen, name, train):
         if self.layer_scale:
@@ -137,6 +145,8 @@ class VisionTransformer(nn.Module):
     drop_path: float = 0.0
     recomputed: bool = False
     dtype: jnp.dtype = jnp.float32
+    adapters: tuple = (None, None)  # of the last blocks, see `Block`
+    adapted: int | None = None  # how many; None: all
     first: int = 0
     last: int | None = None
 
@@ -183,6 +193,7 @@ class VisionTransformer(nn.Module):
     def _block(self, number, x, train):
         block = nn.remat(Block, static_argnums=(2,)) if self.recomputed else Block
         rates = np.linspace(0, self.drop_path, self.depth)
+        adapted = self.adapted is None or number >= self.depth - self.adapted
         return block(
             self.heads,
             self.activation,
@@ -190,6 +201,7 @@ class VisionTransformer(nn.Module):
             self.layer_scale,
             float(rates[number]),
             self.dtype,
+            self.adapters if adapted else (None, None),
             name=f"blocks_{number}",
         )(x, train)
 

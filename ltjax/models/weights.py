@@ -21,7 +21,14 @@ import jax
 import numpy as np
 
 from ltjax.mistake import Mistake, nearest
-from ltjax.models import layouts, metaformer_weights, names, pickled, vit_weights
+from ltjax.models import (
+    layouts,
+    metaformer_weights,
+    names,
+    pickled,
+    vit_layouts,
+    vit_weights,
+)
 
 # What nothing here needs: PyTorch's counter, and indices that follow from shapes.
 _ASIDE = ("num_batches_tracked", metaformer_weights.INDEX)
@@ -54,7 +61,7 @@ def to_variables(tensors, like, source="tensors"):
     layout = _layout(like)
     if layout is not vit_weights:
         return _read_as(layout, tensors, like, source)
-    tensors = vit_weights.fitted(tensors, like)
+    tensors = vit_weights.fitted(vit_layouts.usual(tensors), like)
     parted = vit_weights.parted(like, lambda leaf, i: _without_first(leaf))
     found = _read_as(vit_weights, tensors, parted, source)
     return vit_weights.joined(found, like)

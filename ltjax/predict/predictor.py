@@ -82,7 +82,7 @@ def mean_on_images(predictors):
 
 
 def on_images(predictor):
-    """Builds `see(images uint8 [B, H, W, ch]) -> Seen`.
+    """Builds `see(images uint8 [B, H, W, ch]) -> Seen`, or of a batch with "meta".
 
     Dispersions are those of the predictor's draws, None without any.
     """

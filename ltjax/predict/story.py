@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from ltjax.data import entries, longtail, unlabelled
+from ltjax.data import entries, longtail, meta, unlabelled
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake, shown
 from ltjax.predict import predictor, sheet
@@ -34,7 +34,7 @@ def predict(command, console=None):
     sheet.check(out, command.overwrite)
     seeds = plans.of_seeds(command)
     _, plan = seeds[0]
-    images = unlabelled.read(command.path, plan.shape)
+    images = unlabelled.read(command.path, plan.shape, plan.beside)
     if os.path.exists(out) and os.path.samefile(out, command.path):
         raise Mistake(f"--out {out} holds the images; give another name")
     columns, done = _columns(images.key, plan), Counter()
@@ -44,7 +44,7 @@ def predict(command, console=None):
                 predictor.of_row(folder, own.row, own.samples, own.priors)
                 for folder, own in seeds
             ]
-            for line in plan.notes:
+            for line in (*plan.notes, *_known(images, plan.beside)):
                 say(line)
             if len(seeds) > 1:
                 say(f"the mean of {len(seeds)} seeds, one pass of each")
@@ -108,18 +108,42 @@ def _seen(images, see):
     """Pairs of a `Batch` and what is `Seen`, given out when the next is under way."""
     parts = -(-images.count // _BATCH)
     size = -(-images.count // parts)
-    waiting = None
+    waiting, first = None, 0
     with unlabelled.batches(images, size) as batches:
         for batch in batches:
             # Always as many, so that one program is compiled.
             filled = np.zeros((size, *batch.image.shape[1:]), np.uint8)
             filled[: len(batch.image)] = batch.image
-            started = batch, see(filled)
+            seen = {"image": filled}
+            if images.meta is not None:
+                known = images.meta[first : first + len(batch.image)]
+                seen["meta"] = np.zeros((size, known.shape[1]), np.float32)
+                seen["meta"][: len(known)] = known
+            first += len(batch.image)
+            started = batch, see(seen)
             if waiting:
                 yield waiting
             waiting = started
         if waiting:
             yield waiting
+
+
+def _known(images, parts):
+    """What is said of the metadata that a run has learned, in lines."""
+    if not parts:
+        return
+    wanted = ", ".join(map(shown, meta.columns(parts)))
+    if images.meta is None:
+        yield (
+            f"the run has learned from {wanted}, and these images come without: "
+            "predicted as if nothing were known; a .csv with these columns tells more"
+        )
+        return
+    lacks = {column: rows for column, rows in images.silent.items() if rows}
+    told = ", ".join(f"{shown(column)} in {n:,}" for column, n in lacks.items())
+    yield f"metadata: {wanted}; " + (
+        f"missing, of {images.count:,} rows: {told}" if lacks else "none missing"
+    )
 
 
 def _columns(key, plan):

@@ -29,9 +29,15 @@ def aggregate(results):
                 )
     names = by_run[0] if by_run else ()
     return [
-        {**name._asdict(), **_figures([rows[name] for rows in by_run])}
+        {**_named(by_run[0][name]), **_figures([rows[name] for rows in by_run])}
         for name in names
     ]
+
+
+def _named(row):
+    """The fields of a row that say which one it is."""
+    fields = "backbone", "classifier", "variant", "meta"
+    return {field: row[field] for field in fields if field in row}
 
 
 def moments(values):

@@ -3,9 +3,11 @@
 import numpy as np
 from scipy import stats
 
+from ltjax.data.columns import in_words
 from ltjax.report import closeup, diagrams, markup, settings, shapes, table, words
 from ltjax.workdir import examples, results
 from ltjax.workdir.files import write_text
+from ltjax.workdir.rows import Row, told
 
 FILE = "report.html"
 _MOST_CLASSES = 200  # rows of the table of classes
@@ -41,10 +43,12 @@ def of_run(run):
         words.summary(run),
         {
             "rows": ("All rows", rows(run.results)),
+            "metadata": ("What metadata are worth", _metadata(run)),
             "experts": ("Each expert alone", _experts(run.results)),
             "classes": ("Accuracy by class", _classes(run)),
             "calibration": ("Does it know when it is right?", closeup.calibration(run)),
             "refusal": ("What to leave to a person", closeup.refusal(run)),
+            "strangers": ("Images of another set", closeup.strangers(run)),
             "coverage": (
                 "Sets that hold the truth",
                 _coverage(run.classes.get("coverage"), closeup.names(run)),
@@ -84,9 +88,44 @@ def _cell(column, figure, best):
     return markup.Bold(text) if best else text
 
 
+def _metadata(run):
+    """Every row with and without what is known beside images, group by group."""
+    blind = {Row.of(row)._replace(blind=""): row for row in run.results["rows"]}
+    pairs = [
+        (row, blind[Row.of(row)])
+        for row in told(run.results)
+        if Row.of(blind[Row.of(row)]).blind
+    ]
+    if not pairs:
+        return
+    yield markup.paragraph(
+        f"Beside each image there is {'; '.join(map(in_words, run.beside))}. Each row "
+        "is tested twice, with that and with zeros, as if nothing were known."
+    )
+    yield markup.table(
+        "With metadata, without, and the difference",
+        ("row", *table.COLUMNS),
+        [_compared(*pair) for pair in pairs],
+        "accuracy in %, differences in points",
+    )
+
+
+def _compared(seen, absent):
+    """Three lines: of a row, of the same without metadata, and the first less it."""
+    yield table.label(seen), *_figures(seen)
+    yield "without metadata", *_figures(absent)
+    cells = []
+    for column in table.COLUMNS:
+        one, other = (table.figure(row, column)[0] for row in (seen, absent))
+        digits = 3 if column in ("NLL", "ECE", "Brier") else 2
+        known = None not in (one, other)
+        cells.append(words.signed(one - other, digits) if known else "-")
+    yield "difference", *cells
+
+
 def _experts(results):
-    told = [row for row in results["rows"] if "experts" in row]
-    if told:
+    several = [row for row in told(results) if "experts" in row]
+    if several:
         yield markup.table(
             "Each expert alone",
             ("row", *table.COLUMNS),
@@ -98,7 +137,7 @@ def _experts(results):
                     ),
                     (f"{table.label(row)}, mean of their logits", *_figures(row)),
                 ]
-                for row in told
+                for row in several
             ],
         )
 

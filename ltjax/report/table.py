@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ltjax.classifier import METHODS
+from ltjax.workdir.rows import Row, told
 
 COLUMNS = ("many", "medium", "few", "all", "NLL", "ECE", "Brier")
 _LOWER_IS_BETTER = ("NLL", "ECE", "Brier")
@@ -64,7 +65,7 @@ class Line(NamedTuple):
 
 def lines(results):
     """The `Line` of every row in `results` but those that repeat a headline."""
-    rows = [row for row in results["rows"] if not _repeats_headline(row, results)]
+    rows = [row for row in told(results) if not _repeats_headline(row, results)]
     rows += results.get("ensemble", [])
     single_pass = [row for row in rows if _single(row)]
     best = {name: _best(name, single_pass) for name in COLUMNS}
@@ -101,10 +102,10 @@ def title(results):
 
 def data(results):
     """What was trained on."""
-    told = results["dataset"]
-    counts = told["counts"]
+    of = results["dataset"]
+    counts = of["counts"]
     return (
-        f"{told['name']}, {told['train']} training images "
+        f"{of['name']}, {of['train']} training images "
         f"({max(counts)} to {min(counts)} a class)"
     )
 
@@ -124,7 +125,7 @@ def notes(results):
         yield f"{count} x ...: the mean probability of the seeds, one pass for each"
     if "seeds" not in results:
         yield from _errors(results)
-    swag = {row["classifier"] for row in results["rows"] if row["backbone"] == "swag"}
+    swag = {row["classifier"] for row in told(results) if row["backbone"] == "swag"}
     if swag:
         yield "SWAG: the mean of the drawn networks, one pass for each draw"
     if swag & METHODS.keys():
@@ -135,11 +136,22 @@ def notes(results):
             f"mean of {cost['experts']} experts (alone: results.json); "
             f"{cost['parameters'] / 1e6:.3g} M weights, {cost['macs'] / 1e6:.4g} M MACs"
         )
+    yield from _without(results)
     if any(row["variant"] == "b" for row in results["rows"]):
         yield "SRepr (b): not distilled; SRepr (c-...): the other distillation"
     if "seeds" not in results:
-        yield from (choice(row) for row in results["rows"] if "choice" in row)
+        yield from (choice(row) for row in told(results) if "choice" in row)
         yield from _calibration(results)
+        yield from _strangers(results)
+
+
+def _without(results):
+    """What the last row comes to without metadata, in a line; nothing without any."""
+    blind = [row for row in results["rows"] if Row.of(row).blind]
+    if blind:
+        row = blind[-1]
+        parts = ", ".join(f"{c} {text(c, figure(row, c)[0])}" for c in COLUMNS)
+        yield f"{label(row)} if no metadata were known: {parts}"
 
 
 def _errors(results):
@@ -159,24 +171,36 @@ def _errors(results):
 
 def _calibration(results):
     """On what the rows were calibrated, in a line; nothing where they were not."""
-    told = [row["calibration"] for row in results["rows"] if "calibration" in row]
-    if told:
+    found = [row["calibration"] for row in told(results) if "calibration" in row]
+    if found:
         ends = dict.fromkeys(
-            f"{pick(t['temperature'] for t in told):.2f}" for pick in (min, max)
+            f"{pick(own['temperature'] for own in found):.2f}" for pick in (min, max)
         )
         yield (
             f"calibrated: temperatures of {' to '.join(ends)}, fitted on "
-            f"{told[0]['images']:,} held-out images"
+            f"{found[0]['images']:,} held-out images"
+        )
+
+
+def _strangers(results):
+    """Whether strangers are known as such by the last row, in a line."""
+    found = results.get("strangers")
+    if found:
+        *_, last = found["rows"].values()
+        parts = (f"{score} {of['auroc']:.3f}" for score, of in last.items())
+        yield (
+            f"{found['images']:,} strangers, AUROC by {', '.join(parts)} (0.5: by "
+            "chance)"
         )
 
 
 def choice(row):
     """What a row was chosen to be, of what, and what that cost, in a line."""
-    told = row["choice"]
+    made = row["choice"]
     return (
-        f"{label(row)}: α {told['alpha']:g}, T {told['temperature']:g}, of "
-        f"{len(told['candidates'])} on {told['images']:,} held-out images, in "
-        f"{told['seconds']:.0f} s"
+        f"{label(row)}: α {made['alpha']:g}, T {made['temperature']:g}, of "
+        f"{len(made['candidates'])} on {made['images']:,} held-out images, in "
+        f"{made['seconds']:.0f} s"
     )
 
 
@@ -190,7 +214,7 @@ def _repeats_headline(row, results):
         == (row["backbone"], row["classifier"])
         and other["acc"] == row["acc"]
         and other["nll"] == row["nll"]
-        for other in results["rows"]
+        for other in told(results)
     )
 
 

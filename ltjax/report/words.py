@@ -2,7 +2,7 @@
 
 from ltjax.evaluation.reliability import difference
 from ltjax.report.table import label
-from ltjax.workdir.rows import Row
+from ltjax.workdir.rows import Row, told
 
 _MEANING = {
     "many": "more than 100",
@@ -100,7 +100,7 @@ def _sureness(rows, run):
 
 def _best(results):
     """The best rows of a single pass; who has two of the figures is named once."""
-    rows = [row for row in results["rows"] if row["backbone"] != "swag"]
+    rows = [row for row in told(results) if row["backbone"] != "swag"]
     # Equal as the table tells them: of few test images many rows get as many right.
     right = f"{max(row['acc']['all'] for row in rows):.2f}"
     first, *others = (row for row in rows if f"{row['acc']['all']:.2f}" == right)

@@ -49,11 +49,15 @@ class Objective(NamedTuple):
     # made by the memory.
     prepare: Callable = _as_it_is
     # (key, batch, step) -> batch, of images as they are augmented, before anything has
-    # seen them: what is mixed of several.
+    # seen them: what is mixed of several. It may tell in "lam" the share of an image
+    # that is its own, by which metadata are mixed then.
     mix: Callable = _apart
-    # What is seen of an image: "full", "weak" or "strong" augmentation. The first one
-    # is what stage two sees, too.
+    # What is seen of an image: "full", "weak", "strong" or "contrast" augmentation. The
+    # first one is what stage two sees, too.
     views: tuple = ("full",)
+    # Those of them that batch-norm statistics are taken of, as the weights that train
+    # see no others; (): all.
+    statistics: tuple = ()
 
 
 def per_example(loss):

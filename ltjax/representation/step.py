@@ -100,19 +100,11 @@ def of_objective(apply, objective, tx, axis_name=None):
     batch elsewhere, with the same key.
     """
     gradient = make_gradient(apply, objective, axis_name)
-    tx = optax.with_extra_args_support(tx)
 
     def step(key, state, batch):
         grads, metrics, (batch_stats, note) = gradient(key, state, batch)
-
-        def again(params, number):
-            own = jax.random.clone(key)
-            return gradient(own, state.replace(params=params), batch)[0]
-
-        updates, opt_state = tx.update(
-            grads, state.opt_state, state.params, grad_fn=again
-        )
-        params = optax.apply_updates(state.params, updates)
+        again = elsewhere(gradient, key, state, batch)
+        params, opt_state = moved(tx, grads, state, again)
         memory = objective.remember(state.memory, params, note)
         after = State(state.step + 1, params, batch_stats, opt_state, memory)
         # No optimizer makes a finite weight of a gradient that is not.
@@ -121,6 +113,27 @@ def of_objective(apply, objective, tx, axis_name=None):
         return after, {**metrics, "finite": finite}
 
     return step
+
+
+def elsewhere(gradient, key, state, batch):
+    """`grad_fn(params, number)`: the same gradient at other parameters."""
+
+    def again(params, number):
+        own = jax.random.clone(key)
+        return gradient(own, state.replace(params=params), batch)[0]
+
+    return again
+
+
+def moved(tx, grads, state, grad_fn):
+    """The parameters that `tx` makes of a gradient, and its state after that.
+
+    `grad_fn` is for a `tx` that takes extra arguments, see `of_objective`.
+    """
+    updates, opt_state = optax.with_extra_args_support(tx).update(
+        grads, state.opt_state, state.params, grad_fn=grad_fn
+    )
+    return optax.apply_updates(state.params, updates), opt_state
 
 
 def all_finite(tree):

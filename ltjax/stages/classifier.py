@@ -14,16 +14,13 @@ import optax
 
 from ltjax.classifier import heads
 from ltjax.classifier import train as training
-from ltjax.data import longtail, sampling
-from ltjax.evaluation import refusal, scaling, scores
+from ltjax.data import sampling
+from ltjax.evaluation import scaling, scores
 from ltjax.mistake import Mistake
 from ltjax.posterior import dispersion
 from ltjax.representation import schedule
 from ltjax.runtime import devices
-from ltjax.stages import choosing
-from ltjax.stages.features import Features
-from ltjax.stages.loader import Loader
-from ltjax.workdir import predictions
+from ltjax.stages import choosing, judging
 from ltjax.workdir.rows import Row
 
 
@@ -40,14 +37,6 @@ class Outcome(NamedTuple):
     shapes: dict | None = None  # of activations that learnt theirs, by place
 
 
-class Judge(NamedTuple):
-    """What tells what a row is worth."""
-
-    seen: Features
-    loader: Loader
-    calibrate: bool  # on the held-out images, before it is tested
-
-
 def train(backbone, seen, loader, folder, settings):
     """Every row of a `Backbone`, of its `features.Features`.
 
@@ -59,17 +48,12 @@ def train(backbone, seen, loader, folder, settings):
     name, counts = backbone.name, loader.index.counts
     made, learn = _heads(backbone, seen, loader, settings)
     found, accuracy, averaged, classifiers = [], {}, {}, {}
-    judge = Judge(seen, loader, settings.calibrate)
+    judge = judging.Judge(seen, loader, settings.calibrate)
 
-    def add(backbone, classifier, variant, note):
-        row = {"backbone": backbone, "classifier": classifier, "variant": variant}
-        accuracy[Row.of(row).key] = note["accuracy"]
-        row |= {**note["figures"], "seconds": note["seconds"]}
-        for told in ("experts", "choice", "calibration"):
-            # Every row has a calibration, and predicts with it.
-            if told in note and (told == "calibration" or not variant):
-                row[told] = note[told]
-        found.append(row)
+    def add(note, row):
+        for line, of_classes in judging.lines(note, row):
+            accuracy[Row.of(line).key] = of_classes
+            found.append(line)
 
     cache = folder.cache(f"heads/{name}")
     with folder.stage(f"classify {name}", len(made)) as done:
@@ -91,28 +75,25 @@ def train(backbone, seen, loader, folder, settings):
                 own = scaling.of_row(note)
                 classifiers[classifier] = scaling.calibrated(plain, own)
             for shown in head.variants:
-                add(name, classifier, shown, note)
+                add(note, Row(name, classifier, shown))
             done(row)
     cache.close()
     if not backbone.draws:
         return Outcome(found, accuracy)
     spreads = {}
-    for classifier, (logits, params, own) in averaged.items():
-        log_probs = heads.every_draw(logits, params, own)
-        note = _averaged(log_probs, judge)
-        add(backbone.drawn, classifier, "", note)
-        of_draws = scaling.calibrated(log_probs, scaling.of_row(note))
-        passes = {
-            backbone.drawn: (of_draws, seen.test[1:]),
-            name: (classifiers[classifier], seen.test[:1]),
-        }
-        spread = heads.disagreement(classifiers[classifier])
-        spreads[classifier] = scores.per_image(spread, seen.test[1:])
-        _add_refusal(found, classifier, spreads[classifier], passes, loader)
+    for classifier, draws in averaged.items():
+        own = classifiers[classifier]
+        log_probs, note = _averaged(draws, judge)
+        add(note, Row(backbone.drawn, classifier))
+        spread = scores.per_image(heads.disagreement(own), seen.test[judging.DRAWS])
+        passes = {backbone.drawn: (log_probs, seen.test[judging.DRAWS])}
+        passes[name] = own, seen.test[judging.MEAN]
+        judging.add_refusal(found, classifier, spread, passes, loader)
+        spreads[classifier] = spread
     logits = partial(heads.none(seen.head).logits, seen.head)
-    of_draws = seen.test[1:], loader.tested, len(counts)
+    of_draws = seen.test[judging.DRAWS], loader.tested, len(counts)
     spread = dispersion.per_class(logits, *of_draws)
-    closely = _closely(name, classifiers, spreads, seen.test[:1], loader)
+    closely = judging.closely(name, classifiers, spreads, judge)
     return Outcome(found, accuracy, spread, *closely)
 
 
@@ -138,49 +119,13 @@ def _heads(backbone, seen, loader, settings):
     return made, learn
 
 
-def _averaged(log_probs, judge):
-    """The note of a row of all draws."""
+def _averaged(draws, judge):
+    """Log probabilities of all draws together, as calibrated, and the row's note."""
     begin = time.monotonic()
-    note = _judged(judge, log_probs, slice(1, None))
-    return {**note, "seconds": time.monotonic() - begin}
-
-
-def _add_refusal(rows, classifier, spread, passes, loader):
-    """Tells the rows of a classifier what refusing by the draws' disagreement buys.
-
-    `spread` [N] is that disagreement, `passes` by backbone what gives a row's log
-    probabilities, and of which features.
-    """
-    labels, groups = loader.test["label"], longtail.groups(loader.index.counts)
-    for row in rows:
-        if row["classifier"] == classifier and not row["variant"]:
-            said, *_ = scores.top_labels(*passes[row["backbone"]])
-            told = refusal.figures(-spread, said == np.asarray(labels), labels, groups)
-            row["refusal"] = {**row["refusal"], "disagreement": told}
-
-
-def _closely(name, classifiers, spreads, features, loader):
-    """`Predicted` of the rows that are looked at closely, and conformal coverage.
-
-    `classifiers` are log-probabilities by method, `spreads` [N] how far the draws
-    disagree, where they do, and `features` [1, N, D] of the test images under the mean.
-    """
-    predicted = {
-        Row(name, classifier).key: predictions.Predicted(
-            *scores.top_labels(classifiers[classifier], features),
-            spreads.get(classifier),
-        )
-        for classifier in predictions.shown(classifiers)
-    }
-    if not predicted:
-        return predicted, None
-    log_probs = classifiers[predictions.shown(classifiers)[-1]]
-    groups = longtail.groups(loader.index.counts)
-    coverage = scores.set_coverage(
-        log_probs, features, loader.tested, groups, units=loader.units
-    )
-    # The last row is the one that the page is about.
-    return predicted, coverage and {"row": list(predicted)[-1], **coverage}
+    log_probs = heads.every_draw(*draws)
+    note = judging.note(judge, log_probs, judging.DRAWS)
+    note["seconds"] = time.monotonic() - begin
+    return scaling.calibrated(log_probs, scaling.of_row(note)), note
 
 
 def _row(folder, row, head, fitted, judge):
@@ -196,8 +141,9 @@ def _row(folder, row, head, fitted, judge):
     begin = time.monotonic()
     try:
         params, told = fitted(watch)
-        note = _judged(judge, heads.one_pass(head.logits, params), slice(0, 1))
-        alone = _alone(head, params, judge.seen.test[:1], judge.loader)
+        log_probs = heads.one_pass(head.logits, params)
+        note = judging.note(judge, log_probs, judging.MEAN)
+        alone = judging.alone(judge, head, params)
     except Mistake as mistake:
         raise Mistake(f"{row}: {mistake}") from mistake
     note |= {"seconds": time.monotonic() - begin, **told}
@@ -206,52 +152,6 @@ def _row(folder, row, head, fitted, judge):
     # Told before it is saved: a kill in between repeats the event, and loses none.
     folder.event(event="row", row=row, stage="classifier", **note)
     return devices.whole(params), note
-
-
-def _alone(head, params, features, loader):
-    """The figures of each expert alone, where the head is one of a headline row.
-
-    `features` [1, N, E, D].
-    """
-    found = []
-    for expert, single in enumerate(head.experts if head.averaged else ()):
-        own = jax.tree.map(lambda leaf, at=expert: leaf[at], params)
-        log_probs = heads.one_pass(single.logits, own)
-        figures, _ = _scored(log_probs, features[..., expert, :], loader)
-        found.append(figures)
-    return found
-
-
-def _judged(judge, log_probs, members):
-    """A row's note: its figures, its accuracy per class and, if asked for, how sure it
-    was before it was calibrated.
-
-    `log_probs` takes the features of those of the `members`, a slice, that it is of.
-    """
-    test, loader = judge.seen.test[members], judge.loader
-    figures, per_class = _scored(log_probs, test, loader)
-    told = {}
-    if judge.calibrate:
-        held = scores.per_image(log_probs, judge.seen.validation[members])
-        own = scaling.fitted(held, loader.validation["label"])
-        before = {name: figures[name] for name in ("nll", "ece", "brier")}
-        told = {"calibration": {**own.told(), "images": len(held), "before": before}}
-        under = scaling.calibrated(log_probs, own)
-        figures, per_class = _scored(under, test, loader)
-    return {"figures": figures, "accuracy": per_class, **told}
-
-
-def _scored(log_probs, features, loader):
-    """`scores.score` on the test images; `Mistake` where it is not finite."""
-    groups = longtail.groups(loader.index.counts)
-    found = scores.score(log_probs, features, loader.test["label"], groups)
-    nll = found[0]["nll"]
-    if not np.isfinite(nll):
-        raise Mistake(
-            f"the NLL of the test images is {nll}: the weights have "
-            "diverged; try a smaller --optim.lr or --classifier.lr"
-        )
-    return found
 
 
 def batches_of(rule, settings, index):

@@ -11,7 +11,7 @@ import numpy as np
 from ltjax.data import streamed
 from ltjax.posterior import members as extractors
 from ltjax.runtime import devices, hosts
-from ltjax.stages import bank, memory
+from ltjax.stages import bank, memory, metadata
 from ltjax.stages import system as systems
 from ltjax.stages.loader import unlabelled
 
@@ -29,6 +29,9 @@ class Features(NamedTuple):
     view: Callable  # (epoch, draws) -> [M + 1, N, D], or [1, N, D] without draws
     validation: Any = None  # [M + 1, N, D] of the images that are held out, or None
     heads: Any = None  # with draws: every member's own stage-one head, [M + 1, ...]
+    # [M + 1, N, D] of the test images without what is known beside them, or None where
+    # a network takes nothing of that.
+    absent: Any = None
 
 
 class Taking(NamedTuple):
@@ -51,7 +54,8 @@ def take(backbone, weights, system, loader, folder, settings):
     name, views = backbone.name, bank.views(settings)
     net = systems.network(system, system.fixed)
     head = devices.local(net.head.linear(weights.mean["head"]))
-    room = _room(backbone, head, loader, settings)
+    blind = system.masking is not None
+    room = _room(backbone, head, loader, settings, blind)
     taking = _taking(backbone, weights, system, loader, settings, room)
     splits = loader.train, loader.test, loader.validation
     images, tested, held_out = (split and unlabelled(split) for split in splits)
@@ -61,7 +65,7 @@ def take(backbone, weights, system, loader, folder, settings):
     if settings.posterior.images is not None:
         rows = streamed.spaced(len(images["image"]), settings.posterior.images)
         some = {column: images[column][rows] for column in images}
-    entries = 3 + (backbone.draws > 0) + (held_out is not None) + (views or 0)
+    entries = 3 + blind + (backbone.draws > 0) + (held_out is not None) + (views or 0)
     with folder.stage(f"features {name}", entries) as done:
         stats, heads = _kept(backbone, taking, folder, some, done)
         everyone = taking.weights, taking.members, stats
@@ -78,6 +82,7 @@ def take(backbone, weights, system, loader, folder, settings):
 
         plain = made("plain", mean, images)[0]
         test = made("test", everyone, tested)
+        absent = made("absent", everyone, metadata.without(tested)) if blind else None
         validation = held_out and made("validation", everyone, held_out)
         dtype = settings.classifier.bank_dtype
         of_views = [
@@ -93,17 +98,17 @@ def take(backbone, weights, system, loader, folder, settings):
         parts = taking.passes.features(*who, images, epoch)
         return bank.joined(parts, taking.passes.shape(*who, images), room)
 
-    return Features(head, plain, test, view, validation, heads)
+    return Features(head, plain, test, view, validation, heads, absent)
 
 
-def _room(backbone, head, loader, settings):
+def _room(backbone, head, loader, settings, blind):
     """Whether a device has room for all features at once."""
     held = loader.validation
     kept = memory.features(
         head["kernel"].shape[:-1],
         backbone.draws,
         len(loader.labels),
-        len(loader.tested) + (len(held["label"]) if held else 0),
+        len(loader.tested) * (1 + blind) + (len(held["label"]) if held else 0),
         bank.views(settings),
         settings.classifier.bank_dtype,
     )

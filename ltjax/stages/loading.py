@@ -9,6 +9,7 @@ from rich.console import Console
 from ltjax import machine
 from ltjax.config import Augment
 from ltjax.data import (
+    columns,
     crops,
     entries,
     groups,
@@ -119,14 +120,25 @@ def _whole(settings, console, augment):
     if settings.source in ("folder", "csv"):
         return listed(_files(settings), settings, per_class, console, augment)
     if settings.source == "npz":
-        return sources.npz(
-            settings.train,
-            settings.test,
-            settings.classes,
-            per_class,
-            settings.subset_seed,
+        return _with_meta(
+            settings,
+            sources.npz(
+                settings.train,
+                settings.test,
+                settings.classes,
+                per_class,
+                settings.subset_seed,
+            ),
         )
     return of_tfds(settings, console, augment)
+
+
+def _with_meta(settings, data):
+    if settings.meta and data.train.meta is None:
+        raise Mistake(
+            f"data.meta is {settings.meta}, and {settings.train} has no array 'meta'"
+        )
+    return data
 
 
 def settled(config, data):
@@ -161,6 +173,11 @@ def _told(data):
         none = (held == 0).sum()
         few = f"; classes of fewer than {partition.LEAST}, which spare none: {none}"
         yield line + few * bool(none)
+    for part in data.beside if data.silent else ():
+        missing = max(data.silent[column] for column in part.columns)
+        yield f"metadata: {columns.in_words(part)}" + (
+            f"; nothing told in {missing:,} rows" if missing else ""
+        )
     if data.shared:
         yield (
             f"{data.shared} of the {len(data.test.label)} test images are training "
@@ -193,7 +210,7 @@ def _files(settings):
     """The `listing.Listing` of a folder or a CSV."""
     if settings.source == "folder":
         return listing.folder(settings.path, settings.nested, settings.group)
-    return listing.table(settings.path, settings.group)
+    return listing.table(settings.path, settings.group, settings.meta)
 
 
 def listed(files, settings, per_class, console, augment):

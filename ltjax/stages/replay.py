@@ -2,7 +2,6 @@
 
 import jax
 import numpy as np
-import optax
 
 from ltjax.config import own
 from ltjax.mistake import Mistake
@@ -14,7 +13,7 @@ from ltjax.stages import backbones, divergence
 from ltjax.stages import start as starts
 from ltjax.stages import system as systems
 from ltjax.stages.keys import keys
-from ltjax.workdir import identity
+from ltjax.workdir import beside, identity
 
 
 def replayed(out):
@@ -37,7 +36,7 @@ def replayed(out):
     few = jax.tree.map(lambda leaf: leaf[:1], arguments(inputs))
 
     # Nothing can be asked of the images here; weights of a file are of colours.
-    start = starts.again(out, config, len(found.counts), channels=3)
+    start = starts.again(out, config, len(found.counts), 3, beside.asked(out, config))
     net = partition.bound(start.net, starts.given(start, config.seed, few))
 
     def begin():
@@ -52,15 +51,8 @@ def replayed(out):
     def take(key, state, batch):
         gradient = step.make_gradient(systems.apply(net), minimised)
         grads, metrics, (batch_stats, _) = gradient(key, state, batch)
-
-        def again(params, number):
-            own = jax.random.clone(key)
-            return gradient(own, state.replace(params=params), batch)[0]
-
-        updates, _ = optax.with_extra_args_support(tx).update(
-            grads, state.opt_state, state.params, grad_fn=again
-        )
-        params = optax.apply_updates(state.params, updates)
+        again = step.elsewhere(gradient, key, state, batch)
+        params, _ = step.moved(tx, grads, state, again)
         return metrics, {
             "gradient": grads,
             "statistics": batch_stats,

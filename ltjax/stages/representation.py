@@ -11,7 +11,7 @@ from ltjax.representation import step
 from ltjax.representation.backbone import Backbone
 from ltjax.runtime import devices
 from ltjax.runtime.stopping import Stopped
-from ltjax.stages import backbones, deviations, divergence
+from ltjax.stages import backbones, deviations, divergence, means
 from ltjax.stages import system as systems
 from ltjax.stages.deviations import OnDevice
 from ltjax.stages.loader import Epochs, Loader, in_words
@@ -84,9 +84,12 @@ def train(backbone, system, loader, folder, place="device"):
         store=store,
         prepare=partial(systems.prepare, system, fixed),
     )
-    carry = _epochs(
-        training, shapes, lambda: jax.jit(begin, out_shardings=placed)(variables)
-    )
+
+    def first():
+        begun = means.begun(system, loader, variables)
+        return jax.jit(begin, out_shardings=placed)(begun)
+
+    carry = _epochs(training, shapes, first)
     return backbone.weights(*carry)
 
 

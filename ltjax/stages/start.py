@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
+from ltjax.config.join import begun_anew
 from ltjax.config.kind import told
-from ltjax.config.model import begun_anew
 from ltjax.mistake import Mistake
-from ltjax.models import partition, pretrained
+from ltjax.models import layouts, partition, pretrained
 from ltjax.models.network import Network
 from ltjax.models.pretrained import Pretrained
 from ltjax.stages import keys
@@ -20,19 +20,41 @@ class Start(NamedTuple):
     trained: tuple  # words of the names of what trains; (): everything
 
 
-def of(model, classes, channels):
-    """The `Start` of a model config, for images of so many channels."""
+def of(model, classes, channels, widths=(), side=None):
+    """The `Start` of a model config, for images of so many channels.
+
+    `widths` are those of the pieces of metadata that it is given; (): none. `side` are
+    pixels that images are scaled to; None: as the model tells.
+    """
+    model = beside(model, classes, widths)
+    inner = told(model, "inner")
+    if inner is not None:
+        alone = of(inner, classes, channels, side=side)
+        known = pretrained.within(alone.pretrained, "body")
+        return Start(model.joined(alone.net), known, model.trained)
     trained = told(model, "trained") or ()
     if isinstance(trained, str):
         raise Mistake(f"model.trained is {trained!r}; it must be a tuple of words")
     net, known = model.make(classes), pretrained.none()
-    side = told(model, "side")
+    side = side or told(model, "side")
     path = told(model, "pretrained")
     if path is not None:
         path = pretrained.located(path, told(model, "package"), told(model, "name"))
         known = pretrained.read(path, net.features, trained, channels, side or 32)
+        model.suits(known.layout, path)
+        own = layouts.MOMENTS.get(told(model, "moments"), known.moments)
+        known = known._replace(moments=own)
     known = pretrained.scaled(known, side)
     return Start(pretrained.above(net, known), known, trained)
+
+
+def beside(model, classes, widths):
+    """The model that takes metadata of these widths, too; as it is, of none."""
+    asked = widths and told(model, "beside") is not None
+    # One that takes metadata already is asked if it takes these.
+    if asked and (told(model, "meta") or "meta" not in model.make(classes).takes):
+        return model.beside(widths)
+    return model
 
 
 def begin(start, key, inputs):
@@ -54,15 +76,16 @@ def given(start, seed, inputs):
     return begin(start, keys.keys(seed).init, inputs)[1]
 
 
-def again(out, config, classes, channels):
+def again(out, config, classes, channels, widths=()):
     """The `Start` of the run in `out`: of weights that it moved nothing is needed.
 
     Raises `Mistake` where those that it did not move are not here any more.
     """
     model = config.model
     if not model.trained:
-        return of(begun_anew(model), classes, channels)
-    start = of(model, classes, channels)
+        side = told(model, "side")
+        return of(begun_anew(model), classes, channels, widths, side)
+    start = of(model, classes, channels, widths)
     digest = files.read_json(out / "config.json")["run"]["pretrained"]
     if start.pretrained.digest != digest:
         raise Mistake(

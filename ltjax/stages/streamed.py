@@ -98,21 +98,26 @@ class Streamed:
 
         return Epochs(pieces, batch)
 
+    def _viewed(self, extractor, others, number):
+        """What is known beside images, as that view of stage two has it."""
+        if number is None or not others:
+            return others
+        key = jax.random.fold_in(self.keys.views, number)
+        return jax.tree.map(np.asarray, extractor.masked(key, others))
+
     def passes(self, extractor, alone=False, whole=True):
         """Passes over batches as they are decoded, of which features are parts."""
         settings, everywhere = self._settings, devices.everywhere()
         fixed = devices.whole(extractor.fixed)
 
         def fold_of(fixed, *args):
-            prepare = partial(extractor.inputs, fixed)
-            parts = extractor.draw, extractor.net(fixed), prepare, settings.chunk
-            return extractors.make_fold(*parts)(*args)
+            how = extractor.net(fixed), partial(extractor.inputs, fixed)
+            return extractors.make_fold(extractor.draw, *how, settings.chunk)(*args)
 
         def features_of(fixed, *args):
-            prepare = partial(extractor.inputs, fixed)
+            how = extractor.net(fixed), partial(extractor.inputs, fixed)
             sizes = settings.batch_size, settings.chunk
-            parts = extractor.draw, extractor.net(fixed), prepare, *sizes
-            return extractors.make_features(*parts)(*args)
+            return extractors.make_features(extractor.draw, *how, *sizes)(*args)
 
         fold_batch, features_batch = (
             jax.jit(compute, out_shardings=everywhere)
@@ -149,13 +154,14 @@ class Streamed:
             words = None if number is None else words_of(self.keys.views, number)
             others = dict(batch)
             images = others.pop("image")
+            others = self._viewed(extractor, others, number)
             rows = np.arange(len(images))
             batches = stream.in_order(images, rows, settings.batch_size, words)
             compute = partial(features_batch, fixed)
             if alone:
                 compute = extractors.one_by_one(compute, 2)
-            who = weights, members, batch_stats
-            yield from one_late(partial(compute, *who), sent(batches, others))
+            compute = partial(compute, weights, members, batch_stats)
+            yield from one_late(compute, sent(batches, others))
 
         return Passes(refresh, features, shape_of(features_of, fixed))
 

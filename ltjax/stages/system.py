@@ -12,6 +12,7 @@ from ltjax import config as configs
 from ltjax.config import own
 from ltjax.data import sampling, streamed
 from ltjax.data.augment import geometry, views
+from ltjax.data.augment.masking import Masking
 from ltjax.evaluation import cost as costs
 from ltjax.mistake import Mistake
 from ltjax.models import partition
@@ -19,8 +20,9 @@ from ltjax.models.network import Network
 from ltjax.posterior.members import arguments
 from ltjax.representation.objective import Objective
 from ltjax.runtime import devices
-from ltjax.stages import bank, memory
+from ltjax.stages import bank, memory, metadata
 from ltjax.stages import start as starts
+from ltjax.workdir import beside
 
 
 class System(NamedTuple):
@@ -39,6 +41,7 @@ class System(NamedTuple):
     # (fixed teacher, images in 0..255, moments) -> what a teacher adds to a batch
     teach: Callable
     digests: dict  # of weights that come from elsewhere
+    masking: Masking | None = None  # of metadata, where the network takes any
 
 
 class Extractor(NamedTuple):
@@ -50,6 +53,8 @@ class Extractor(NamedTuple):
     fixed: dict
     seen: Callable  # (key, batch) -> the batch as the training sees it
     view: Callable  # (key, images) -> a view of them for stage two
+    # (key, batch) -> the batch, of which some metadata are left out in such a view.
+    masked: Callable
 
 
 def of(config, data, task, taught_by):
@@ -57,7 +62,14 @@ def of(config, data, task, taught_by):
 
     `task` is its `objective.Task` and `taught_by` a `teacher.Teacher`.
     """
-    start = starts.of(config.model, data.classes, data.train.image.shape[-1])
+    parts = data.beside if config.data.meta else ()
+    start = starts.of(
+        config.model,
+        data.classes,
+        data.train.image.shape[-1],
+        beside.widths(parts),
+    )
+    metadata.check_fits(config.model, start.net, data)
     known = start.pretrained
     for column in set(start.net.takes) - set(example(data)):
         raise Mistake(f"the network takes {column!r}, which {data.name} has not")
@@ -78,6 +90,7 @@ def of(config, data, task, taught_by):
         trunk=known.trunk,
         teach=taught_by.teach,
         digests={"pretrained": known.digest, "teacher": taught_by.digest},
+        masking=metadata.masking(config, start.net, task),
     )
 
     def first():
@@ -140,18 +153,19 @@ def prepare(system, fixed, key, state, batch):
     seen = viewed(system, key, batch)
     mix_key = jax.random.fold_in(jax.random.clone(key), 2)  # 1 is within the views
     seen = system.objective.mix(mix_key, seen, state.step)
+    seen = metadata.in_training(system.masking, key, state.step, seen)
     taught = system.teach(fixed["teacher"], seen["image"], system.moments)
     found = {**seen, **taught, "image": inputs(system, fixed, seen)}
     net = network(system, fixed)
     return system.objective.prepare(key, net, fixed, state, found)
 
 
-def viewed(system, key, batch):
-    """A batch with the views of the objective, one after the other.
+def viewed(system, key, batch, names=()):
+    """A batch with the views of the objective, or some of them, one after the other.
 
     What the network takes beside images is there as often.
     """
-    names = system.objective.views
+    names = names or system.objective.views
     seen = views.joined([system.views[name] for name in names])(key, batch["image"])
     others = {
         column: jnp.concatenate([batch[column]] * len(names))
@@ -173,8 +187,9 @@ def extractor(system, draw):
         net=partial(network, system),
         inputs=partial(inputs, system),
         fixed=system.fixed,
-        seen=partial(viewed, system),
+        seen=partial(viewed, system, names=system.objective.statistics),
         view=of_stage_two(system),
+        masked=partial(metadata.in_view, system.masking),
     )
 
 
@@ -191,6 +206,8 @@ def inputs_of_heads(system, params):
 def sizes(system, config, data, task):
     """What the memory of a run depends on, a `memory.Sizes`."""
     variables = jax.eval_shape(system.begin, jax.random.key(0))
+    # With metadata they are tested twice.
+    tested = data.test, data.validation, data.test if system.masking else None
     return memory.Sizes(
         variables=variables,
         objective=system.objective,
@@ -198,7 +215,7 @@ def sizes(system, config, data, task):
         image=data.train.image.shape[1:],
         train=len(data.train.label),
         # Images that are held out are seen as those of the test are.
-        test=sum(len(part.label) for part in (data.test, data.validation) if part),
+        test=sum(len(part.label) for part in tested if part),
         streamed=data.train.streamed,
         dims=inputs_of_heads(system, variables["params"]),
         classes=data.classes,

@@ -13,6 +13,7 @@ import jax
 from ltjax.config.kind import told
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, resize, teachers
+from ltjax.posterior.members import arguments
 from ltjax.runtime import devices
 from ltjax.stages import system as systems
 from ltjax.stages import trained
@@ -41,10 +42,14 @@ def of_config(config, data):
     `teacher`, its logits [B, C] for the images, or [B, E', C] of experts. Raises
     `Mistake` unless the run is finished and learned from `data`.
     """
-    path = told(config.objective, "teacher")
+    path, lesson = (told(config.objective, name) for name in ("teacher", "lesson"))
     if path is None:
+        if lesson and lesson.needed:
+            raise Mistake(
+                "objective.teacher is None; it must be the folder of a finished run, "
+                "whose answers are distilled"
+            )
         return none()
-    lesson = config.objective.lesson
     try:
         if lesson.files and Path(path).suffix:
             return _of_file(path, lesson, data)
@@ -87,9 +92,10 @@ def _teacher(net, variables, inputs, lesson):
     def logits_of(variables, images, moments):
         x = inputs(images, moments)
         if lesson.training:
-            logits, _ = net.apply(variables, x, train=True, mutable=["batch_stats"])
+            how = {"train": True, "mutable": ["batch_stats"]}
+            logits, _ = net.apply(variables, *arguments(x), **how)
             return {"teacher": logits}
-        logits = net.apply(variables, x)
+        logits = net.apply(variables, *arguments(x))
         return {"teacher": logits if logits.ndim == 2 else logits.mean(1)}
 
     return Teacher(variables, logits_of, pretrained.digest(variables["params"]))

@@ -24,9 +24,8 @@ from ltjax.models.network import Network
 from ltjax.posterior import members as extractors
 from ltjax.posterior import point as points
 from ltjax.posterior.members import Members
-from ltjax.stages import backbones, bank, classifier, kept, keys
+from ltjax.stages import backbones, bank, classifier, kept, keys, reopened
 from ltjax.stages import start as starts
-from ltjax.stages import system as systems
 from ltjax.workdir import adoption, checkpoint, identity, rows
 from ltjax.workdir import results as results_of
 from ltjax.workdir.rows import Row
@@ -41,9 +40,7 @@ class Trained(NamedTuple):
     backbone: str  # its name
     net: Network
     fixed: dict  # weights that did not move, as in `system.System`
-    # (images [B, H, W, ch] in 0..255, moments of pixels or the run's own) -> what the
-    # network takes
-    prepare: Callable
+    prepare: Callable  # images or a batch -> what the network takes, see `reopened`
     weights: Any  # the posterior, with `mean`
     members: Members
     batch_stats: dict  # [M + 1, ...]
@@ -53,11 +50,18 @@ class Trained(NamedTuple):
     head: dict | None = None  # the linear classifier of stage one
     plain: jax.Array | None = None  # [N, D], training images under the mean weights
     test: jax.Array | None = None  # [M + 1, N, D]
+    beside: tuple = ()  # `meta.Part`s of the metadata that the network takes
 
     @property
     def counts(self):
         """Training images per class, int [C]."""
         return np.asarray(self.results["dataset"]["counts"])
+
+    @property
+    def model(self):
+        """The record of the network, which takes metadata if any were given."""
+        widths = [part.width for part in self.beside]
+        return starts.beside(self.config.model, len(self.counts), tuple(widths))
 
     @property
     def keys(self):
@@ -77,11 +81,7 @@ def read(out, name="swa", dtype=None):
         model = config.model.computed_in(dtype)
         config = dataclasses.replace(config, model=model)
     data = results["dataset"]
-    start, fixed = _start(out, config, data)
-
-    def prepare(images, moments=(data["mean"], data["std"])):
-        images = systems.pixels(images, moments)
-        return start.pretrained.trunk(fixed["trunk"], images)
+    opened = reopened.network(out, config, data)
 
     # In NumPy arrays: the device may be too small for the deviations.
     backbone = backbones.of_row(config, name)
@@ -91,25 +91,16 @@ def read(out, name="swa", dtype=None):
         config=config,
         results=results,
         backbone=backbone.name,
-        net=partition.bound(start.net, fixed),
-        fixed=fixed,
-        prepare=prepare,
+        net=partition.bound(opened.start.net, opened.fixed),
+        fixed=opened.fixed,
+        prepare=opened.prepare,
         weights=backbone.restore(*saved),
         members=extractors.make(
             keys.keys(config.seed).members, backbone.draws, config.posterior.scale
         ),
         batch_stats=kept.batch_stats(out, backbone.name),
+        beside=opened.parts,
     )
-
-
-def _start(out, config, data):
-    """The `start.Start` of a run's network, and its weights that did not move."""
-    start = starts.again(out, config, data["classes"], data["image"][-1])
-    known = start.pretrained
-    images = np.zeros((1, *data["image"]), np.float32)
-    inputs = known.trunk(known.below, images)
-    given = starts.given(start, config.seed, (inputs,))
-    return start, {"trunk": known.below, **given}
 
 
 def held(out, name, config, data):
@@ -135,7 +126,9 @@ def held(out, name, config, data):
 def features(run, samples=0):
     """Builds `features(images uint8 [B, H, W, ch]) -> [samples + 1, B, D]`, compiled.
 
-    Under the mean weights, then `samples` draws, at most as many as the run has.
+    Of a network that takes metadata it takes a batch {"image", "meta" [B, K]}, too;
+    images alone are as if nothing were known. Under the mean weights, then `samples`
+    draws, at most as many as the run has.
     """
     posterior = run.config.posterior
     # Without draws the device need not have room for deviations.

@@ -12,7 +12,7 @@ from ltjax import config as configs
 from ltjax.config import Config, own
 from ltjax.data import longtail
 from ltjax.mistake import Mistake
-from ltjax.workdir import events, examples, files, identity, predictions
+from ltjax.workdir import beside, events, examples, files, identity, predictions
 
 
 class Results(NamedTuple):
@@ -28,6 +28,7 @@ class Results(NamedTuple):
     labels: np.ndarray | None  # [N], of the test images
     predicted: dict  # row -> predictions.Predicted
     images: dict  # row of the test images -> uint8 [h, w, ch]
+    beside: tuple = ()  # `meta.Part`s of what is known beside them
 
     @property
     def counts(self):
@@ -95,6 +96,7 @@ def read(out):
             labels=_labels(out),
             predicted=predictions.read(out),
             images=examples.read(out),
+            beside=beside.read(out),
         )
     except Mistake:
         raise

@@ -4,18 +4,26 @@ from typing import NamedTuple
 
 from ltjax.mistake import Mistake, nearest, shown
 
+# Whether a row was tested with what is known beside images, or as if nothing were.
+SEEN, ABSENT = "seen", "absent"
+
 
 class Row(NamedTuple):
-    """A row of `results.json`, written backbone/classifier or .../variant."""
+    """A row of `results.json`, written backbone/classifier or .../variant.
+
+    `blind` is "absent" where it was tested as if no metadata were known.
+    """
 
     backbone: str
     classifier: str
     variant: str = ""
+    blind: str = ""
 
     @classmethod
     def of(cls, figures):
-        """The row of a record that has these three fields and others."""
-        return cls(*(figures[field] for field in cls._fields))
+        """The row of a record that has the first three fields and others."""
+        blind = ABSENT if figures.get("meta") == ABSENT else ""
+        return cls(*(figures[field] for field in cls._fields[:3]), blind)
 
     @property
     def key(self):
@@ -24,6 +32,11 @@ class Row(NamedTuple):
 
     def __str__(self):
         return "/".join(filter(None, self))
+
+
+def told(results):
+    """The rows of `results.json` as they are meant: with all that is known."""
+    return [row for row in results["rows"] if row.get("meta") != ABSENT]
 
 
 def preferred():
@@ -40,8 +53,8 @@ def headline():
 
 
 def named(results):
-    """Every row's figures in `results.json`, by the `Row`."""
-    return {Row.of(row): row for row in results["rows"]}
+    """Every row's figures in `results.json`, by the `Row`, but for blind ones."""
+    return {Row.of(row): row for row in told(results)}
 
 
 def choose(run, results, wanted=None):

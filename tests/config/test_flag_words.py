@@ -81,13 +81,14 @@ def test_its_flags_are_there_and_no_others(tmp_path, capsys):
             Config(),
             "--objective rid",
             "--objective is 'rid'; it must be cross_entropy or iif or ride or shike or "
-            "mdcs; did you mean ride?",
+            "mdcs or logit_adjusted or deit_lt or ldam or paco or p2ot or sp2ot; "
+            "did you mean ride?",
         ),
         (
             Config(),
             "--optim.schedule",
             "--optim.schedule is ''; it must be cosine_decay or step_decay or "
-            "cosine_by_epoch",
+            "cosine_by_epoch or cosine_throughout",
         ),
         (Config(), "--data.pad 4", "--data.pad is called --augment.pad now"),
         (

@@ -41,6 +41,7 @@ def test_a_choice_names_its_kind_and_nothing_else_does():
     assert fields["model"]["kind"] == "experts"
     assert fields["model"]["of"]["kind"] == "cifar_resnet"
     head = {"kind": "cosine", "scale": 16.0, "norm": "unit", "learnt": False}
+    head["start"] = "random"
     assert fields["model"]["of"]["head"] == head
     assert fields["model"]["of"]["gate"] == {"kind": "open"}
     assert fields["optim"]["schedule"]["kind"] == "step_decay"

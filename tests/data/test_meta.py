@@ -11,9 +11,13 @@ from ltjax.data.columns import Table
 from ltjax.mistake import Mistake
 
 
-def table(**cells):
+def table(*words, **cells):
     count = len(next(iter(cells.values())))
-    return Table("a.csv", list(range(2, 2 + count)), cells)
+    return Table("a.csv", list(range(2, 2 + count)), cells, words)
+
+
+def learned(*words, **cells):
+    return columns.learned(table(*words, **cells))
 
 
 @pytest.mark.parametrize("pair", [(0, 0), (90, 0), (-33.9, 151.2), (51.5, -0.1)])
@@ -140,7 +144,7 @@ def test_the_order_of_dates_is_that_of_their_column():
         (["5/6/2018", "6/7/2018"], False),
         (["5.6.2018", "6.7.2018"], True),
     ):
-        (part,) = columns.learned(("date",), table(date=cells))
+        (part,) = learned("date", date=cells)
         assert part.day_first == day_first
         month = 6 if day_first else 5
         row = meta.encoded((part,), table(date=cells[:1]))[0]
@@ -167,8 +171,8 @@ def test_kinds_are_told_by_names_and_cells():
 
 
 def test_columns_become_numbers():
-    given = table(**CELLS)
-    parts = columns.learned(WORDS, given)
+    given = table(*WORDS, **CELLS)
+    parts = columns.learned(given)
     assert [part.kind for part in parts] == ["time", "place", "category", "number"]
     assert [part.width for part in parts] == [4, 3, 4, 1]
     assert parts[2].known == ("a", "b", "c", "unknown")
@@ -191,7 +195,7 @@ def test_columns_become_numbers():
 
 
 def test_other_rows_are_seen_as_those_were_that_trained():
-    parts = columns.learned(WORDS, table(**CELLS))
+    parts = learned(*WORDS, **CELLS)
     new = table(latitude=["7"], date=["4/5/2018"], site=["d"], age=["100"])
     row = meta.encoded(parts, new)[0]
     np.testing.assert_allclose(row[0], np.sin(2 * np.pi * 5 / 12), atol=1e-6)
@@ -207,12 +211,10 @@ def test_other_rows_are_seen_as_those_were_that_trained():
 
 
 def test_a_kind_may_be_given():
-    parts = columns.learned(("age:category", "date:day"), table(**CELLS))
+    parts = learned("age:category", "date:day", **CELLS)
     assert [part.kind for part in parts] == ["day", "category"]
     assert parts[1].width == 5
-    place = columns.learned(
-        ("y:latitude", "x:longitude"), table(y=["1", "2"], x=["3", "4"])
-    )
+    place = learned("y:latitude", "x:longitude", y=["1", "2"], x=["3", "4"])
     assert place[0].columns == ("y", "x")
     assert columns.asked(("Taken At:time", " GPS-lat ")) == [
         ("taken_at", "time"),
@@ -222,7 +224,7 @@ def test_a_kind_may_be_given():
 
 def test_numbers_of_any_size_are_standardised():
     cells = ["1e200", "-1e200", "3e200", "0"]
-    (part,) = columns.learned(("size",), table(size=cells))
+    (part,) = learned("size", size=cells)
     rows = meta.encoded((part,), table(size=cells))
     np.testing.assert_allclose([rows.mean(), rows.std()], [0, 1], atol=1e-6)
 
@@ -285,7 +287,7 @@ def test_numbers_of_any_size_are_standardised():
 )
 def test_mistakes(words, cells, told):
     with pytest.raises(Mistake) as caught:
-        columns.learned(words, table(**cells))
+        learned(*words, **cells)
     assert str(caught.value).startswith(told)
     assert "\n" not in str(caught.value)
 

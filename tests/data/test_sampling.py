@@ -11,7 +11,7 @@ COUNTS = np.array([160, 0, 40, 10])
 PRESENT = COUNTS > 0
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(4), COUNTS))
 INDEX = sampling.class_index(LABELS, 4)
-RULES = ("instance", "class", "square_root", "progressive")
+RULES = ("instance", "repeated", "class", "square_root", "progressive")
 
 
 @functools.cache
@@ -80,5 +80,18 @@ def test_progressive_ends_as_class_balanced():
 
 
 def test_an_unknown_rule_is_refused_before_anything_is_drawn():
-    with pytest.raises(ValueError, match="rule is 'uniform', not 'instance', 'class'"):
+    with pytest.raises(
+        ValueError, match="rule is 'uniform', not 'instance', 'repeated'"
+    ):
         sampling.batches("uniform", INDEX, 50, 5)
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_repeated_rows_are_a_third_of_a_permutation_thrice(drop_last):
+    rows = rows_of("repeated", 2, drop_last=drop_last).reshape(-1)
+    found, times = np.unique(rows, return_counts=True)
+    assert len(found) == -(-len(rows) // 3)
+    assert sorted(times)[1:] == [3] * (len(found) - 1)
+    assert (rows[:-2:3] == rows[2::3]).all()
+    other = rows_of("repeated", 2, key=6, drop_last=drop_last).reshape(-1)
+    assert len(np.union1d(found, other)) > len(found)

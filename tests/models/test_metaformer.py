@@ -13,7 +13,7 @@ import pytest
 
 from ltjax.config import Config, MetaFormer, limits
 from ltjax.mistake import Mistake
-from ltjax.models import metaformer_weights, relative, weights
+from ltjax.models import pretrained, relative, weights
 from ltjax.models.metaformer import Block
 
 RNG = np.random.default_rng(0)
@@ -248,39 +248,85 @@ def test_corrected_no_patch_reads_the_row_of_extra_tokens():
     assert len(set.union(*moves.values())) == len(moves) == 25
 
 
-@pytest.mark.parametrize("corrected", [False, True])
-def test_tables_are_resized_over_the_distances(corrected):
+def test_tables_are_resized_over_the_distances():
     torch = pytest.importorskip("torch")
     table = RNG.normal(size=(relative.rows(4, 4), 2)).astype(np.float32)
-    patches = table[1:] if corrected else table[:-1]
     wanted = torch.nn.functional.interpolate(
-        torch.tensor(patches).reshape(1, 7, 7, 2).permute(0, 3, 1, 2),
+        torch.tensor(table[:-1]).reshape(1, 7, 7, 2).permute(0, 3, 1, 2),
         size=(11, 11),
         mode="bicubic",
         align_corners=False,
     )
     wanted = wanted[0].permute(1, 2, 0).reshape(121, 2).numpy()
-    found = relative.resized(table, 6, corrected)
+    found = relative.resized(table, 6)
     assert found.shape == (relative.rows(6, 6), 2)
-    got = found[1:] if corrected else found[1:-1]
-    np.testing.assert_allclose(got, wanted[not corrected :], atol=1e-5)
+    np.testing.assert_allclose(found[1:-1], wanted[1:], atol=1e-5)
     np.testing.assert_array_equal(found[0], table[0])  # of extra tokens
-    np.testing.assert_array_equal(relative.resized(table, 4, corrected), table)
+    np.testing.assert_array_equal(relative.resized(table, 4), table)
 
 
-def test_a_file_of_another_image_size_and_of_other_metadata_fits():
-    trained = MetaFormer(meta=(4, 3), **SMALL).make(CLASSES)
-    tensors = weights.to_tensors(some(shapes(trained, 64, 7)))
-    other = {**SMALL, "image": 96}
-    like = shapes(MetaFormer(meta=(5,), **other).make(CLASSES), 96, 5)
-    fitted = metaformer_weights.fitted(tensors, like)
-    assert not any(name.startswith("meta_") for name in fitted)
-    name = "stage_3.0.attn.relative_position_bias_table"
-    assert tensors[name].shape == (50, 4)
-    assert fitted[name].shape == (122, 4)
-    same = shapes(MetaFormer(meta=(4, 3), **other).make(CLASSES), 96, 7)
-    found = weights.to_variables(metaformer_weights.fitted(tensors, same), same)
-    assert jax.tree.structure(found) == jax.tree.structure(same)
+def test_a_corrected_network_computes_what_the_released_one_does():
+    table = RNG.normal(size=(relative.rows(3, 3), 2))
+    pairs = relative.index(3, 3, 2), relative.index(3, 3, 2, corrected=True)
+    moved = relative.corrected(table)
+    np.testing.assert_array_equal(table[pairs[0]], moved[pairs[1]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"image": 96, "meta": (5,)}, False),
+        ({"image": 96, "meta": (4, 3)}, True),
+        ({"meta": ()}, False),
+        ({"meta": (4, 3), "corrected": True}, True),
+    ],
+)
+def test_a_run_begins_with_a_file_of_another_kind(tmp_path, changes, kept):
+    trained = MetaFormer(meta=(4, 3), **SMALL).make(CLASSES + 1)
+    variables = some(shapes(trained, 64, 7))
+    file = tmp_path / "released.npz"
+    weights.write(file, weights.to_tensors(variables))
+    record = MetaFormer(**{**SMALL, **changes}, pretrained=str(file))
+    body = record.make(CLASSES).features
+    known = pretrained.read(file, body)
+    features = known.features["params"]
+    assert ("stage4_meta1" in features) == kept
+    own = variables["params"]["features"]
+    np.testing.assert_array_equal(
+        features["stage4_0"]["attention"]["qkv"], own["stage4_0"]["attention"]["qkv"]
+    )
+    side = record.image // 32
+    table = features["stage4_0"]["attention"]["table"]
+    assert table.shape == (4, relative.rows(side, side))
+    args = [jnp.zeros((1, record.image, record.image, 3))]
+    if record.meta:
+        args.append(jnp.zeros((1, sum(record.meta))))
+    like = jax.eval_shape(record.make(CLASSES).init, jax.random.key(0), *args)
+    begun = pretrained.begin(like, known)
+    assert jax.tree.structure(begun) == jax.tree.structure(like)
+    shape = jax.tree.map(np.shape, begun) == jax.tree.map(np.shape, like)
+    assert shape
+
+
+def test_the_convolutions_are_a_trunk(tmp_path):
+    net = MetaFormer(meta=(4, 3), **SMALL).make(CLASSES)
+    variables = some(shapes(net, 64, 7))
+    file = tmp_path / "released.npz"
+    weights.write(file, weights.to_tensors(variables))
+    trained = "stage4", "joint", "head"
+    known = pretrained.read(file, net.features, trained)
+    assert known.first == 1
+    first = "stage0", "stage1", "stage2"
+    names = {n for n in variables["params"]["features"] if n.startswith(first)}
+    assert known.below["params"].keys() == names
+    cut = pretrained.above(net, known)
+    maps = known.trunk(known.below, IMAGES)
+    assert maps.shape == (3, 8, 8, 16)
+    rest = {"params": {**known.features["params"]}}
+    got = cut.features.apply(rest, maps, META)
+    own = {kind: tree["features"] for kind, tree in variables.items()}
+    wanted = net.features.apply(own, IMAGES, META)
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
 def test_only_the_last_token_needs_no_aggregation():
@@ -355,6 +401,9 @@ def refused(**changes):
 
 
 def test_mistakes():
+    assert "stage4 and joint must train, too" in refused(
+        trained=("head",), pretrained="a.npz"
+    )
     told = refused(heads=7)
     assert told == "model.attention_dims has 384; 7 heads must divide it"
     assert "at least 4" in refused(conv_dims=(3, 8, 8))

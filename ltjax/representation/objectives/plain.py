@@ -30,7 +30,7 @@ def soft_cross_entropy(mix, targets):
     def mixed(key, batch, step):
         images, lam = mix(key, batch["image"]) if mix else (batch["image"], 1.0)
         shares = targets(batch["label"], lam)
-        return {**batch, "image": images, "targets": shares}
+        return {**batch, "image": images, "targets": shares, "lam": lam}
 
     def loss(logits, batch, memory, step):
         shares = batch["targets"]
@@ -52,6 +52,20 @@ def frequency_adjusted(task, variant):
             every = jnp.broadcast_to(every[:, None], logits.shape[:2])
             judged = logits.mean(1)
         found = losses.frequency_adjusted(logits, every, task.counts, variant)
+        return found.sum() / len(logits), judged, ()
+
+    return objective.Objective(loss)
+
+
+def logit_adjusted(task, tau):
+    """Cross entropy of logits plus tau times log prior; summed over experts."""
+
+    def loss(logits, batch, memory, step):
+        every, judged = batch["label"], logits
+        if logits.ndim > 2:
+            every = jnp.broadcast_to(every[:, None], logits.shape[:2])
+            judged = logits.mean(1)
+        found = losses.logit_adjusted(logits, every, task.counts, tau)
         return found.sum() / len(logits), judged, ()
 
     return objective.Objective(loss)

@@ -35,7 +35,8 @@ def deit_lt(task, mixed, alpha, reweight_epoch, beta=BETA):
             late = step >= reweight_epoch * task.steps
             images = jnp.where(late, batch["image"].astype(images.dtype), images)
             targets = jnp.where(late, mixed.plain(batch["label"]), targets)
-        return {**batch, "image": images, "targets": targets}
+            lam = jnp.where(late, 1.0, lam)
+        return {**batch, "image": images, "targets": targets, "lam": lam}
 
     def loss(logits, batch, memory, step):
         weights = None
