@@ -57,8 +57,8 @@ class Data:
     """Images, labels and the long tail."""
 
     source: str = "digits"
-    """`digits` (embedded), `folder` or `csv` (see path), `npz` (see train and test) or
-    `tfds:NAME`; without labels, for clusters, `unlabelled` or `features` (see path)."""
+    """`digits` (embedded), `folder` or `csv` (see path), `npz` (see train and test),
+    `tfds:NAME`; without labels `unlabelled` or `features` (see path)."""
     train: Annotated[str | None, PLACE] = None
     """Training file of an npz source: `image` uint8 [N, H, W, C], `label` [N]."""
     test: Annotated[str | None, PLACE] = None
