@@ -8,9 +8,9 @@ configs/inaturalist2018.py. The row SGD is the published system: this set's comm
 no IIF. Mixup or cutmix in every batch, labels smoothed by 0.1.
 
 Here otherwise than in the release: three views of an image in a batch (released: four);
-images of 224 pixels in training too (released: 192); weight decay on batch norm; the partner of a mixed image is that of the reversed
-batch, and the gradient of lambda is the true one (released:
-`--model.activation.gradient released`).
+images of 224 pixels in training too (released: 192); weight decay on batch norm; the
+partner of a mixed image is that of the reversed batch, and the gradient of lambda is
+the true one (released: `--model.activation.gradient released`).
 
 Expected, accuracy in % as published: 74.8; no NLL and no ECE. The SWA rate is ours and
 not tuned. Five draws instead of ten, for memory.
