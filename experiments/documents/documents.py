@@ -88,6 +88,8 @@ TABLES = {
     "peaks": partial(of_figures, measured.peaks, BENCH),
     "digits_runs": partial(of_figures, measured.digits, BENCH),
     "scaling": partial(of_figures, measured.scaling, "scaling_cpu.json"),
+    "frozen": partial(of_figures, measured.frozen, "frozen_cpu.json"),
+    "pretrained": partial(trials.pretrained, "pretrained_cifar100_lt100_cpu.jsonl"),
     "pipeline": partial(of_figures, measured.pipeline, "pipeline_cpu.json"),
     "saving": of_saving,
     "trials": partial(of_figures, measured.tried, "trials_cpu.json"),

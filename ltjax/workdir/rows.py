@@ -26,6 +26,11 @@ class Row(NamedTuple):
         return cls(*(figures[field] for field in cls._fields[:3]), blind)
 
     @property
+    def names(self):
+        """Its first three fields, as a line of `results.json` has them."""
+        return {name: getattr(self, name) for name in self._fields[:3]}
+
+    @property
     def key(self):
         """Its name in the files of a run, swa-srepr-b."""
         return "-".join(filter(None, self))
