@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from ltjax.config.kind import PLACE
+from ltjax.config.kind import PLACE, told
 from ltjax.config.limits import (
     COLOUR,
     COUNT,
@@ -135,7 +135,8 @@ class Data:
                 f"data.source is {self.source!r}; it must be digits, folder, csv, npz "
                 "or tfds:NAME, or, without labels, unlabelled or features"
             )
-        if self.origin in UNLABELLED and config.objective.labelled:
+        learns = told(config.objective, "labelled") is not False
+        if self.origin in UNLABELLED and learns:
             raise Mistake(
                 f"data.source is {self.source}, and objective is "
                 f"{type(config.objective).__name__}, which learns from labels; give "
