@@ -21,13 +21,16 @@ from ltjax.stages import (
     memory,
     metadata,
     representation,
+    strangers,
     summary,
     teacher,
+    tokens,
     trial,
 )
 from ltjax.stages import loader as loaders
 from ltjax.stages import system as systems
 from ltjax.workdir import adoption, beside, claim, identity, workdir
+from ltjax.workdir.files import write_json
 
 
 def run(
@@ -64,7 +67,8 @@ def run(
     joined = backbones.joined(config, order.task, found)
     if joined is None:
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
-        return shown(found, out, data, voice, again=True)
+        met = with_strangers(found, out, config, console)
+        return shown(met, out, data, voice, again=met is found)
     names = [each.name for each in backbones.of(config, order.task)]
     if stage_one is not None:
         hosts.by_first(lambda: adoption.check(Path(stage_one), made_of, names))
@@ -80,6 +84,7 @@ def run(
         loader = loaders.of(config, seen, order, system.net.takes)
         outcomes = stages(joined, above, loader, folder)
         results = summary.conclude(joined, data, system, outcomes, loader, folder)
+        results = with_strangers(results, out, config, console)
         shown(results, out, data, voice)
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
@@ -97,6 +102,7 @@ def planned(config, out, console):
     system = systems.of(settled, data, order.task, teacher.of_config(settled, data))
     systems.check_views(settled, data, system.objective)
     frozen.check(settled, system)
+    strangers.check(settled, data.train.image.shape[1:])
     trial.check(settled, system, data, order.task)
     needed = memory.check(settled, systems.sizes(system, settled, data, order.task))
     needed += frozen.told(frozen.size(settled, system, data))
@@ -113,8 +119,22 @@ def stages(config, system, loader, folder):
         seen = features.take(backbone, weights, system, loader, folder, config)
         settings = config.classifier
         outcome = classifier.train(backbone, seen, loader, folder, settings)
-        outcomes.append(outcome._replace(shapes=summary.shapes(weights.mean)))
+        outcome = outcome._replace(
+            shapes=summary.shapes(weights.mean),
+            tokens=tokens.told(system, weights, seen, loader),
+        )
+        outcomes.append(outcome)
     return outcomes
+
+
+def with_strangers(results, out, config, console):
+    """The results, with what the finished run in `out` says of `data.strangers`."""
+    place = config.data.strangers
+    if place is None or results.get("strangers", {}).get("path") == place:
+        return results
+    results = {**results, "strangers": strangers.judged(out, place, console)}
+    hosts.by_first(lambda: write_json(out / "results.json", results))
+    return results
 
 
 def shown(results, out, data, voice, again=False):

@@ -143,7 +143,7 @@ def test_hosts_are_flags_and_no_part_of_the_config(desk, flags, found):
 @pytest.mark.parametrize("more", [(), ("--config", "mine.py")])
 def test_help(desk, capsys, more):
     with pytest.raises(SystemExit) as caught:
-        main.main([*more, "--help"])
+        main.main([*more, "--help-all"])
     assert caught.value.code == 0
     text = capsys.readouterr().out
     lines = text.splitlines()
@@ -163,6 +163,18 @@ def test_help(desk, capsys, more):
     # Defaults are those of the file, if there is one.
     assert ("(default: 0.3)" in text) == bool(more)
     assert "(default: 0.0005)" in text
+
+
+def test_help_is_two_screens_and_says_where_the_rest_is(desk, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main.main(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) <= 90
+    for flag in ("--config", "--out", "--seeds", "--calibrate", "--help-all"):
+        assert flag in text
+    assert "--optim.lr 0.05" in text  # an example
+    assert "data options" not in text
 
 
 # How a command ends

@@ -18,6 +18,7 @@ from bench import (
     pipeline,
     promise,
     scaling,
+    transport,
     trials,
 )
 from ltjax.mistake import Mistake
@@ -33,6 +34,7 @@ PARTS = {
     "activations": (activations, measured.activations),
     "frozen": (frozen, measured.frozen),
     "pipeline": (pipeline, measured.pipeline),
+    "transport": (transport, measured.transported),
     "trials": (trials, measured.tried),
     "promise": (promise, measured.promised),
     "memory": (memory, measured.memory, measured.whole_runs),

@@ -96,6 +96,7 @@ TABLES = {
     "trials_before": partial(of_figures, measured.tried, "trials_jax010_cpu.json"),
     "promise": partial(of_figures, measured.promised, "promise_cpu.json"),
     "checks": partial(of_figures, measured.checks, "checks_cpu.json"),
+    "transport": partial(of_figures, measured.transported, "transport_cpu.json"),
     "memory": partial(of_figures, measured.memory, MEMORY),
     "whole_runs": partial(of_figures, measured.whole_runs, MEMORY),
     "faults": partial(of_figures, measured.faults, "fault_injection_cpu.json"),

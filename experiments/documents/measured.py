@@ -228,3 +228,34 @@ def whole_runs(figures):
         bank = f"{row['bank']}, {row['bank_dtype']}"
         sides = (f"{row[side] / 1e9:.1f}" for side in ("device", "host"))
         yield row["set"], bank, *sides, "yes" if row["fits"] else "no"
+
+
+def transported(figures):
+    """What `bench --part transport` timed."""
+    yield (
+        "share of the mass",
+        "solver",
+        "seconds",
+        "steps",
+        "times Newton's",
+        "quartiles",
+    )
+    for rho, found in figures["rho"].items():
+        for name, seconds in found["seconds"].items():
+            ratio = found["ratios"][name]
+            middle = sorted(seconds)[len(seconds) // 2]
+            yield (
+                rho,
+                _SOLVERS.get(name, name),
+                f"{middle:.3f}",
+                f"{found['steps'][name]:,}" if name in found["steps"] else "–",
+                f"{ratio['median']:.1f}",
+                "{:.1f} to {:.1f}".format(*ratio["quartiles"]),
+            )
+
+
+_SOLVERS = {
+    "newton": "Newton, float32",
+    "loop": "scaling in logarithms, float32",
+    "kernel": "scaling of a kernel, NumPy, float64",
+}

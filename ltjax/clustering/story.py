@@ -3,13 +3,14 @@
 images -> network and posterior -> features of mean and draws -> clusters -> a page
 """
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from ltjax.clustering import page, sheet
+from ltjax.clustering import page, scan, sheet
 from ltjax.config import limits, own
 from ltjax.runtime import hosts
 from ltjax.stages import backbones, clusters, memory, teacher, trial, unlabelled
@@ -70,6 +71,15 @@ def planned(config, out, console):
     limits.check(config)
     claim.check_place(out)
     found = unlabelled.load(config, console)
+    if config.objective.scan:
+        count = scan.chosen(
+            config.objective.scan,
+            _features(config, found),
+            partial(console.print, soft_wrap=True),
+            config.seed,
+        )
+        config = scan.settled(config, count)
+        found = found._replace(data=dataclasses.replace(found.data, classes=count))
     data = found.data
     systems.check_steps(config, len(data.train.label))
     order = loaders.order(config, data)
@@ -78,6 +88,15 @@ def planned(config, out, console):
     trial.check(config, system, data, order.task)
     needed = memory.check(config, systems.sizes(system, config, data, order.task))
     return config, found, order, system, needed
+
+
+def _features(config, found):
+    """Features of the images before any number of clusters is known."""
+    data = dataclasses.replace(found.data, classes=2)
+    order = loaders.order(config, data)
+    system = systems.of(config, data, order.task, teacher.of_config(config, data))
+    loader = loaders.of(config, data, order, system.net.takes)
+    return clusters.first_features(config, system, loader)
 
 
 def conclude(config, found, system, outcomes, folder):

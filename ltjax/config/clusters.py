@@ -14,10 +14,13 @@ from ltjax.config.limits import (
     POSITIVE,
     SHARE,
     THOUSAND,
+    Limit,
 )
 from ltjax.config.model import Model
 from ltjax.config.objective import Objective
 from ltjax.mistake import Mistake
+
+EACH_SEVERAL = Limit(lambda values: min(values, default=2) >= 2, "of 2 or more each")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,9 @@ class P2ot(Objective):
     """Images whose logits are remembered, to find labels among; at most all."""
     sure: Annotated[float, SHARE] = 0.5
     """Share of the mass by which the weights of images are told in the end."""
+    scan: Annotated[tuple[int, ...], EACH_SEVERAL] = ()
+    """Numbers of clusters to try: that with the largest silhouette of k-means on first
+    features is taken. (): data.classes."""
 
     def check(self, config):
         """Refuses what has no clusters, and what would need labels."""
@@ -103,10 +109,18 @@ class P2ot(Objective):
                 f"objective.memory is {self.memory}; it must be at least "
                 f"optim.batch_size, which is {size}"
             )
-        if config.data.origin in UNLABELLED and not classes:
+        unlabelled = config.data.origin in UNLABELLED
+        if self.scan and (not unlabelled or classes):
+            raise Mistake(
+                f"objective.scan is {self.scan}, and data.classes is {classes}, "
+                f"data.source {config.data.source}; a number is sought where none is "
+                "given, without labels"
+            )
+        if unlabelled and not (classes or self.scan):
             raise Mistake(
                 f"data.classes is {classes}, and data.source {config.data.source} has "
-                "no labels to count; give the number of clusters"
+                "no labels to count; give the number of clusters, or several to try by "
+                "--objective.scan"
             )
         if classes and classes > self.memory:
             raise Mistake(

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import inspect
 import math
+import textwrap
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -82,6 +83,7 @@ class Command:
     hosts: Hosts = Hosts()
 
 
+_ALL = "--help-all"
 _SHARE = 0.1  # of the training images, that --calibrate holds out
 
 # Flags that mean True when they stand alone.
@@ -106,6 +108,9 @@ def read(args):
     settings, args = words.chosen(file.read(place) if place else Config(), args)
     file.described(settings)
     prog = "python -m ltjax.main"
+    if {"-h", "--help"} & set(args):
+        _tell_briefly(prog)
+    args = ["--help" if word == _ALL else word for word in args]
     with in_one_line(prog):
         command = tyro.cli(
             documented(Command),
@@ -127,6 +132,27 @@ def read(args):
         raise Mistake(f"stop_after_minutes is {minutes}; it must be 0 or more")
     _check_seeds(command, args)
     return config, out, command
+
+
+def _tell_briefly(prog):
+    """Shows what a command has besides its config, and leaves."""
+    own = dataclasses.fields(documented(Command))
+    brief = dataclasses.make_dataclass(
+        "Command",
+        [(each.name, each.type, each) for each in own if each.name != "settings"],
+        kw_only=True,
+    )
+    parts = [each.name for each in dataclasses.fields(Config)]
+    told = f"Every field of the config, and the words of its choices: {_ALL}. They are"
+    listed = textwrap.wrap(", ".join(parts), 74)
+    text = [inspect.getdoc(Command), "", told, *(f"  {line}" for line in listed)]
+    tyro.cli(
+        brief,
+        prog=prog,
+        description="\n".join(text),
+        args=["--help"],
+        config=(tyro.conf.FlagConversionOff,),
+    )
 
 
 def _calibrated(config):

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from ltjax.config.kind import PLACE
+from ltjax.config.kind import PLACE, told
 from ltjax.config.limits import (
     COLOUR,
     COUNT,
@@ -57,8 +57,8 @@ class Data:
     """Images, labels and the long tail."""
 
     source: str = "digits"
-    """`digits` (embedded), `folder` or `csv` (see path), `npz` (see train and test) or
-    `tfds:NAME`; without labels, for clusters, `unlabelled` or `features` (see path)."""
+    """`digits` (embedded), `folder` or `csv` (see path), `npz` (see train and test),
+    `tfds:NAME`; without labels `unlabelled` or `features` (see path)."""
     train: Annotated[str | None, PLACE] = None
     """Training file of an npz source: `image` uint8 [N, H, W, C], `label` [N]."""
     test: Annotated[str | None, PLACE] = None
@@ -105,6 +105,9 @@ class Data:
     validation: Annotated[float, HALF] = 0.0
     """Share of the training images, in classes of 5 or more, held out of all training:
     what a run chooses itself, it chooses there."""
+    strangers: Annotated[str | None, PLACE] = None
+    """Images of another set, without labels; told is whether the run knows that it does
+    not know them."""
     subset_seed: Annotated[int, SEED] = 0
     """Seed of the long-tailed draw and of a test split; not the run's seed."""
     subset: Literal["draw", "first"] = "draw"
@@ -132,7 +135,8 @@ class Data:
                 f"data.source is {self.source!r}; it must be digits, folder, csv, npz "
                 "or tfds:NAME, or, without labels, unlabelled or features"
             )
-        if self.origin in UNLABELLED and config.objective.labelled:
+        learns = told(config.objective, "labelled") is not False
+        if self.origin in UNLABELLED and learns:
             raise Mistake(
                 f"data.source is {self.source}, and objective is "
                 f"{type(config.objective).__name__}, which learns from labels; give "

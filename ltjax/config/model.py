@@ -41,6 +41,12 @@ class Model(Kind):
 
         return Joined(of=self)
 
+    def suits(self, layout, path):
+        """Refuses weights of a file `path` for which something is not said.
+
+        `layout` is a `models.layouts.Layout`, or None of names that nobody knows.
+        """
+
     def check_trained(self):
         """Refuses to leave alone what was never trained."""
         if not self.trained:

@@ -31,9 +31,8 @@ class Vit(Model):
     tokens: Literal[1, 2] = 1
     """CLS, or CLS and DIST."""
     image: Annotated[int, COUNT, INT32] = 224
-    """Pixels of a side that positions are learnt for."""
-    resized: bool = False
-    """Bring other images to this size; False: resize the positions for them."""
+    """Pixels of a side that positions are learnt for; those of other images are
+    resized."""
     pixels: Annotated[int | None, COUNT, INT32] = None
     """Pixels a side that images are scaled to before it; None: `image` where it begins
     with weights of a file, else as they are."""
@@ -115,6 +114,15 @@ class Vit(Model):
                 "weights"
             )
 
+    def suits(self, layout, path):
+        """Refuses weights whose names do not tell of which activation they are."""
+        if layout and layout.quick and self.activation == Usual():
+            raise Mistake(
+                f"{path} has the names of {layout.title}, and model.activation is not "
+                "stated; give --model.activation quick_gelu for weights that OpenAI "
+                "trained, gelu for others, such as LAION's"
+            )
+
     def make(self, classes):
         """The network: logits [B, classes], or [B, 2, classes] of two tokens."""
         from ltjax.models import heads
@@ -139,7 +147,6 @@ class Vit(Model):
             patch=self.patch,
             tokens=self.tokens,
             image=self.image,
-            resized=self.resized,
             registers=self.registers,
             layer_scale=self.layer_scale,
             pre_norm=self.pre_norm,

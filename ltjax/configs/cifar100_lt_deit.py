@@ -102,7 +102,7 @@ config = Config(
         policy="randaugment_increasing",
         erase=0.25,
     ),
-    model=Vit(size="base", tokens=2, resized=True, drop_path=0.1),
+    model=Vit(size="base", tokens=2, pixels=224, drop_path=0.1),
     objective=DeitLt(reweight_epoch=1100),
     optim=AdamW(
         lr=2.5e-4,

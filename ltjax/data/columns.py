@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ltjax.data import dates, meta
+from ltjax.data import csv_file, dates, meta
 from ltjax.data.meta import Part
 from ltjax.mistake import Mistake, shown
 
@@ -63,7 +63,7 @@ def asked(words):
     for word in words:
         name, colon, kind = word.rpartition(":")
         name, kind = (name, kind.strip()) if colon else (word, None)
-        name = re.sub(r"[\s-]+", "_", name.strip().lower())
+        name = csv_file.column(name)
         if not name:
             raise Mistake(f"data.meta has {word!r}; wanted COLUMN or COLUMN:KIND")
         if kind is not None and kind not in KINDS:

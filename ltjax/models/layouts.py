@@ -27,6 +27,7 @@ class Layout(NamedTuple):
     telltales: tuple  # patterns of names that no layout after this one has all of
     moments: tuple  # see above
     fits: Callable  # (shapes) -> the flags of the network that they are of, or None
+    quick: bool = False  # whether its GELU may be x sigmoid(1.702 x)
 
 
 def of(tensors):
@@ -128,16 +129,15 @@ def _has(shapes, prefix):
     return any(name.startswith(prefix) for name in shapes)
 
 
+def _with(title, moments, *telltales, quick=False):
+    return Layout(title, telltales, moments, _transformer, quick)
+
+
 def _metaformer(shapes):
     blocks = tuple(_count(shapes, f"stage_{stage}.") for stage in range(1, 5))
     sizes = {(2, 3, 5, 2, 384): 0, (2, 6, 14, 2, 384): 1, (2, 6, 14, 2, 512): 2}
-    dim = shapes.get("cls_token_1", (0,))[-1]
-    size = sizes.get((*blocks, dim))
+    size = sizes.get((*blocks, shapes.get("cls_token_1", (0,))[-1]))
     return None if size is None else f"metaformer --model.size {size}"
-
-
-def _with(title, moments, *telltales):
-    return Layout(title, telltales, moments, _transformer)
 
 
 # Those of transformers are of files, and of what `vit_layouts` makes of them.
@@ -147,8 +147,10 @@ LAYOUTS = (
     Layout(
         "a ResNet of torchvision", (r"^layer1\.0\.conv1\.",), IMAGENET, _torchvision
     ),
-    _with("a CLIP of OpenAI or open_clip", CLIP, r"^visual\.class_embedding$"),
-    _with("a CLIP of Hugging Face", CLIP, r"^vision_model\.embeddings\."),
+    _with(
+        "a CLIP of OpenAI or open_clip", CLIP, r"^visual\.class_embedding$", quick=True
+    ),
+    _with("a CLIP of Hugging Face", CLIP, r"^vision_model\.embeddings\.", quick=True),
     _with("a CLIP of timm", CLIP, r"^norm_pre\."),
     _with("a DINOv2 of Hugging Face", IMAGENET, r"layer_scale1\.lambda1$"),
     _with("a ViT of Hugging Face", HALF, r"embeddings\.patch_embeddings\.projection"),

@@ -31,6 +31,7 @@ class Pretrained(NamedTuple):
     first: int  # part above the trunk
     digest: str | None  # of all of them
     moments: tuple | None  # mean and deviation of the pixels that they know
+    layout: layouts.Layout | None = None  # of the names in the file
 
 
 def none():
@@ -72,6 +73,7 @@ def read(path, whole, trained=(), channels=3, side=32):
         first=first,
         digest=digest(found),
         moments=layout.moments if layout else layouts.IMAGENET,
+        layout=layout,
     )
 
 

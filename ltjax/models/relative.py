@@ -6,6 +6,8 @@ of the first and the last patch: the table is one row too long, whose last is ne
 read. `corrected` moves the numbers of patches up by one.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,8 +69,8 @@ class Attention(nn.Module):
         extra = count - self.map[0] * self.map[1]
         shape = self.heads, rows(*self.map)
         table = self.param("table", nn.initializers.normal(0.02), shape)
-        kernel = self.param("qkv", self.kernel_init, (dim, 3 * dim))
-        found = x.astype(self.dtype) @ kernel.astype(self.dtype)
+        dense = partial(nn.Dense, dtype=self.dtype, kernel_init=self.kernel_init)
+        found = dense(3 * dim, use_bias=False, name="qkv")(x)
         query, key, value = jnp.moveaxis(
             found.reshape(batch, count, 3, self.heads, dim // self.heads), 2, 0
         )
@@ -79,6 +81,4 @@ class Attention(nn.Module):
         logits = logits + table[None, :, pairs]
         share = jax.nn.softmax(logits).astype(self.dtype)
         mixed = jnp.einsum("bhqk,bkhd->bqhd", share, value).reshape(x.shape)
-        return nn.Dense(
-            dim, dtype=self.dtype, kernel_init=self.kernel_init, name="proj"
-        )(mixed)
+        return dense(dim, name="proj")(mixed)

@@ -123,8 +123,7 @@ class VisionTransformer(nn.Module):
     """Images to the features of one class token, or of two.
 
     Tokens are [class tokens, registers, patches]. Positions are learnt for images of
-    `image` pixels. Others are brought to that size if `resized`, else positions are
-    resized for them. With `pre_norm` a layer norm precedes
+    `image` pixels, and resized where others come. With `pre_norm` a layer norm precedes
     the blocks, and patches have no bias (CLIP). Blocks are left out in training with
     probabilities that rise to `drop_path` in the last one. `recomputed` keeps the
     inputs of blocks only, and works the rest out again for the gradient. Parts `first`
@@ -138,7 +137,6 @@ class VisionTransformer(nn.Module):
     patch: int = 16
     tokens: int = 1
     image: int = 224
-    resized: bool = False
     registers: int = 0
     layer_scale: bool = False
     pre_norm: bool = False
@@ -184,8 +182,6 @@ class VisionTransformer(nn.Module):
 
     def _tokens(self, images):
         """All tokens [B, T, D] of images."""
-        if self.resized and images.shape[1:3] != (self.image, self.image):
-            images = resize.bicubic(images, (self.image, self.image))
         embed = Patches(
             self.patch, self.dim, not self.pre_norm, self.dtype, name="patch_embed"
         )

@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ltjax.data import rendering
 from ltjax.data.shape import Shape
 from ltjax.evaluation import conformal, scaling
 from ltjax.mistake import Mistake, shown
-from ltjax.stages import backbones, prior
+from ltjax.stages import backbones, prior, strangers
 from ltjax.workdir import beside
 from ltjax.workdir.results import of_seeds as of_seeds_in
 from ltjax.workdir.results import record
@@ -98,7 +97,7 @@ def of_command(command):
         priors=priors,
         classes=list(map(shown if "class_names" in data else int, names)),
         counts=counts,
-        shape=_shape(data["image"], config),
+        shape=strangers.shape(data["image"], config),
         coverage=coverage,
         notes=notes,
         beside=beside.read(command.run),
@@ -112,11 +111,6 @@ def told(calibration):
         f"calibrated: temperature {calibration['temperature']:.3g}{biases}, fitted on "
         f"{calibration['images']:,} images that were held out of training"
     )
-
-
-def _shape(image, config):
-    shown = rendering.of_words(config.data.background, config.data.range)
-    return Shape(*image, config.augment.crop_area, shown)
 
 
 def _others(results, config, counts):

@@ -14,6 +14,7 @@ from ltjax.mistake import Mistake
 from ltjax.workdir.files import check_new, unfinished
 
 _SUFFIXES = (".csv", ".parquet")
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _GROUP = 10_000  # rows that Parquet keeps together
 
 
@@ -35,7 +36,8 @@ def writing(path, columns):
 
     `columns` names the columns with what their cells are: str, int, float (float32),
     list[str] or list[int]. `rows` are lists of cells by column, None where there is
-    nothing. In a CSV, lists are JSON. Raises `Mistake` where nothing can be written.
+    nothing. In a CSV, lists are JSON, and text that a spreadsheet would take for a
+    formula has a ' before it. Raises `Mistake` where nothing can be written.
     """
     part = path.with_name(unfinished(path))
     with _told(path):
@@ -115,7 +117,11 @@ class _Parquet:
 
 
 def _cell(value):
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return json.dumps(value, ensure_ascii=False)
+    # A spreadsheet would work out what begins so; a name of a file may be anybody's.
+    formula = isinstance(value, str) and value.startswith(_FORMULAS)
+    return f"'{value}" if formula else value
 
 
 @contextlib.contextmanager

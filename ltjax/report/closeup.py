@@ -152,6 +152,33 @@ def refusal(run):
         )
 
 
+def strangers(run):
+    """Whether images of another set are known as such."""
+    found = run.results.get("strangers")
+    if found:
+        rows = names(run)
+        yield markup.table(
+            "Strangers",
+            ("row", "by", "AUROC", "strangers that pass, %"),
+            [
+                [
+                    (
+                        rows.get(name, name),
+                        by,
+                        f"{of['auroc']:.3f}",
+                        f"{100 * of['fpr95']:.1f}",
+                    )
+                    for by, of in scores.items()
+                ]
+                for name, scores in found["rows"].items()
+            ],
+            f"{found['images']:,} images of another set. AUROC: how often a test image "
+            "is surer than a stranger, 0.5 by chance; strangers that pass where 95 % "
+            "of the test images do (FPR95).",
+            words=(1,),
+        )
+
+
 def _kept(of):
     if of["acc"] is None:
         return f"- ({of['kept']:.0f})"

@@ -142,6 +142,7 @@ def notes(results):
     if "seeds" not in results:
         yield from (choice(row) for row in told(results) if "choice" in row)
         yield from _calibration(results)
+        yield from _strangers(results)
 
 
 def _without(results):
@@ -178,6 +179,18 @@ def _calibration(results):
         yield (
             f"calibrated: temperatures of {' to '.join(ends)}, fitted on "
             f"{found[0]['images']:,} held-out images"
+        )
+
+
+def _strangers(results):
+    """Whether strangers are known as such by the last row, in a line."""
+    found = results.get("strangers")
+    if found:
+        *_, last = found["rows"].values()
+        parts = (f"{score} {of['auroc']:.3f}" for score, of in last.items())
+        yield (
+            f"{found['images']:,} strangers, AUROC by {', '.join(parts)} (0.5: by "
+            "chance)"
         )
 
 

@@ -50,7 +50,7 @@ def _row(outs, row):
     groups = longtail.groups(run.counts)
     labels = trained.test_labels(run)
     figures, _ = scores.score(lambda z: z[0], mean[None], labels, groups)
-    names = {**row._asdict(), "seeds": len(outs)}
+    names = {**row.names, "seeds": len(outs)}
     return {**names, **figures, "seconds": time.monotonic() - begin}
 
 

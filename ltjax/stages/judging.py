@@ -57,14 +57,20 @@ def lines(note, row):
 
     Two where there are metadata.
     """
-    names = {name: getattr(row, name) for name in ("backbone", "classifier", "variant")}
-    for seen, told in rows.tellings(note):
-        line = {**names, **seen, **told["figures"], "seconds": note["seconds"]}
+    for seen, told in _tellings(note):
+        line = {**row.names, **seen, **told["figures"], "seconds": note["seconds"]}
         for more in ("experts", "choice", "calibration"):
             # Every row has a calibration, and predicts with it.
             if more in told and (more == "calibration" or not row.variant):
                 line[more] = told[more]
         yield line, told["accuracy"]
+
+
+def _tellings(note):
+    """Pairs of a row's field "meta", or none, and what a note tells of it then."""
+    if "absent" not in note:
+        return [({}, note)]
+    return [({"meta": rows.SEEN}, note), ({"meta": rows.ABSENT}, note["absent"])]
 
 
 def alone(judge, head, params):

@@ -119,10 +119,8 @@ class Resident:
                 batch = view(batch, number)
             batches = [batch]
             if not whole:
-                count = len(batch["image"])
-                cuts = np.array_split(
-                    np.arange(count), -(-count // settings.batch_size)
-                )
+                rows = np.arange(len(batch["image"]))
+                cuts = np.array_split(rows, -(-len(rows) // settings.batch_size))
                 batches = (
                     jax.tree.map(lambda leaf, at=at: leaf[at[0] : at[-1] + 1], batch)
                     for at in cuts

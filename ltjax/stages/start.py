@@ -41,6 +41,7 @@ def of(model, classes, channels, widths=(), side=None):
     if path is not None:
         path = pretrained.located(path, told(model, "package"), told(model, "name"))
         known = pretrained.read(path, net.features, trained, channels, side or 32)
+        model.suits(known.layout, path)
         own = layouts.MOMENTS.get(told(model, "moments"), known.moments)
         known = known._replace(moments=own)
     known = pretrained.scaled(known, side)

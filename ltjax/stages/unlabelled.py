@@ -49,7 +49,7 @@ def load(config, console):
         truth = np.asarray(data.train.label)
         made = Unsorted(data, list(range(len(truth))), truth, data.classes)
     images, clusters = len(made.names), made.data.classes
-    if clusters > images:
+    if clusters and clusters > images:
         raise Mistake(
             f"data.classes is {clusters} of {images} images; it must not be more than "
             "the images"

@@ -26,22 +26,17 @@ class Row(NamedTuple):
         return cls(*(figures[field] for field in cls._fields[:3]), blind)
 
     @property
+    def names(self):
+        """Its first three fields, as a line of `results.json` has them."""
+        return {name: getattr(self, name) for name in self._fields[:3]}
+
+    @property
     def key(self):
         """Its name in the files of a run, swa-srepr-b."""
         return "-".join(filter(None, self))
 
     def __str__(self):
         return "/".join(filter(None, self))
-
-
-def tellings(note):
-    """Pairs of a row's field "meta", or none, and what its note tells of it then.
-
-    A note tells in "absent" what it comes to without metadata.
-    """
-    if "absent" not in note:
-        return [({}, note)]
-    return [({"meta": SEEN}, note), ({"meta": ABSENT}, note["absent"])]
 
 
 def told(results):

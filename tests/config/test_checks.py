@@ -107,8 +107,8 @@ def test_settings_that_belong_together(config):
         ),
         (
             Config(data=Data(size=64)),
-            "data.size is 64, which only --data.source folder or csv or tfds reads; "
-            "data.source is digits",
+            "data.size is 64, which only --data.source folder or csv or tfds or "
+            "unlabelled reads; data.source is digits",
         ),
         (
             Config(data=Data(source="digits", stream=True)),

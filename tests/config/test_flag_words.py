@@ -81,7 +81,8 @@ def test_its_flags_are_there_and_no_others(tmp_path, capsys):
             Config(),
             "--objective rid",
             "--objective is 'rid'; it must be cross_entropy or iif or ride or shike or "
-            "mdcs or logit_adjusted or deit_lt or ldam or paco; did you mean ride?",
+            "mdcs or logit_adjusted or deit_lt or ldam or paco or p2ot or sp2ot; "
+            "did you mean ride?",
         ),
         (
             Config(),

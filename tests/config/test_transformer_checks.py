@@ -1,5 +1,7 @@
 """Settings of transformers and their teachers that do not go together."""
 
+import dataclasses
+
 import pytest
 
 from ltjax.config import (
@@ -11,9 +13,11 @@ from ltjax.config import (
     CrossEntropy,
     DeitLt,
     Experts,
+    Gelu,
     Ldam,
     Paco,
     Projected,
+    QuickGelu,
     ResNet,
     Ride,
     Sgd,
@@ -22,6 +26,8 @@ from ltjax.config import (
     limits,
 )
 from ltjax.mistake import Mistake
+from ltjax.models import layouts, pretrained
+from ltjax.stages import start as starts
 
 TWO = Vit(tokens=2, image=32, patch=4)
 
@@ -118,3 +124,29 @@ def test_mistakes(config, words):
     with pytest.raises(Mistake) as caught:
         limits.check(config)
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("visual.class_embedding", "a CLIP of OpenAI or open_clip"),
+        ("vision_model.embeddings.class_embedding", "a CLIP of Hugging Face"),
+    ],
+)
+def test_weights_of_clip_want_an_activation(name, title, monkeypatch):
+    known = pretrained.none()._replace(layout=layouts.of({name: ()}))
+    monkeypatch.setattr(pretrained, "read", lambda *args: known)
+    model = Vit(size="tiny", pre_norm=True, pretrained="a.npz")
+    with pytest.raises(Mistake) as caught:
+        starts.of(model, 10, 3)
+    assert str(caught.value) == (
+        f"a.npz has the names of {title}, and model.activation is not stated; give "
+        "--model.activation quick_gelu for weights that OpenAI trained, gelu for "
+        "others, such as LAION's"
+    )
+    for activation in (Gelu(), QuickGelu()):
+        stated = dataclasses.replace(model, activation=activation)
+        assert starts.of(stated, 10, 3).pretrained.layout == known.layout
+    plain = pretrained.none()._replace(layout=layouts.of({"dist_token": ()}))
+    monkeypatch.setattr(pretrained, "read", lambda *args: plain)
+    assert starts.of(model, 10, 3).pretrained.layout.title == "a distilled DeiT"

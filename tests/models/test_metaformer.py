@@ -293,7 +293,8 @@ def test_a_run_begins_with_a_file_of_another_kind(tmp_path, changes, kept):
     assert ("stage4_meta1" in features) == kept
     own = variables["params"]["features"]
     np.testing.assert_array_equal(
-        features["stage4_0"]["attention"]["qkv"], own["stage4_0"]["attention"]["qkv"]
+        features["stage4_0"]["mlp"]["fc1"]["kernel"],
+        own["stage4_0"]["mlp"]["fc1"]["kernel"],
     )
     side = record.image // 32
     table = features["stage4_0"]["attention"]["table"]

@@ -138,3 +138,18 @@ def test_where_no_sheet_can_be(tmp_path, monkeypatch):
     sheet.check(tmp_path / "a.csv")
     with pytest.raises(Mistake, match=r"needs the package pyarrow \(pip install 'ltja"):
         sheet.check(tmp_path / "a.parquet")
+
+
+def test_no_cell_of_a_csv_is_a_formula(tmp_path):
+    names = ["=1+1", "+a", "-b", "@c", "\td", "e=1", "'f", ""]
+    rows = {
+        **dict.fromkeys(COLUMNS, [None] * 8),
+        "name": names,
+        "set": [["=1"], *[None] * 7],
+    }
+    with sheet.writing(tmp_path / "out.csv", COLUMNS) as write:
+        write(rows)
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as text:
+        found = list(csv.DictReader(text))
+    assert [row["name"] for row in found] == [f"'{n}" for n in names[:5]] + names[5:]
+    assert found[0]["set"] == '["=1"]'

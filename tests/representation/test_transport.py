@@ -104,6 +104,7 @@ def test_large_finite_weight_of_the_virtual_cluster_comes_near(double):
     np.testing.assert_allclose(far[1] / far[2], 10, rtol=0.1)
 
 
+@pytest.mark.filterwarnings("ignore:If reg_type = entropy:UserWarning")
 def test_python_optimal_transport_finds_the_same(double):
     ot = pytest.importorskip("ot")
     images, clusters = COST.shape
