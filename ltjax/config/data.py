@@ -21,7 +21,7 @@ from ltjax.config.limits import (
 from ltjax.mistake import Mistake
 
 # The sources of encoded images.
-FILES = ("folder", "csv", "tfds", "unlabelled")
+FILES = ("folder", "csv", "tfds")
 # Those without labels, of which clusters are found.
 UNLABELLED = ("unlabelled", "features")
 
@@ -32,12 +32,12 @@ _OWNERS = {
     "path": ("folder", "csv", *UNLABELLED),
     "nested": ("folder",),
     "group": ("folder", "csv"),
-    "size": FILES,
-    "background": (*FILES, "npz"),
-    "range": FILES,
-    "stream": FILES[:3],
-    "workers": FILES[:3],
-    "strict": ("folder", "csv"),
+    "size": (*FILES, "unlabelled"),
+    "background": (*FILES, "npz", "unlabelled"),
+    "range": (*FILES, "unlabelled"),
+    "stream": FILES,
+    "workers": FILES,
+    "strict": ("folder", "csv", "unlabelled"),
     "test_per_class": ("folder", "csv", "npz"),
     "meta": ("csv", "npz"),
     "directory": ("tfds",),
