@@ -41,6 +41,11 @@ class Joined(Model):
         return told(self.of, "head")
 
     @property
+    def side(self):
+        """The network's own."""
+        return told(self.of, "side")
+
+    @property
     def dtype(self):
         """The compute type of the network; what is joined is float32."""
         return self.of.dtype

@@ -50,6 +50,11 @@ class MetaFormer(Model):
     """Compute type; statistics and losses are float32 either way."""
 
     @property
+    def only(self):
+        """Its tables of positions fit no other images."""
+        return self.image
+
+    @property
     def name(self):
         """Its name in cards and mistakes."""
         return "metaformer"

@@ -27,6 +27,7 @@ class Model(Kind):
     trained = ()  # words of the names of what trains; (): everything
     package = None  # that brings weights of it, which pretrained "auto" finds
     side = None  # pixels that images are scaled to; None: they stay as they are
+    only = None  # pixels a side of the only images that it takes; None: any
     parts = None  # that several experts may share; None: they may not
     widens = False  # whether its shortcuts can add channels only
     inner = None  # of a network that is joined with metadata: the network alone

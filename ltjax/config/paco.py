@@ -24,6 +24,11 @@ class Projected(Model):
         return self.of.head
 
     @property
+    def side(self):
+        """The network's own."""
+        return told(self.of, "side")
+
+    @property
     def dtype(self):
         """The compute type of the network."""
         return self.of.dtype
@@ -50,6 +55,9 @@ class Projected(Model):
                     f"model.of.{name} is {value}, and the model is Projected; it is of "
                     "an ordinary network that begins with new weights"
                 )
+
+        if hasattr(self.of, "check"):
+            self.of.check(dataclasses.replace(config, model=self.of))
 
     def make(self, classes):
         """The network: in training logits [B, classes] and queries [B, dim]."""

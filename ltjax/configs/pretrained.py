@@ -79,7 +79,10 @@ config = Config(
     posterior=Posterior(samples=10, batch_size=256),
     classifier=_HEADS,
 )
-_LAST = {"trained": ("blocks_11", "norm", "head"), "head": _MODEL.head}
+_LAST = {
+    "trained": ("blocks_11", "norm/scale", "norm/bias", "head"),
+    "head": _MODEL.head,
+}
 clip = replace(
     config,
     model=Vit(

@@ -7,8 +7,10 @@ import jax.numpy as jnp
 
 from ltjax.classifier import METHODS
 from ltjax.config import Linear
+from ltjax.config.kind import told
 from ltjax.mistake import Mistake
-from ltjax.models import partition, weights
+from ltjax.models import partition, pretrained, weights
+from ltjax.models.network import Network
 from ltjax.stages import system as systems
 from ltjax.stages import trained
 
@@ -94,7 +96,10 @@ def logits(path, run, images):
     batch = images if isinstance(images, dict) else {"image": images}
     data = run.results["dataset"]
     net = run.model.make(data["classes"])
+    net = Network(net.features, net.head, takes=net.takes)  # as it predicts
     images = systems.pixels(batch["image"], (data["mean"], data["std"]))
+    sized = pretrained.scaled(pretrained.none(), told(run.model, "side"))
+    images = sized.trunk({}, images)
     inputs = [{**batch, "image": images}[name] for name in net.takes]
     like = jax.eval_shape(net.init, jax.random.key(0), *inputs)
     return jax.jit(net.apply)(weights.to_variables(weights.read(path), like), *inputs)

@@ -105,7 +105,7 @@ def _transformer(shapes):
     if len(patch or ()) != 4 or len(table or ()) != 3:
         return None
     dim, depth, tokens = patch[0], _count(shapes, "blocks."), 1 + _has(shapes, "dist_")
-    flags = f"--model.dim {dim} --model.depth {depth} --model.heads {dim // 64}"
+    flags = f"--model.dim {dim} --model.depth {depth} --model.heads {max(1, dim // 64)}"
     if (dim, depth) in _SIZES:
         flags = f"--model.size {_SIZES[dim, depth]}"
     sides = [(table[1] - own) ** 0.5 for own in (0, tokens)]
@@ -156,7 +156,9 @@ LAYOUTS = (
     _with("a ViT of Hugging Face", HALF, r"embeddings\.patch_embeddings\.projection"),
     _with("a DINOv2 with registers", IMAGENET, r"^(register_tokens|reg_token)$"),
     _with("a DINOv2", IMAGENET, r"^mask_token$"),
-    _with("a DINOv2 of timm or a DeiT-III", IMAGENET, r"^blocks\.0\.ls1\.gamma$"),
+    _with(
+        "a DINOv2 of timm or a DeiT-III", IMAGENET, r"^blocks\.0\.(ls1\.gamma|gamma_1)$"
+    ),
     _with("a distilled DeiT", IMAGENET, r"^dist_token$"),
     # timm's are of this kind, DeiT's are not: model.moments imagenet.
     _with("a ViT of timm", HALF, r"^blocks\.0\.attn\.qkv\.weight$", r"^head\.weight$"),

@@ -42,7 +42,7 @@ def read(path):
         raise Mistake(
             f"{path} is not a whole file of PyTorch: {shown(line)}"
         ) from error
-    except (OverflowError, MemoryError, NotImplementedError) as error:
+    except (OverflowError, MemoryError, RuntimeError) as error:
         raise Mistake(f"{path} is not a whole file of PyTorch") from error
 
 
@@ -139,12 +139,14 @@ def _window(tensor, numbers):
     right = len(shape) == len(strides) and all(
         pickles.is_count(n) for n in (*shape, *strides, tensor.offset)
     )
-    size = int(np.prod(shape, dtype=object)) if right else 0
+    if not right:
+        raise Damage("has a tensor of another form than PyTorch's")
+    size = int(np.prod(shape, dtype=object))
     last = tensor.offset + sum(
         (length - 1) * step for length, step in zip(shape, strides)
     )
     # No more numbers than there are: one that is spread over many is none of a file's.
-    if not right or (size and (last >= len(numbers) or size > len(numbers))):
+    if size and (last >= len(numbers) or size > len(numbers)):
         raise Damage("has a tensor that lies outside its storage")
     if not size:
         return np.zeros(shape, numbers.dtype)

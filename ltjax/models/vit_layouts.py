@@ -15,6 +15,7 @@ _RENAMED = [
     for pattern, name in (
         (r"^(vit|dinov2|dinov2_with_registers)\.", ""),
         (r"^classifier\.", "head."),
+        (r"^(blocks\.\d+)\.gamma_(\d)$", r"\1.ls\2.gamma"),  # DeiT-III's authors
         # Hugging Face's ViT and DINOv2.
         (r"^embeddings\.(cls_token|mask_token)$", r"\1"),
         (r"^(embeddings\.)?register_tokens$", "reg_token"),
@@ -57,7 +58,8 @@ _RENAMED = [
 _ASIDE = re.compile(
     r"^(mask_token$|pooler\.|visual_projection\.|visual\.proj$|text_model\.|"
     r"text_projection|transformer\.|token_embedding\.|positional_embedding$|"
-    r"ln_final\.|logit_scale$|logit_bias$)|\.position_ids$"
+    r"ln_final\.|logit_scale$|logit_bias$|input_resolution$|context_length$|"
+    r"vocab_size$)|\.position_ids$"
 )
 
 

@@ -28,9 +28,11 @@ def coupled(weight_decay):
 def matrices(params):
     """True for every kernel of a tree of parameters, False for what else is there.
 
-    Not by shape: those of several experts are stacked.
+    Not by shape: those of several experts are stacked. `down` and `up` are those of
+    adapters.
     """
+    names = ("kernel", "down", "up")
     return jax.tree.map_with_path(
-        lambda path, leaf: bool(path) and getattr(path[-1], "key", None) == "kernel",
+        lambda path, leaf: bool(path) and getattr(path[-1], "key", None) in names,
         params,
     )

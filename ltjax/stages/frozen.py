@@ -28,8 +28,8 @@ NAME = "frozen"  # of their folder among the features
 class Same(NamedTuple):
     """Stands for a network's features and its head where nothing is left of them."""
 
-    def apply(self, variables, inputs):
-        """The inputs as they are."""
+    def apply(self, variables, inputs, *beside):
+        """The first input as it is; what is known beside it is no output."""
         return inputs
 
     def inputs(self, features):

@@ -47,7 +47,7 @@ def without(batch):
 
 def check_fits(model, net, data):
     """Refuses images of another size than a model's, and metadata of another."""
-    side, shape = told(model, "image"), data.train.image.shape[1:3]
+    side, shape = told(model, "only"), data.train.image.shape[1:3]
     if side is not None and shape != (side, side):
         raise Mistake(
             f"model.image is {side}, and images are {shape[0]} x {shape[1]} pixels; "

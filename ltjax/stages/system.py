@@ -10,6 +10,7 @@ import numpy as np
 
 from ltjax import config as configs
 from ltjax.config import own
+from ltjax.config.kind import told
 from ltjax.data import sampling, streamed
 from ltjax.data.augment import geometry, views
 from ltjax.data.augment.masking import Masking
@@ -250,7 +251,16 @@ def example(data):
 
 
 def check_views(config, data, objective):
-    """Refuses what streamed images, which come cropped, cannot have done to them."""
+    """Refuses what streamed images, which come cropped, cannot have done to them.
+
+    And a size of training that is not that of the test.
+    """
+    size, own = config.augment.zoom_size, data.train.image.shape[1]
+    if size and size != own and told(config.model, "side") is None:
+        raise Mistake(
+            f"augment.zoom_size is {size}, and images are {own} pixels a side where "
+            "they are tested; give --data.size, or a model that scales them"
+        )
     if not data.train.streamed:
         return
     if config.augment.zoom:

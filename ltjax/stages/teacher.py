@@ -51,7 +51,7 @@ def of_config(config, data):
             )
         return none()
     try:
-        if lesson.files and Path(path).suffix:
+        if lesson.files and Path(path).suffix and not Path(path).is_dir():
             return _of_file(path, lesson, data)
         return _of_run(path, lesson, data)
     except Mistake as mistake:

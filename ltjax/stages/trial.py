@@ -40,8 +40,8 @@ def check(config, system, data, task):
         begin = partial(step.init, tx=backbone.tx)
         with own.blamed(config, (Optim,), "optimizer"):
             state = jax.eval_shape(begin, variables, memory=memory)
-            update = backbone.tx.update
-            jax.eval_shape(update, state.params, state.opt_state, state.params)
+            moved = partial(step.moved, backbone.tx, grad_fn=lambda params, _: params)
+            jax.eval_shape(moved, state.params, state)
         with own.blamed(config, (Objective, *own.OF_NETWORK), "training step"):
             jax.eval_shape(partial(_step, system, backbone.tx), key, state, batch)
 

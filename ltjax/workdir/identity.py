@@ -96,7 +96,7 @@ def fingerprint(data, takes=("image",)):
 
 def stage_one(identity):
     """The part of an identity that decides the backbones."""
-    names = ("seed", "data", "augment", "model", "objective", "optim", "swa")
+    names = "seed", "data", "augment", "model", "frozen", "objective", "optim", "swa"
     return {name: identity[name] for name in names}
 
 

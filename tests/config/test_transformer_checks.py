@@ -41,7 +41,7 @@ TWO = Vit(tokens=2, image=32, patch=4)
         Config(model=Projected(), objective=Paco()),
         Config(model=CifarResNet(head=Cosine(scale=30.0)), objective=Ldam()),
         Config(model=TWO, objective=CrossEntropy(mixup=0.8)),
-        Config(augment=Augment(zoom=0.08, zoom_size=224, erase=0.25)),
+        Config(augment=Augment(zoom=0.08, erase=0.25)),
     ],
 )
 def test_these_go_together(config):
