@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ltjax import seeds
 from ltjax.config.command import read
+from ltjax.config.kind import told
 from ltjax.mistake import Mistake
 from ltjax.runtime import command as commands
 from ltjax.runtime import shortage
@@ -91,10 +92,10 @@ def _run(config, out, command, stopping, show):
     from ltjax.report.table import table
     from ltjax.runtime import hosts
 
-    if config.objective.labelled:
-        from ltjax.run import run
-    else:
+    if told(config.objective, "labelled") is False:
         from ltjax.clustering.story import run
+    else:
+        from ltjax.run import run
 
     logs = command.log and hosts.first()
     with tensorboard.Board(out) if logs else contextlib.nullcontext() as board:

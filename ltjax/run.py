@@ -24,6 +24,7 @@ from ltjax.stages import (
     strangers,
     summary,
     teacher,
+    tokens,
     trial,
 )
 from ltjax.stages import loader as loaders
@@ -118,7 +119,11 @@ def stages(config, system, loader, folder):
         seen = features.take(backbone, weights, system, loader, folder, config)
         settings = config.classifier
         outcome = classifier.train(backbone, seen, loader, folder, settings)
-        outcomes.append(outcome._replace(shapes=summary.shapes(weights.mean)))
+        outcome = outcome._replace(
+            shapes=summary.shapes(weights.mean),
+            tokens=tokens.told(system, weights, seen, loader),
+        )
+        outcomes.append(outcome)
     return outcomes
 
 

@@ -21,7 +21,7 @@ import house  # noqa: E402
 # Run as `python -m ltjax.main`; only they read the command line.
 DOORS = {
     *("main", "replay", "inspect.__main__", "predict.__main__", "report.__main__"),
-    *("export.__main__", "route.__main__"),
+    *("export.__main__", "route.__main__", "clustering.__main__"),
 }
 # Who may import, or read, what is another's.
 ONLY = {

@@ -53,13 +53,14 @@ def of_rows(by_seed):
     for seed, lines in by_seed.items():
         for line in lines:
             row = Row.of(line)
-            of_seeds = rows.setdefault(row, {})
+            # By its three names: no table here is of metadata.
+            of_seeds = rows.setdefault(row[:3], {})
             if seed in of_seeds:
                 raise Mistake(f"row {row.key} stands twice in seed {seed}")
             of_seeds[seed] = line
     for row, of_seeds in rows.items():
         for seed in by_seed.keys() - of_seeds.keys():
-            raise Mistake(f"row {row.key} lacks seed {seed}")
+            raise Mistake(f"row {Row(*row).key} lacks seed {seed}")
     found = {row: list(of_seeds.values()) for row, of_seeds in rows.items()}
     # But the headline's repetition under the name of its form.
     headline = [line["nll"] for line in found.get(HEADLINE, [])]

@@ -144,6 +144,33 @@ def methods(file):
     return markdown(heads, body, text=None)
 
 
+# What the lines of pretrained networks are of, by config; and of new weights.
+_BEGUN = {
+    "pretrained_cifar100_probe": "head, 96 pixels",
+    "pretrained_cifar100": "last block, 128 pixels",
+    "cifar100_lt_cpu": "ResNet-32 from new weights",
+}
+_FROM_NEW = ("sgd", "la"), ("swa", "la"), ("swa", "srepr")
+
+
+def pretrained(file, beside="table2_cifar100_lt100_cpu.jsonl"):
+    """Rows of networks that knew ImageNet, and some of one that knew nothing."""
+    new = [
+        line
+        for line in results.lines(beside)
+        if line["seed"] == 0
+        and (line["backbone"], line["classifier"]) in _FROM_NEW
+        and not line["variant"]
+    ]
+    body = []
+    for line in [*new, *results.lines(file)]:
+        row = title((line["backbone"], line["classifier"], line["variant"]))
+        figures = (f"{column.of(line):.{column.decimals}f}" for column in MAIN)
+        body.append((_BEGUN[line["config"]], row, *figures))
+    heads = ("what learns", "row", *(column.heading for column in MAIN))
+    return markdown(heads, body, text=(0, 1))
+
+
 def _method(classifier, variant):
     known = METHODS.get(classifier)
     return named(known.TITLE if known else "that of stage one", variant)

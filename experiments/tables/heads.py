@@ -49,7 +49,7 @@ def same_start(stored):
         figures = scored(stored, heads.one_pass(recipe.logits, params))
         note = {**figures, "seconds": time.monotonic() - begin}
         checkpoint.save(place, params, note)
-    names = Row(stored.backbone, *SAME_START)._asdict()
+    names = Row(stored.backbone, *SAME_START).names
     return {**names, **checkpoint.note(place)}
 
 

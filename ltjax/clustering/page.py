@@ -37,12 +37,11 @@ def of_run(config, results, found, images, names):
         f"{data['name']}: {data['train']:,} images in {count} clusters, by "
         f"{type(config.objective).__name__}, without labels"
     )
-    empty = int((sizes == 0).sum())
+    used = int((sizes > 0).sum())
     summary = (
-        f"The largest cluster has {sizes.max():,} images, the smallest in use "
-        f"{sizes[sizes > 0].min():,}; {empty} are empty. "
-        f"{(found.margin > 0.5).sum():,} images are {'' if images is None else 'seen '}"
-        "with a margin above 0.5 between the two most probable clusters."
+        f"Of {count} clusters {used} hold images, the largest {sizes.max():,}, the "
+        f"smallest {sizes[sizes > 0].min():,}. The two most probable clusters of "
+        f"{(found.margin > 0.5).sum():,} images are more than 0.5 apart."
     )
     return markup.paged(
         config.name or "clusters",

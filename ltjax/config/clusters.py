@@ -14,10 +14,13 @@ from ltjax.config.limits import (
     POSITIVE,
     SHARE,
     THOUSAND,
+    Limit,
 )
 from ltjax.config.model import Model
 from ltjax.config.objective import Objective
 from ltjax.mistake import Mistake
+
+EACH_SEVERAL = Limit(lambda values: min(values, default=2) >= 2, "of 2 or more each")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,9 +85,9 @@ class P2ot(Objective):
     """Images whose logits are remembered, to find labels among; at most all."""
     sure: Annotated[float, SHARE] = 0.5
     """Share of the mass by which the weights of images are told in the end."""
-    scan: tuple[int, ...] = ()
-    """Numbers of clusters, of which the one with the largest silhouette of k-means is
-    taken, on features before the training; (): data.classes."""
+    scan: Annotated[tuple[int, ...], EACH_SEVERAL] = ()
+    """Numbers of clusters to try: that with the largest silhouette of k-means on first
+    features is taken. (): data.classes."""
 
     def check(self, config):
         """Refuses what has no clusters, and what would need labels."""
@@ -113,8 +116,6 @@ class P2ot(Objective):
                 f"data.source {config.data.source}; a number is sought where none is "
                 "given, without labels"
             )
-        if self.scan and min(self.scan) < 2:
-            raise Mistake(f"objective.scan is {self.scan}; each must be at least 2")
         if unlabelled and not (classes or self.scan):
             raise Mistake(
                 f"data.classes is {classes}, and data.source {config.data.source} has "

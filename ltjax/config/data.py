@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Annotated, Literal
 
-from ltjax.config.kind import PLACE
+from ltjax.config.kind import PLACE, told
 from ltjax.config.limits import (
     COLOUR,
     COUNT,
@@ -21,7 +21,7 @@ from ltjax.config.limits import (
 from ltjax.mistake import Mistake
 
 # The sources of encoded images.
-FILES = ("folder", "csv", "tfds", "unlabelled")
+FILES = ("folder", "csv", "tfds")
 # Those without labels, of which clusters are found.
 UNLABELLED = ("unlabelled", "features")
 
@@ -32,12 +32,12 @@ _OWNERS = {
     "path": ("folder", "csv", *UNLABELLED),
     "nested": ("folder",),
     "group": ("folder", "csv"),
-    "size": FILES,
-    "background": (*FILES, "npz"),
-    "range": FILES,
-    "stream": FILES[:3],
-    "workers": FILES[:3],
-    "strict": ("folder", "csv"),
+    "size": (*FILES, "unlabelled"),
+    "background": (*FILES, "npz", "unlabelled"),
+    "range": (*FILES, "unlabelled"),
+    "stream": FILES,
+    "workers": FILES,
+    "strict": ("folder", "csv", "unlabelled"),
     "test_per_class": ("folder", "csv", "npz"),
     "meta": ("csv", "npz"),
     "directory": ("tfds",),
@@ -57,8 +57,8 @@ class Data:
     """Images, labels and the long tail."""
 
     source: str = "digits"
-    """`digits` (embedded), `folder` or `csv` (see path), `npz` (see train and test) or
-    `tfds:NAME`; without labels, for clusters, `unlabelled` or `features` (see path)."""
+    """`digits` (embedded), `folder` or `csv` (see path), `npz` (see train and test),
+    `tfds:NAME`; without labels `unlabelled` or `features` (see path)."""
     train: Annotated[str | None, PLACE] = None
     """Training file of an npz source: `image` uint8 [N, H, W, C], `label` [N]."""
     test: Annotated[str | None, PLACE] = None
@@ -135,7 +135,8 @@ class Data:
                 f"data.source is {self.source!r}; it must be digits, folder, csv, npz "
                 "or tfds:NAME, or, without labels, unlabelled or features"
             )
-        if self.origin in UNLABELLED and config.objective.labelled:
+        learns = told(config.objective, "labelled") is not False
+        if self.origin in UNLABELLED and learns:
             raise Mistake(
                 f"data.source is {self.source}, and objective is "
                 f"{type(config.objective).__name__}, which learns from labels; give "

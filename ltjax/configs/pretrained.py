@@ -11,10 +11,15 @@ block, the top and the head train; all before runs once for each image and each 
 part alone. `photos` holds a folder for each class. Forms of it:
 
     :probe           the head alone: minutes, and no photograph is too few
+    :clip, :dinov2   the last block of a ViT whose file --model.pretrained names
     :cifar100        the last block on CIFAR-100-LT, factor 100, scaled to 128 pixels
     :cifar100_probe  the head alone there, at 96 pixels
 
     python -m ltjax.main --config configs/pretrained.py:probe --data.path photos
+    python -m ltjax.main --config configs/pretrained.py:clip --data.path photos \
+        --model.pretrained clip/model.safetensors
+    python -m ltjax.main --config configs/pretrained.py:dinov2 --data.path photos \
+        --model.pretrained dinov2_vits14_pretrain.pth
     python -m ltjax.main --config configs/pretrained.py:cifar100 \
         --data.train cifar100_train.npz --data.test cifar100_test.npz
     python -m ltjax.main --config configs/pretrained.py:cifar100_probe \
@@ -41,9 +46,11 @@ from ltjax.config import (
     Frozen,
     LogitAdjusted,
     Posterior,
+    QuickGelu,
     Sgd,
     Srepr,
     Swa,
+    Vit,
 )
 
 _MODEL = EfficientNetLite(
@@ -71,6 +78,30 @@ config = Config(
     swa=Swa(start=6, lr=0.01, rank=20, every_steps=10),
     posterior=Posterior(samples=10, batch_size=256),
     classifier=_HEADS,
+)
+_LAST = {"trained": ("blocks_11", "norm", "head"), "head": _MODEL.head}
+clip = replace(
+    config,
+    model=Vit(
+        size="base",
+        patch=16,
+        pre_norm=True,
+        activation=QuickGelu(),
+        pretrained="clip/model.safetensors",
+        **_LAST,
+    ),
+)
+dinov2 = replace(
+    config,
+    model=Vit(
+        size="small",
+        patch=14,
+        image=518,
+        pixels=224,
+        layer_scale=True,
+        pretrained="dinov2_vits14_pretrain.pth",
+        **_LAST,
+    ),
 )
 probe = replace(config, model=replace(_MODEL, trained=("head",)))
 

@@ -108,7 +108,7 @@ def _names(first, separator):
 def _of(names, column):
     """Where a column stands: by its name or, if there is none, by another usual one."""
     own = [at for at, name in enumerate(names) if name == column]
-    return own or [at for at, name in enumerate(names) if name in _ALSO[column]]
+    return own or [at for at, name in enumerate(names) if name in _ALSO.get(column, ())]
 
 
 def _hint(names, columns):

@@ -95,7 +95,7 @@ def fitted(log_probs, labels):
 
 
 def balanced_nll(log_probs, labels):
-    """The mean over classes of the mean NLL of their images; logits will do, too."""
+    """The mean over classes of the mean NLL of theirs, of logits [N, C], labels [N]."""
     weights = _weights(labels)
     own = log_softmax(log_probs, -1)[np.arange(len(labels)), labels]
     return float(-(weights * own).sum())

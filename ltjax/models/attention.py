@@ -34,11 +34,18 @@ class Attention(nn.Module):
 def attend(query, key, value):
     """softmax(query key^T / sqrt(D)) value, of [B, T, heads, D] each.
 
-    In bfloat16 on an NVIDIA GPU cuDNN does it in one kernel; else it is plain XLA.
+    In bfloat16 on an NVIDIA GPU cuDNN does it in one kernel, if it can; else it is
+    plain XLA.
     """
-    fused = query.dtype == jnp.bfloat16 and jax.default_backend() == "gpu"
-    kind = "cudnn" if fused else "xla"
+    kind = "cudnn" if _fuses(query) else "xla"
     return jax.nn.dot_product_attention(query, key, value, implementation=kind)
+
+
+def _fuses(query):
+    """Whether cuDNN's kernel takes such queries here."""
+    dim = query.shape[-1]
+    fits = query.dtype == jnp.bfloat16 and dim % 8 == 0 and dim <= 128
+    return fits and "NVIDIA" in jax.devices()[0].device_kind
 
 
 def linear(features, dtype, name):

@@ -4,7 +4,16 @@ import numpy as np
 from scipy import stats
 
 from ltjax.data.columns import in_words
-from ltjax.report import closeup, diagrams, markup, settings, shapes, table, words
+from ltjax.report import (
+    closeup,
+    diagrams,
+    markup,
+    settings,
+    shapes,
+    table,
+    tokens,
+    words,
+)
 from ltjax.workdir import examples, results
 from ltjax.workdir.files import write_text
 from ltjax.workdir.rows import Row, told
@@ -45,6 +54,7 @@ def of_run(run):
             "rows": ("All rows", rows(run.results)),
             "metadata": ("What metadata are worth", _metadata(run)),
             "experts": ("Each expert alone", _experts(run.results)),
+            "tokens": ("How far apart CLS and DIST are", tokens.apart(run)),
             "classes": ("Accuracy by class", _classes(run)),
             "calibration": ("Does it know when it is right?", closeup.calibration(run)),
             "refusal": ("What to leave to a person", closeup.refusal(run)),

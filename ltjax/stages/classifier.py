@@ -35,6 +35,7 @@ class Outcome(NamedTuple):
     predicted: dict | None = None
     coverage: dict | None = None
     shapes: dict | None = None  # of activations that learnt theirs, by place
+    tokens: dict | None = None  # how far apart those of a transformer are
 
 
 def train(backbone, seen, loader, folder, settings):

@@ -22,6 +22,9 @@ def conclude(config, data, system, outcomes, loader, folder):
     learnt = {each.rows[0]["backbone"]: each.shapes for each in outcomes if each.shapes}
     if learnt:
         per_class["activations"] = learnt
+    apart = {each.rows[0]["backbone"]: each.tokens for each in outcomes if each.tokens}
+    if apart:
+        per_class["tokens"] = apart
     accepted = claim.changes(folder.path)
     results = {
         "dataset": _dataset(config, data, counts, system.moments),

@@ -1,6 +1,7 @@
 """Vision transformers against ones written in PyTorch, by the names of their files."""
 
 import dataclasses
+import types
 from functools import partial
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 
 from ltjax.config import QuickGelu, Vit
 from ltjax.mistake import Mistake
-from ltjax.models import resize, vit, weights
+from ltjax.models import attention, resize, vit, weights
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
@@ -294,14 +295,41 @@ def test_what_is_recomputed_is_the_same():
 
 
 def test_attention_is_the_softmax_of_products():
-    from ltjax.models.attention import attend
-
     query, key, value = np.random.default_rng(0).normal(size=(3, 2, 5, 3, 4))
     scores = np.einsum("bthd,bshd->bhts", query, key) / 2
     shares = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
     wanted = np.einsum("bhts,bshd->bthd", shares, value)
     arrays = (jnp.asarray(x, jnp.float32) for x in (query, key, value))
-    np.testing.assert_allclose(attend(*arrays), wanted, atol=1e-6)
+    np.testing.assert_allclose(attention.attend(*arrays), wanted, atol=1e-6)
+
+
+def test_half_precision_is_near():
+    variables = SMALL.make(CLASSES).init(jax.random.key(0), images())
+    wanted = SMALL.make(CLASSES).apply(variables, images())
+    net = dataclasses.replace(SMALL, dtype="bfloat16").make(CLASSES)
+    got = net.apply(variables, images())
+    assert got.dtype == jnp.float32
+    assert 1e-4 < far(np.asarray(got), np.asarray(wanted)) < 0.05
+
+
+def test_cudnn_takes_what_it_can(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        jax.nn,
+        "dot_product_attention",
+        lambda *x, implementation: asked.append(implementation),
+    )
+    gpu = types.SimpleNamespace(device_kind="NVIDIA H200")
+    for devices, dtype, dim, kind in (
+        ([gpu], jnp.bfloat16, 64, "cudnn"),
+        ([gpu], jnp.float32, 64, "xla"),
+        ([gpu], jnp.bfloat16, 12, "xla"),
+        (jax.devices(), jnp.bfloat16, 64, "xla"),
+    ):
+        monkeypatch.setattr(jax, "devices", lambda found=devices: found)
+        query = jax.ShapeDtypeStruct((1, 5, 2, dim), dtype)
+        attention.attend(query, query, query)
+        assert asked.pop() == kind
 
 
 def test_patches_divide_images():

@@ -21,11 +21,12 @@ from ltjax.config import (
     Swa,
     Vit,
 )
+from ltjax.evaluation import diversity
 from ltjax.mistake import Mistake
 from ltjax.predict import predictor
 from ltjax.run import run
 from ltjax.runtime.stopping import Stopped
-from ltjax.stages import loader, teacher
+from ltjax.stages import loader, teacher, trained
 from ltjax.stages.loading import load
 from ltjax.workdir import checkpoint
 from ltjax.workdir.rows import Row
@@ -124,6 +125,31 @@ def test_both_tokens_are_told_alone_and_together(student):
     seen = predictor.on_images(predictor.of_row(student.out, Row("sgd", "la")))
     with np.load(student.path / "test.npz", allow_pickle=False) as file:
         assert seen(file["image"]).log_probs.shape == (20, tiny.CLASSES)
+
+
+def test_how_far_apart_tokens_are_is_told(student):
+    run = trained.read(student.out, "sgd")
+    z = np.asarray(trained.test_features(run))[0].astype(float)
+    labels = trained.test_labels(run)
+    cosines = (z[:, 0] * z[:, 1]).sum(1)
+    cosines /= np.linalg.norm(z[:, 0], axis=1) * np.linalg.norm(z[:, 1], axis=1)
+    told = student.read("classes.json")["tokens"]
+    assert list(told) == ["sgd"]
+    wanted = [cosines[labels == each].mean() for each in range(tiny.CLASSES)]
+    np.testing.assert_allclose(told["sgd"]["cosine"], wanted, rtol=1e-5)
+    (cls,), (dist,) = told["sgd"]["ranks"]  # of one block
+    body = student.config.model.body()
+    with np.load(student.path / "test.npz", allow_pickle=False) as file:
+        images = run.prepare(file["image"])
+    params = {"params": trained.point(run)["features"]}
+    after = np.asarray(body.copy(last=2).apply(params, images))
+    for token, rank in enumerate((cls, dist)):
+        assert rank == diversity.rank(after[:, token])
+        assert 1 <= rank <= 8
+
+
+def test_a_network_without_tokens_has_none_to_tell_of(paco):
+    assert "tokens" not in paco.read("classes.json")
 
 
 def test_weights_of_the_encoder_are_averaged_steps(paco):

@@ -74,36 +74,22 @@ def of(settings):
 
 
 def _of(task, settings, solve):
-    steps = task.steps * task.epochs
-    images = int(sum(task.counts))
+    steps, images = task.steps * task.epochs, int(sum(task.counts))
     size = min(settings.memory, images)
-
-    def init(key, variables):
-        heads, _, clusters = variables["params"]["head"]["kernel"].shape
-        return {
-            "logits": jnp.zeros((heads, size, clusters)),
-            "rows": jnp.full(size, images, jnp.int32),  # of the set; none yet
-            "at": jnp.int32(0),
-            "potentials": jnp.zeros((heads, clusters + 1)),
-            "sum": jnp.zeros(heads),  # of the losses over rho of this epoch
-            "last": jnp.zeros(heads),  # their mean in the last whole epoch
-            "least": jnp.float32(_MOST),
-            "chosen": jax.tree.map(jnp.copy, variables["params"]),
-        }
 
     def loss(outputs, batch, memory, step):
         views = jnp.split(outputs, 2)
         rho = transport.ramp(step / steps, *settings.ends)
         slots = (memory["at"] + jnp.arange(len(views[0]))) % size
         rows = memory["rows"].at[slots].set(batch["row"])
+
+        def of_head(head):
+            return solve(head[0], rows < images, rho, head[1], batch, rows)
+
         logits, potentials, labels = memory["logits"], memory["potentials"], []
         for view in views:
             seen = jnp.moveaxis(jax.lax.stop_gradient(view), 1, 0)
             logits = logits.at[:, slots].set(seen)
-
-            def of_head(head):
-                return solve(head[0], rows < images, rho, head[1], batch, rows)
-
             plans, found = jax.lax.map(of_head, (logits, potentials))
             potentials = jnp.where(jnp.isfinite(found), found, 0)
             labels.append(jnp.moveaxis(plans[:, slots], 0, 1))
@@ -111,33 +97,60 @@ def _of(task, settings, solve):
             soft_cross_entropy(view, label).mean(0)
             for view, label in zip(views, labels[::-1])
         )
-        over = jax.lax.stop_gradient(each) / rho
-        ended = (step + 1) % task.steps == 0
-        total = memory["sum"] + over / task.steps
         note = {
             **memory,
             "logits": logits,
             "rows": rows,
             "at": (memory["at"] + len(slots)) % size,
             "potentials": potentials,
-            "sum": jnp.where(ended, 0, total),
-            "last": jnp.where(ended, total, memory["last"]),
         }
-        return each.sum(), _agreement(views, memory["last"].argmin()), (note, ended)
-
-    def remember(memory, params, note):
-        memory, ended = note
-        least = memory["last"].min()
-        better = ended & (least < memory["least"])
-        chosen = jax.tree.map(
-            lambda new, old: jnp.where(better, new, old), params, memory["chosen"]
-        )
-        least = jnp.where(better, least, memory["least"])
-        return {**memory, "least": least, "chosen": chosen}
+        note = _counted(note, jax.lax.stop_gradient(each) / rho, step, task.steps)
+        return each.sum(), _agreement(views, memory["last"].argmin()), note
 
     return objective.Objective(
-        loss, init=init, remember=remember, views=("full", "full")
+        loss,
+        init=lambda key, variables: _empty(variables["params"], size, images),
+        remember=_chosen,
+        views=("full", "full"),
     )
+
+
+def _empty(params, size, images):
+    """The memory before the first step."""
+    heads, _, clusters = params["head"]["kernel"].shape
+    return {
+        "logits": jnp.zeros((heads, size, clusters)),
+        "rows": jnp.full(size, images, jnp.int32),  # of the set; none yet
+        "at": jnp.int32(0),
+        "potentials": jnp.zeros((heads, clusters + 1)),
+        "sum": jnp.zeros(heads),  # of the losses over rho of this epoch
+        "last": jnp.zeros(heads),  # their mean in the last whole epoch
+        "least": jnp.float32(_MOST),
+        "chosen": jax.tree.map(jnp.copy, params),
+    }
+
+
+def _counted(note, losses, step, steps):
+    """The note, with the losses of a step; and whether it was the last of an epoch."""
+    ended = (step + 1) % steps == 0
+    total = note["sum"] + losses / steps
+    last = jnp.where(ended, total, note["last"])
+    return {**note, "sum": jnp.where(ended, 0, total), "last": last}, ended
+
+
+def _chosen(memory, params, note):
+    """The memory after a step: weights of the epoch with the least loss over rho."""
+    memory, ended = note
+    least = memory["last"].min()
+    better = ended & (least < memory["least"])
+    chosen = jax.tree.map(
+        lambda new, old: jnp.where(better, new, old), params, memory["chosen"]
+    )
+    return {
+        **memory,
+        "least": jnp.where(better, least, memory["least"]),
+        "chosen": chosen,
+    }
 
 
 def _agreement(views, head):
