@@ -16,7 +16,7 @@ nothing is told. `:cpu` is a MetaFormer of 1.5 M weights that sees a quarter of 
 pixels in its first blocks, with a token of the superclass; `:resnet_cpu` the ResNet-32
 of configs/cifar100_lt.py with a late join. The first config is for an accelerator.
 
-Expected: nothing is published. What a small form of it gave is in docs/metadata.md.
+Expected: nothing is published, and nothing measured yet (docs/metadata.md).
 
 Memory, by arithmetic, of `:cpu`: images 33 MB, weights, both moments of AdamW, mean,
 scatter and 10 deviations 1,515,363 x 16 floats = 97 MB; banks of features below 1 GB.
