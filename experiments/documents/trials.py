@@ -164,16 +164,10 @@ def pretrained(file, beside="table2_cifar100_lt100_cpu.jsonl"):
     ]
     body = []
     for line in [*new, *results.lines(file)]:
-        minutes = sum(line.get("stages", {}).values()) / 60
-        body.append(
-            (
-                _BEGUN[line["config"]],
-                title((line["backbone"], line["classifier"], line["variant"])),
-                *(f"{column.of(line):.{column.decimals}f}" for column in MAIN),
-                f"{minutes:.0f}" if minutes else "",
-            )
-        )
-    heads = ("what learns", "row", *(column.heading for column in MAIN), "minutes")
+        row = title((line["backbone"], line["classifier"], line["variant"]))
+        figures = (f"{column.of(line):.{column.decimals}f}" for column in MAIN)
+        body.append((_BEGUN[line["config"]], row, *figures))
+    heads = ("what learns", "row", *(column.heading for column in MAIN))
     return markdown(heads, body, text=(0, 1))
 
 

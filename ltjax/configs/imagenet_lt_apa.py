@@ -7,7 +7,7 @@ Not run yet. Alexandridis et al., ECCV 2024 (arXiv:2407.08567); data as for
 configs/imagenet_lt.py. The row SGD + IIF is the published system. For the SE-ResNeXt-50
 give `--model.name resnext50`. 28,101,314 parameters with 1,000 classes.
 
-Here otherwise than in the release: AutoAugment is not there for streamed images,
+Here otherwise than in the release: AutoAugment's policy for ImageNet is not there,
 colours are jittered instead; the partner of a mixed image is that of the reversed
 batch, the rate falls step by step, the gradient of lambda is the true one (released:
 `--model.activation.gradient released`).

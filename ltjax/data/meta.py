@@ -42,14 +42,14 @@ def spatial(latitude, longitude):
     array([0., 0., 0.], dtype=float32)
     """
     north, east = _number(latitude), _number(longitude)
-    if north is None or east is None:
-        return np.zeros(3, np.float32)
     for name, value, (low, high) in (
         ("latitude", north, (-90, 90)),
         ("longitude", east, (-180, 360)),
     ):
-        if not low <= value <= high:
+        if value is not None and not low <= value <= high:
             raise Mistake(f"{name} is {value:g}; it must be in {low}..{high} degrees")
+    if north is None or east is None:
+        return np.zeros(3, np.float32)
     north, east = math.radians(north), math.radians(east)
     ring = math.cos(north)
     point = ring * math.cos(east), ring * math.sin(east), math.sin(north)

@@ -132,6 +132,12 @@ def located(path, package, network):
     return _files(package)[0]
 
 
+def _resizing(old, new):
+    """The matrix [new, old] of bicubic scaling: as a product it has any batch."""
+    with jax.ensure_compile_time_eval():
+        return jax.image.resize(jnp.eye(old), (new, old), "cubic")
+
+
 def first_of(whole, trained, image):
     """The first part of `whole` in which anything trains, for images of that shape."""
     return _first(_like(whole, image), trained, whole)
@@ -154,9 +160,14 @@ def scaled(known, side):
         return known
 
     def trunk(below, images):
-        shape = (len(images), side, side, images.shape[-1])
-        if images.shape != shape:
-            images = jax.image.resize(images, shape, "cubic")
+        height, width = images.shape[1:3]
+        if (height, width) != (side, side):
+            images = jnp.einsum(
+                "ih,jw,bhwc->bijc",
+                *(_resizing(length, side) for length in (height, width)),
+                images,
+                precision="highest",
+            )
         return known.trunk(below, images)
 
     return known._replace(trunk=trunk)

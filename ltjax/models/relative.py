@@ -71,9 +71,9 @@ class Attention(nn.Module):
         table = self.param("table", nn.initializers.normal(0.02), shape)
         dense = partial(nn.Dense, dtype=self.dtype, kernel_init=self.kernel_init)
         found = dense(3 * dim, use_bias=False, name="qkv")(x)
-        query, key, value = jnp.moveaxis(
-            found.reshape(batch, count, 3, self.heads, dim // self.heads), 2, 0
-        )
+        found = found.reshape(batch, count, 3, self.heads, dim // self.heads)
+        # One by one: ONNX has no word for an unpacking.
+        query, key, value = (found[:, :, part] for part in range(3))
         logits = jnp.einsum(
             "bqhd,bkhd->bhqk", query * (dim // self.heads) ** -0.5, key
         ).astype(jnp.float32)

@@ -45,6 +45,9 @@ class Command:
     samples: int | None = None
     """Draws of the posterior to look at, 2 or more. Adds two columns that tell how
     far they disagree. None: no draws; all of them for a row of swag."""
+    next: int | None = None
+    """Writes only so many images, those most worth a label first: in doubt (draws that
+    disagree, with --samples, else the entropy), and unlike each other."""
     overwrite: bool = False
     """Replace the file if it is there."""
 

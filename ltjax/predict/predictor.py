@@ -24,6 +24,7 @@ class Seen(NamedTuple):
     log_probs: jax.Array  # [B, C]
     representation: Any = None  # [B], how far the draws' features disagree
     probability: Any = None  # [B], how far their probabilities do
+    place: Any = None  # [B, ...], where the images lie: their features, of one run
 
 
 class Predictor(NamedTuple):
@@ -92,9 +93,10 @@ def on_images(predictor):
         features = features_of(images)
         found = predictor.log_probs(features)
         if not predictor.samples:
-            return Seen(found)
+            return Seen(found, place=features[0])
         draws = features[1:]
-        return Seen(found, dispersion.representation(draws), predictor.spread(draws))
+        spread = dispersion.representation(draws), predictor.spread(draws)
+        return Seen(found, *spread, features[0])
 
     return see
 

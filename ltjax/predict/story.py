@@ -13,7 +13,7 @@ from rich.console import Console
 from ltjax.data import entries, longtail, meta, unlabelled
 from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake, shown
-from ltjax.predict import predictor, sheet
+from ltjax.predict import predictor, sheet, worth
 from ltjax.predict import request as plans
 from ltjax.runtime import progress
 from ltjax.stages import trained
@@ -32,6 +32,8 @@ def predict(command, console=None):
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     out = command.out
     sheet.check(out, command.overwrite)
+    if command.next is not None and command.next < 1:
+        raise Mistake(f"--next is {command.next}; it must be 1 or more")
     seeds = plans.of_seeds(command)
     _, plan = seeds[0]
     images = unlabelled.read(command.path, plan.shape, plan.beside)
@@ -56,13 +58,20 @@ def predict(command, console=None):
                     _seen(images, predictor.mean_on_images(opened))
                 ) as parts,
             ):
+                best = command.next and worth.Candidates(command.next)
                 for batch, seen in parts:
-                    write(_rows(images.key, batch, seen, plan, limit))
+                    rows = _rows(images.key, batch, seen, plan, limit)
+                    if best:
+                        _weigh(best, rows, batch, seen)
+                    else:
+                        write(rows)
                     done["images"] += len(batch.names)
                     done["problems"] += sum(map(bool, batch.problems))
                     done["resized"] += batch.resized
                     done["recoloured"] += batch.recoloured
                     advance(to=done["images"])
+            if best:
+                write(_columns_of(best.taken(), columns))
     except KeyboardInterrupt:
         say(f"{out} is not written")
         raise
@@ -186,6 +195,21 @@ def _rows(key, batch, seen, plan, limit):
             _set(*pair, plan.classes) for pair in zip(log_probs, inside)
         )
     return rows
+
+
+def _weigh(best, rows, batch, seen):
+    """Adds the images of a batch that can be read to the `worth.Candidates`."""
+    good = [at for at, problem in enumerate(batch.problems) if not problem]
+    doubt = seen.probability if seen.probability is not None else rows["entropy"]
+    doubt = np.array([doubt[at] for at in good], float)
+    place = np.exp(seen.log_probs) if seen.place is None else np.asarray(seen.place)
+    place = place.reshape(len(place), -1)[good]
+    best.add(doubt, place, [{n: cells[at] for n, cells in rows.items()} for at in good])
+
+
+def _columns_of(rows, columns):
+    """Lists of cells by column, of rows one after another."""
+    return {name: [row[name] for row in rows] for name in columns}
 
 
 def _set(log_probs, inside, classes):

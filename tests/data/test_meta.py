@@ -62,6 +62,7 @@ def test_zero_degrees_are_a_place():
     [
         ((91, 0), "latitude is 91; it must be in -90..90 degrees"),
         ((-90.5, 0), "latitude is -90.5"),
+        ((91, None), "latitude is 91"),
         ((0, 361), "longitude is 361; it must be in -180..360 degrees"),
     ],
 )

@@ -161,3 +161,19 @@ def test_it_is_that_of_the_package(number, side):
     got = jax.jit(net.apply)(variables, images)
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-4)
     assert np.std(wanted) > 0.01
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 9, 3), (1, 32, 20, 1), (2, 24, 24, 3)])
+def test_images_are_scaled_as_jax_scales_them(shape):
+    images = RNG.normal(size=shape).astype(np.float32)
+    known = pretrained.scaled(pretrained.none(), 24)
+    got = jax.jit(lambda x: known.trunk({}, x))(images)
+    wanted = jax.image.resize(images, (shape[0], 24, 24, shape[-1]), "cubic")
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    # Any number of images, as in an exported graph.
+    (count,) = jax.export.symbolic_shape("N")
+    some = jax.ShapeDtypeStruct((count, *shape[1:]), jnp.float32)
+    found = jax.eval_shape(lambda x: known.trunk({}, x), some)
+    assert found.shape == (count, 24, 24, shape[-1])
+    as_they_are = pretrained.scaled(pretrained.none(), None)
+    assert as_they_are.trunk({}, images) is images

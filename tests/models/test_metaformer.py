@@ -412,3 +412,26 @@ def test_mistakes():
     net = MetaFormer(meta=(4, 3), **SMALL).make(CLASSES)
     with pytest.raises(ValueError, match="meta has 5 columns, wanted 7"):
         shapes(net, 64, 5)
+
+
+def test_it_is_a_graph_of_two_inputs_for_onnx(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    converter = pytest.importorskip("jax2onnx")
+    small = {**SMALL, "conv_blocks": (1, 1), "attention_blocks": (1, 1), "image": 32}
+    net = MetaFormer(meta=(4, 3), **small).make(CLASSES)
+    variables = some(shapes(net, 32, 7))
+    images = IMAGES[:, :32, :32]
+
+    def apply(images, meta):
+        with jax.disable_jit():
+            return net.apply(variables, images, meta)
+
+    rows = jax.export.symbolic_shape("N")
+    inputs = (jax.ShapeDtypeStruct((*rows, 32, 32, 3), jnp.float32),)
+    inputs += (jax.ShapeDtypeStruct((*rows, 7), jnp.float32),)
+    names = ["images", "meta"]
+    model = converter.to_onnx(apply, list(inputs), opset=21, input_names=names)
+    session = runtime.InferenceSession(model.SerializeToString())
+    (got,) = session.run(None, {"images": images, "meta": META})
+    wanted = net.apply(variables, images, META)
+    np.testing.assert_allclose(got, wanted, atol=1e-4 * np.abs(wanted).max())

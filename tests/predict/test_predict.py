@@ -276,3 +276,15 @@ def test_help_reads_well(capsys, monkeypatch):
     for part in ("RUN", "PATH", "--out PATH", "--prior", "--coverage", "--samples"):
         assert part in text
     assert "--no-overwrite" not in text
+
+
+def test_the_next_images_to_label(desk, capsys):
+    every = predicted("run test.npz --samples 2")
+    found = predicted("run test.npz --samples 2 --next 4", "next.csv")
+    assert len(found) == 4
+    doubt = {row["index"]: float(row["dispersion_probability"]) for row in every}
+    assert found[0]["index"] == max(doubt, key=doubt.get)
+    by_index = {row["index"]: row for row in every}
+    assert all(by_index[row["index"]] == row for row in found)
+    assert predict.main(["run", "test.npz", "--out", "x.csv", "--next", "0"]) == 2
+    assert "--next is 0; it must be 1 or more" in capsys.readouterr().err

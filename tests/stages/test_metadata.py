@@ -26,6 +26,7 @@ from ltjax.config import (
 )
 from ltjax.data import meta
 from ltjax.data.augment import masking
+from ltjax.export import story
 from ltjax.mistake import Mistake
 from ltjax.models.metaformer import Known
 from ltjax.predict import __main__ as predict
@@ -215,6 +216,29 @@ def test_images_alone_are_as_if_nothing_were_known(done):
     np.testing.assert_array_equal(see(images).log_probs, see(nothing).log_probs)
     known = {"image": images, "meta": np.eye(11, dtype=np.float32)[[7] * 5]}
     assert not np.allclose(see(images).log_probs, see(known).log_probs, atol=1e-3)
+
+
+def test_an_export_takes_two_inputs(done, tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("jax2onnx")
+    out, _ = done
+    made = tmp_path / "made"
+    story.export(out, ("onnx",), "swa/la", made, say=lambda line: None)
+    session = runtime.InferenceSession(str(made / "model.onnx"))
+    shapes = {each.name: each.shape[1:] for each in session.get_inputs()}
+    assert shapes == {"images": [8, 8, 3], "meta": [11]}
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
+    known = np.eye(11, dtype=np.float32)[[0, 7, 9]]
+    logits, _ = session.run(None, {"images": images, "meta": known})
+    see = predictor.on_images(predictor.of_row(out, rows.Row("swa", "la")))
+    wanted = see({"image": images, "meta": known}).log_probs
+    np.testing.assert_allclose(jax.nn.log_softmax(logits), wanted, atol=1e-4)
+    card = (made / "README.md").read_text()
+    assert "A second input is what is known beside the image, 11 numbers" in card
+    assert "| 7 to 10 | site, one of 4 categories: 4 numbers | 1 for one of arm" in card
+    assert '{"images": images, "meta": known}' in card
+    with pytest.raises(Mistake, match="model is joined with metadata; safetensors"):
+        story.export(out, ("npz",), "swa/la", tmp_path / "other")
 
 
 def test_it_goes_on_where_it_was_stopped(config, done, tmp_path):
