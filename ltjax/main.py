@@ -32,6 +32,11 @@ def main(args):
         config, out, command = read(args)
         with asked_to_stop(command.stop_after_minutes) as stopping:
             _begin(command)
+            if command.seeds is not None and _unlabelled(config):
+                raise Mistake(
+                    "--seeds is for runs with labels: clusters of two seeds have other "
+                    "numbers; give --seed, one after another"
+                )
             if command.seeds is None:
                 _run(config, out, command, stopping, command.quiet)
             else:
@@ -86,15 +91,20 @@ def _begin(command):
     hosts.join(**dataclasses.asdict(command.hosts))
 
 
+def _unlabelled(config):
+    return told(config.objective, "labelled") is False
+
+
 def _run(config, out, command, stopping, show):
     """The results of one run; with `show` its table is printed, whatever is quiet."""
     from ltjax.report import tensorboard
-    from ltjax.report.table import table
     from ltjax.runtime import hosts
 
-    if told(config.objective, "labelled") is False:
+    if _unlabelled(config):
+        from ltjax.clustering.sheet import table
         from ltjax.clustering.story import run
     else:
+        from ltjax.report.table import table
         from ltjax.run import run
 
     logs = command.log and hosts.first()

@@ -85,6 +85,10 @@ def read(out):
         lacks = {"dataset", "rows", "seconds"} - set(results)
         if lacks:
             raise KeyError(*lacks)
+        if any("acc" not in row for row in results["rows"]):
+            raise Mistake(
+                f"{out} holds a run without labels, whose page is {out / 'report.html'}"
+            )
         return Results(
             out=out,
             results=results,

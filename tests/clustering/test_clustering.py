@@ -27,8 +27,10 @@ from ltjax.config import (
     Swa,
 )
 from ltjax.evaluation import clusters
+from ltjax.main import main
 from ltjax.mistake import Mistake
 from ltjax.predict.__main__ import main as predict
+from ltjax.report.__main__ import main as report
 from ltjax.runtime.stopping import Stopped
 
 COUNTS = (40, 12, 6)
@@ -145,6 +147,18 @@ def test_the_better_head_is_the_first(of_features):
     moved = stages.first(tree, 1)
     np.testing.assert_array_equal(moved["head"]["kernel"][0], tree["head"]["kernel"][1])
     np.testing.assert_array_equal(moved["other"], tree["other"])
+
+
+def test_doors_of_labels_say_that_there_are_none(of_features, capsys):
+    place, _ = of_features
+    assert report([str(place / "run")]) == 2
+    told = capsys.readouterr().err
+    assert "holds a run without labels, whose page is" in told
+    assert len(told.splitlines()) == 1
+    words = ["--config", "clusters:features", "--data.path", str(place / "set.npz")]
+    assert main([*words, "--out", str(place / "several"), "--seeds", "0,1"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("ltjax: --seeds is for runs with labels")
 
 
 @pytest.fixture(scope="module")
