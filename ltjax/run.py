@@ -130,9 +130,13 @@ def stages(config, system, loader, folder):
 def with_strangers(results, out, config, console):
     """The results, with what the finished run in `out` says of `data.strangers`."""
     place = config.data.strangers
-    if place is None or results.get("strangers", {}).get("path") == place:
+    if place is None or (results.get("strangers") or {}).get("path") == place:
         return results
-    results = {**results, "strangers": strangers.judged(out, place, console)}
+    found = strangers.judged(out, place, console)
+    if found is None:
+        console.print("strangers are not judged: no row of this run has draws")
+        return results
+    results = {**results, "strangers": found}
     hosts.by_first(lambda: write_json(out / "results.json", results))
     return results
 

@@ -38,7 +38,7 @@ def labelled(run, names, out, least=0.0, overwrite=False):
     if not 0 <= least <= 1:
         raise Mistake(f"--least is {least}; it must be in 0..1")
     called = named(names, record["dataset"]["classes"])
-    root = os.path.relpath(config.data.path, out.resolve().parent)
+    root = os.path.relpath(os.path.realpath(config.data.path), out.resolve().parent)
     if root.split(os.sep)[0] == os.pardir:
         raise Mistake(
             f"--out {out} does not lie above the images; give a file in "
@@ -72,7 +72,7 @@ def named(file, clusters):
     found = {}
     for line, row in csv_file.rows(file, ("cluster", "class"), "cluster and class"):
         where, number = f"{shown(file)}, line {line}", row["cluster"]
-        if not number.isdigit() or int(number) >= clusters:
+        if not number.isdecimal() or int(number) >= clusters:
             raise Mistake(
                 f"{where}: cluster is {number!r}; there are 0 to {clusters - 1}"
             )

@@ -172,7 +172,12 @@ class Data:
                 f"data.meta is {self.meta}; an npz file has one array of that, meta"
             )
         if self.origin == "csv":
-            columns.asked(self.meta)
+            asked = dict(columns.asked(self.meta))
+            if self.group in asked:
+                raise Mistake(
+                    f"data.meta names {self.group!r}, which is data.group: no group of a "
+                    "test image is known from training"
+                )
 
     def _check_paths(self):
         if self.origin in _PATHS and not self.path:

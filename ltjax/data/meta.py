@@ -218,7 +218,8 @@ def _numbers(part, table, cells):
         0.0 if value is None else (value - part.mean) / part.deviation
         for value in values
     ]
-    return np.array(rows, np.float32)[:, None]
+    # Farther away nothing was learned, and float32 ends.
+    return np.clip(np.array(rows, np.float64), -1e6, 1e6).astype(np.float32)[:, None]
 
 
 _ENCODERS = {

@@ -124,10 +124,11 @@ def split_coverage(
     image of a class and unit calibrating. Returns, ready for JSON, {"asked":
     the coverage, "calibration": images of a half, "splits", "groups"}, of "all" and
     every group {"coverage", "size"}: the share of images whose set holds their label
-    and the mean number of labels in a set; None for a group without images.
+    and the mean number of labels in a set; None for a group without images. None at all
+    where units leave fewer than `needed` images to calibrate with.
     """
     log_probs, labels = _arrays(log_probs, labels)
-    rng, found = np.random.default_rng(seed), []
+    rng, found, least = np.random.default_rng(seed), [], len(labels)
     units = np.arange(len(labels)) if units is None else np.asarray(units)
     known, unit = np.unique(units, return_inverse=True)
     for _ in range(splits):
@@ -139,9 +140,12 @@ def split_coverage(
         if len(known) < len(labels):
             first = first[one_of_each(labels[first], unit[first], seed)]
         half = len(first)
+        least = min(least, half)
         limit = thresholds(log_probs[first], labels[first], groups, coverage)
         inside = sets(log_probs[second], limit.score)
         found.append((labels[second], covered(inside, labels[second]), inside.sum(1)))
+    if least < needed(coverage):
+        return None
     seen, right, size = map(np.concatenate, zip(*found))
 
     def of(members):

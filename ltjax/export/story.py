@@ -18,7 +18,7 @@ from ltjax.posterior import archive, swag
 from ltjax.stages import backbones, prior, trained
 from ltjax.workdir import files, identity, rows
 from ltjax.workdir.files import write_json
-from ltjax.workdir.results import of_seeds, record
+from ltjax.workdir.results import check_labelled, of_seeds, record
 
 # How far a file's logits may be from the run's, absolutely and, beyond 1, relatively:
 # no probability is then off by more than 0.2 % of itself. Sums in another order make
@@ -61,6 +61,7 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     run, kinds = Path(run), tuple(dict.fromkeys(kinds))
     out = run / "export" if out is None else Path(out)
     results, config = record(run)
+    check_labelled(run, results)
     row = rows.choose(run, results, wanted)
     figures = rows.named(results)[row]
     _check(row, backbones.of_row(config, row.backbone), kinds)

@@ -11,13 +11,13 @@ from ltjax.mistake import Mistake, shown
 _OWN = {"path", "label", *csv_file.SPLITS}
 
 
-def looked_at(file, labels, words=None):
+def looked_at(file, labels, words=None, group=None):
     """What each column beside path, label and split is, a list of dicts.
 
     "column", "word" for `data.meta`, "kind", "words" in which that is told, "missing"
     rows, and "left_out", why it is not proposed, None where it is. `labels` [N] are
     those of its rows. `words` are what was asked for, as `data.meta` has it; None:
-    nothing was.
+    nothing was. `group` is the column whose groups are in one split whole.
     """
     rows = list(csv_file.rows(file, ("path", "label"), "path and label"))
     there = [name for name in (rows[0][1] if rows else ()) if name not in _OWN]
@@ -33,6 +33,8 @@ def looked_at(file, labels, words=None):
         if words is not None and name not in asked:
             why = "was not asked for"
         kind, partner = kinds[name], whole.get(name)
+        elif words is None and group and name == csv_file.column(group):
+            why = "is the group, of which no test image is known"
         if why is None and partner is None and kind in ("latitude", "longitude"):
             why = f"is a {kind} without the other part of a place"
         if why is None:

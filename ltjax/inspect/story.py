@@ -32,7 +32,7 @@ def inspect(command, console):
     found = audit.findings(files, looks)
     if place.source == "csv":
         words = None if command.meta is None else tuple(command.meta.split(","))
-        found["meta"] = known.looked_at(command.path, files.label, words)
+        found["meta"] = known.looked_at(command.path, files.label, words, command.group)
         place = dataclasses.replace(place, meta=known.proposed(found["meta"]))
     per_class = command.test_per_class
     if per_class is None:

@@ -36,6 +36,8 @@ def predict(command, console=None):
         raise Mistake(f"--next is {command.next}; it must be 1 or more")
     seeds = plans.of_seeds(command)
     _, plan = seeds[0]
+    if len(seeds) > 1:  # draws of several posteriors have no one dispersion
+        plan = plan._replace(samples=0)
     images = unlabelled.read(command.path, plan.shape, plan.beside)
     if os.path.exists(out) and os.path.samefile(out, command.path):
         raise Mistake(f"--out {out} holds the images; give another name")
@@ -49,7 +51,7 @@ def predict(command, console=None):
             for line in (*plan.notes, *_known(images, plan.beside)):
                 say(line)
             if len(seeds) > 1:
-                say(f"the mean of {len(seeds)} seeds, one pass of each")
+                say(f"the mean of {len(seeds)} seeds")
             limit = _calibrated(opened, plan, say)
             begin = time.monotonic()
             with (
@@ -105,6 +107,8 @@ def _calibrated(opened, plan, say):
     if conformal.measurable(tests[0].shape, plan.coverage):
         own = None if units is None else units[kept]
         measured = conformal.split_coverage(*tests, groups, plan.coverage, units=own)
+        if measured is None:
+            return np.where(never, -np.inf, found.score)
         of_all = measured["groups"]["all"]
         say(
             f"from one half of them to the other: {100 * of_all['coverage']:.1f} % "

@@ -262,6 +262,9 @@ def _checked(logits, rho, epsilon, strength, prior):
         wrong = ~np.asarray(right(value))
         if wrong.any():
             raise Mistake(f"{told}: found {value[wrong].flat[0]}; {wanted}")
+    known = prior is not None and not isinstance(prior, jax.core.Tracer)
+    if known and not np.sum(np.asarray(prior)) > 0:
+        raise Mistake("prior sums to 0; the share of some cluster must be above it")
     if prior is not None and np.shape(prior) != (clusters,):
         raise Mistake(
             f"prior has shape {np.shape(prior)}; it must be ({clusters},), a share of "

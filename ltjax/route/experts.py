@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from ltjax.classifier import router, routing
-from ltjax.evaluation import cost
+from ltjax.evaluation import cost, scaling
 from ltjax.stages import trained
+from ltjax.workdir import rows
 
 
 class Cascade(NamedTuple):
@@ -28,6 +29,9 @@ def of_run(run, classifier, variant=""):
     Raises `Mistake` for a row that the run does not have.
     """
     head, params = trained.head(run, classifier, variant)
+    figures = rows.named(run.results)[rows.Row(run.backbone, classifier, variant)]
+    # Of a mean of scaled logits and the scaled mean: they are the same.
+    scaled = scaling.of_row(figures) or (lambda logits: logits)
     net, experts = run.net, len(head.experts)
     variables = {
         "params": trained.point(run)["features"],
@@ -45,7 +49,7 @@ def of_run(run, classifier, variant=""):
 
     def classify(weights, index, features):
         own = jax.tree.map(lambda leaf: leaf[index], weights["heads"])
-        return head.experts[index].logits(own, features)
+        return scaled(head.experts[index].logits(own, features))
 
     def logits(weights, features):
         each = [classify(weights, i, features[:, i]) for i in range(experts)]

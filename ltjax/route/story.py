@@ -117,6 +117,11 @@ def _row(command):
     """The `Row` to route, and the config of its run."""
     results, config = record(command.run)
     row = rows.choose(command.run, results, command.classifier)
+    if config.data.meta:
+        raise Mistake(
+            f"{shown(command.run)} takes metadata, {', '.join(config.data.meta)}; a "
+            "router asks experts of images alone"
+        )
     if (config.model.experts or 1) < 2:
         raise Mistake(
             f"{shown(command.run)} has 1 expert; a router chooses between 2 or more, "

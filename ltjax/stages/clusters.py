@@ -2,6 +2,7 @@
 
 import copy
 import time
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -54,7 +55,7 @@ def first_features(config, system, loader):
     own = {kind: tree.get("features", {}) for kind, tree in variables.items()}
     takes, size = system.net.takes, config.posterior.batch_size
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=devices.everywhere())
     def of_batch(fixed, own, batch):
         net = systems.network(system, fixed)
         found = systems.inputs(system, fixed, batch)

@@ -24,9 +24,10 @@ def rows(outs):
     Each is of one classifier's probabilities, a network of every seed; "seeds" is how
     many there are.
     """
-    outs, known = list(outs), [set(named(results.record(out)[0])) for out in outs]
+    outs = list(outs)
     if len(outs) < 2:
         return []
+    known = [set(named(results.record(out)[0])) for out in outs]
     common = set.intersection(*known)
     plain = (Row("sgd", NONE), Row(headline().backbone, NONE))
     wanted = [*plain, *_headlines(common)]

@@ -50,7 +50,8 @@ def network(out, config, data):
             batch = {"image": batch}
         images = systems.pixels(batch["image"], moments)
         beside = batch.get(metadata.META)
-        beside = jnp.asarray(nothing(len(images)) if beside is None else beside)
+        if takes:  # the number may be symbolic where nothing is asked of it
+            beside = jnp.asarray(nothing(len(images)) if beside is None else beside)
         return inputs(fixed["trunk"], images, beside)
 
     return Reopened(start, fixed, prepare, parts if takes else ())

@@ -6,7 +6,6 @@ pass where 95 % of the test images do (FPR95), by every score that tells what to
 
 from functools import partial
 
-import jax
 import numpy as np
 
 from ltjax.classifier import heads
@@ -14,7 +13,7 @@ from ltjax.data import rendering, unlabelled
 from ltjax.data.shape import Shape
 from ltjax.evaluation import refusal, scores
 from ltjax.mistake import Mistake, shown
-from ltjax.stages import backbones, trained
+from ltjax.stages import backbones, kept, trained
 from ltjax.workdir import predictions
 from ltjax.workdir.predictions import Predicted
 from ltjax.workdir.results import record
@@ -54,9 +53,16 @@ def judged(out, path, console):
     run = trained.read(out, wanted[0].backbone)
     draws = backbones.of_row(config, wanted[0].backbone).draws
     found = _said(run, wanted, draws, path, shape(results["dataset"]["image"], config))
-    told = {}
+    if not len(next(iter(found.values())).label):
+        raise Mistake(f"data.strangers: {shown(path)} has no image that can be read")
+    told, absent = {}, None
+    if run.beside:  # of strangers nothing is known beside them
+        absent = kept.features(out, run.backbone, "absent")
     for row in wanted:
         inside, outside = known[row.key].sureness, found[row].sureness
+        if absent is not None:
+            said = _of_features(_one(run, row), absent, draws)
+            inside = Predicted(*said).sureness
         told[row.key] = {
             score: _apart(inside[score], outside[score])
             for score in inside
@@ -76,15 +82,24 @@ def _apart(inside, outside):
     }
 
 
+def _one(run, row):
+    """Log probabilities of a row, of the mean's features [1, B, D]."""
+    return heads.one_pass(*trained.logits(run, row.classifier, row.variant))
+
+
+def _of_features(one, features, draws):
+    """The fields of `Predicted` of features [M + 1, B, D]."""
+    said = list(scores.top_labels(one, features[:1]))
+    if draws:
+        said.append(scores.per_image(heads.disagreement(one), features[1:]))
+    return said
+
+
 def _said(run, rows, draws, path, how):
     """`Predicted` of the strangers that can be read, by row."""
     features_of = trained.features(run, draws)
     images = unlabelled.read(path, how)
-    one = {}
-    for row in rows:
-        logits, params = trained.logits(run, row.classifier, row.variant)
-        one[row] = heads.one_pass(logits, params)
-    spread = {row: jax.jit(heads.disagreement(one[row])) for row in rows}
+    one = {row: _one(run, row) for row in rows}
     parts = {row: [] for row in rows}
     with unlabelled.batches(images, _BATCH) as batches:
         for batch in batches:
@@ -93,9 +108,7 @@ def _said(run, rows, draws, path, how):
             filled[: len(batch.image)] = batch.image
             features = features_of(filled)
             for row in rows:
-                said = list(scores.top_labels(one[row], features[:1]))
-                if draws:
-                    said.append(np.asarray(spread[row](features[1:])))
+                said = _of_features(one[row], features, draws)
                 parts[row].append([each[: len(good)][good] for each in said])
     joined = partial(map, np.concatenate)
     return {row: Predicted(*joined(zip(*parts[row]))) for row in rows}

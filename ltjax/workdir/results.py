@@ -151,6 +151,15 @@ def record(out):
     return results, config
 
 
+def check_labelled(out, results):
+    """Refuses a run that has sorted images without labels: it has no accuracies."""
+    if not all("acc" in row for row in results["rows"]):
+        raise Mistake(
+            f"{out} has sorted images without labels; what it knows is its clusters.csv, "
+            "and ltjax.predict puts new images into its clusters"
+        )
+
+
 def of_seeds(out):
     """The folders of the seeds of `--seeds` in `out`, or `out` alone where it is a run.
 
