@@ -175,8 +175,8 @@ class Data:
             asked = dict(columns.asked(self.meta))
             if self.group in asked:
                 raise Mistake(
-                    f"data.meta names {self.group!r}, which is data.group: no group of a "
-                    "test image is known from training"
+                    f"data.meta names {self.group!r}, which is data.group: no group of "
+                    "a test image is known from training"
                 )
 
     def _check_paths(self):

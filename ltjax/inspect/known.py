@@ -32,9 +32,9 @@ def looked_at(file, labels, words=None, group=None):
         why = None
         if words is not None and name not in asked:
             why = "was not asked for"
-        kind, partner = kinds[name], whole.get(name)
         elif words is None and group and name == csv_file.column(group):
             why = "is the group, of which no test image is known"
+        kind, partner = kinds[name], whole.get(name)
         if why is None and partner is None and kind in ("latitude", "longitude"):
             why = f"is a {kind} without the other part of a place"
         if why is None:

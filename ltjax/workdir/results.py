@@ -155,8 +155,8 @@ def check_labelled(out, results):
     """Refuses a run that has sorted images without labels: it has no accuracies."""
     if not all("acc" in row for row in results["rows"]):
         raise Mistake(
-            f"{out} has sorted images without labels; what it knows is its clusters.csv, "
-            "and ltjax.predict puts new images into its clusters"
+            f"{out} has sorted images without labels: what it knows is in its "
+            "clusters.csv, and ltjax.predict puts new images into its clusters"
         )
 
 
