@@ -61,7 +61,8 @@ class Trained(NamedTuple):
     def model(self):
         """The record of the network, which takes metadata if any were given."""
         widths = [part.width for part in self.beside]
-        return starts.beside(self.config.model, len(self.counts), tuple(widths))
+        classes = self.results["dataset"]["classes"]
+        return starts.beside(self.config.model, classes, tuple(widths))
 
     @property
     def keys(self):

@@ -149,7 +149,7 @@ def test_a_converter_older_than_jax_is_one_line(monkeypatch):
 
     monkeypatch.setattr(converter, "to_onnx", to_onnx)
     results = {"dataset": {"image": [8, 8, 1]}}
-    run = types.SimpleNamespace(results=results)
+    run = types.SimpleNamespace(results=results, beside=())
     monkeypatch.setattr(graph, "forward", lambda *_: None)
     wanted = r"^--to onnx: jax2onnx \S+ does not know jax \S+ \(.*no_longer_there.*$"
     with pytest.raises(Mistake, match=wanted):
