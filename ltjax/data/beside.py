@@ -22,6 +22,7 @@ def of_csv(file, parts):
         for column in part.columns:
             if column in table.cells:
                 columns.check_kind(column, part.kind, table, learned=True)
+        columns.check_order(part, table)
     return meta.encoded(parts, table), meta.silent(parts, table)
 
 

@@ -101,9 +101,10 @@ def told(column, cells):
     return "category"
 
 
-def learned(table):
+def learned(table, whole=None):
     """The `meta.Part`s of a table's columns, as asked for, of the rows to train on.
 
+    `whole` are all rows of its file, which tell in what order dates are written.
     Dates come first, then places, then the others in the order of `words`. Raises
     `Mistake` for what tells nothing, and for what is not of its kind.
     """
@@ -118,6 +119,7 @@ def learned(table):
         for column, kind in kinds.items()
         if kind not in _NAMES
     ]
+    parts = [_as_written(part, whole or table) for part in parts]
     place = _place(kinds, table)
     at = list(kinds).index(place.columns[0]) if place else 0
     before = sum(kind not in _NAMES for kind in list(kinds.values())[:at])
@@ -191,6 +193,27 @@ def _learn_dates(column, kind, table):
     rows = [row for row, cell in enumerate(cells) if meta.READERS[kind](cell)]
     _check_told(column, meta.encoded((part,), table.of(rows)), table)
     return part
+
+
+def _as_written(part, whole):
+    """The part with the order of its dates by all rows of the file."""
+    if part.kind not in ("time", "day"):
+        return part
+    return part._replace(day_first=_day_first(part.columns[0], whole))
+
+
+def check_order(part, table):
+    """Refuses dates of new images that show another order than the run has learned."""
+    for column in part.columns if part.kind in ("time", "day") else ():
+        cells = table.cells.get(column, ())
+        day, month = dates.order(cells)
+        other = month if part.day_first else day
+        if other is not None:
+            raise Mistake(
+                f"{shown(table.file)}, line {table.lines[other]}: {column} is "
+                f"{shown(cells[other])!r}; the run has learned dates with the "
+                f"{'day' if part.day_first else 'month'} first"
+            )
 
 
 def _day_first(column, table):

@@ -104,7 +104,7 @@ def assembled(listing, images, looks, per_class, seed=0, strict=False):
     files[good] = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
     parts, known, silent = (), None, {}
     if listing.beside is not None:
-        parts = columns.learned(listing.beside.of(train))
+        parts = columns.learned(listing.beside.of(train), listing.beside)
         known = meta.encoded(parts, listing.beside)
         silent = meta.silent(parts, listing.beside)
     return Dataset(

@@ -143,3 +143,16 @@ def test_arrays_of_new_images(tmp_path):
     assert "'meta' is not finite in row 0" in refused(
         beside.of_arrays, file, 2, learned
     )
+
+
+def test_all_rows_tell_in_what_order_dates_are_written():
+    cells = ["5/6/2018", "7/7/2018", "13/7/2018", "14/8/2018"]
+    whole = columns.Table("x.csv", [2, 3, 4, 5], {"date": cells}, ("date",))
+    (alone,), (part,) = (
+        columns.learned(whole.of([0, 1]), rows) for rows in (None, whole)
+    )
+    assert not alone.day_first
+    assert part.day_first
+    columns.check_order(part, whole)
+    with pytest.raises(Mistake, match=r"x.csv, line 4: date is '13/7/2018'; the run"):
+        columns.check_order(alone, whole)
