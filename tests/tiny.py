@@ -68,6 +68,12 @@ def quiet():
     return Console(quiet=True)
 
 
+def of_one_pass(row):
+    """A row of the results, without what its draws say of refusing."""
+    kept = {name: of for name, of in row["refusal"].items() if name != "disagreement"}
+    return {**row, "refusal": kept}
+
+
 def timeless(tree):
     """JSON data without what a clock decides."""
     if isinstance(tree, dict):
