@@ -89,21 +89,20 @@ def summarise(where, results):
         "runs": {seed: os.path.relpath(where.runs[seed], base) for seed in results},
         "std": "of a sample: squares over (seeds - 1)",
         "rows": aggregate(list(results.values())),
-        "ensemble": ensembled(where),
+        **ensembled(where),
     }
     write_json(where.summary, summary)
     return summary
 
 
 def ensembled(where):
-    """The rows of the mean of all seeds, of their test images; none of one seed."""
+    """{"ensemble": rows of the mean of all seeds}, or why there are none besides."""
     from ltjax.stages import ensemble  # late: it needs JAX
 
     try:
-        return ensemble.rows(where.runs.values())
+        return {"ensemble": ensemble.rows(where.runs.values())}
     except Mistake as mistake:  # code of its user's own, which folders do not hold
-        print(f"no row is of the mean of all seeds: {mistake}")
-        return []
+        return {"ensemble": [], "without": str(mistake)}
 
 
 def run_all(config, command, args, stopping, run):
@@ -140,4 +139,6 @@ def run_all(config, command, args, stopping, run):
     summary, console = summarise(where, results), Console()
     console.print(table(summary, console.width))
     if not command.quiet:
+        if "without" in summary:
+            print(f"no row is of the mean of all seeds:\n  {summary['without']}")
         print(f"means and deviations are in {where.summary}")
