@@ -61,7 +61,7 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     run, kinds = Path(run), tuple(dict.fromkeys(kinds))
     out = run / "export" if out is None else Path(out)
     results, config = record(run)
-    check_labelled(run, results)
+    check_labelled(run, config)
     row = rows.choose(run, results, wanted)
     figures = rows.named(results)[row]
     _check(row, backbones.of_row(config, row.backbone), kinds)

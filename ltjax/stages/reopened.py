@@ -45,7 +45,8 @@ def network(out, config, data):
     given = starts.given(start, config.seed, few)
     fixed = {"trunk": known.below, **given}
 
-    def prepare(batch, moments=(data["mean"], data["std"])):
+    def prepare(batch, moments=None):
+        moments = moments or (data["mean"], data["std"])
         if not isinstance(batch, dict):
             batch = {"image": batch}
         images = systems.pixels(batch["image"], moments)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ltjax import config as configs
 from ltjax.config import Config, own
+from ltjax.config.kind import told
 from ltjax.data import longtail
 from ltjax.mistake import Mistake
 from ltjax.workdir import beside, events, examples, files, identity, predictions
@@ -151,9 +152,9 @@ def record(out):
     return results, config
 
 
-def check_labelled(out, results):
+def check_labelled(out, config):
     """Refuses a run that has sorted images without labels: it has no accuracies."""
-    if not all("acc" in row for row in results["rows"]):
+    if told(config.objective, "labelled") is False:
         raise Mistake(
             f"{out} has sorted images without labels: what it knows is in its "
             "clusters.csv, and ltjax.predict puts new images into its clusters"

@@ -7,7 +7,7 @@ import pytest
 from folders import grow, refused
 from PIL import Image
 
-from ltjax.config import Data
+from ltjax.config import Config, Data
 from ltjax.data import groups, listing, partition
 from ltjax.mistake import Mistake
 from ltjax.stages.loading import load
@@ -146,10 +146,10 @@ def test_what_cannot_be_a_group_is_told_in_one_line(tmp_path):
     file = sheet(tmp_path, split, "path,label,patient,split")
     assert "'1' is in train and in test" in refused(listing.table, file, "patient")
     with pytest.raises(Mistake, match=r"data.group is 'x', which only"):
-        Data(source="digits", group="x").check(None)
+        Data(source="digits", group="x").check(Config())
     words = Data(source="csv", path="x.csv", group="patient", holdout=3)
     with pytest.raises(Mistake, match=r"data.holdout is 3, which divides groups"):
-        words.check(None)
+        words.check(Config())
 
 
 def test_a_class_that_one_group_holds_is_told_and_trains(tmp_path, capsys):

@@ -118,7 +118,7 @@ WEIGHTS = (
     (
         "PyTorch's own",
         data("w.pth", b"\x80\x02N."),
-        "w.pth is not a .safetensors or .npz file; PyTorch's own files are written",
+        "w.pth is neither a zip file nor a stream of PyTorch's torch.save",
     ),
     ("nowhere", (), "w.npz is not a file"),
     ("a long path", (), f"{LONG}.npz is not a file"),
@@ -134,22 +134,7 @@ WEIGHTS = (
     (
         "a part missing",
         tensors("w.npz", fc=np.zeros(3)),
-        "w.npz has no tensor 'bn1.running_mean', which the model needs",
-    ),
-    (
-        "another shape",
-        tensors("w.npz", **{"bn1.running_mean": np.zeros(3, np.float32)}),
-        "w.npz: 'bn1.running_mean' has shape [3], wanted [64]",
-    ),
-    (
-        "integers",
-        tensors("w.npz", **{"bn1.running_mean": np.zeros(64, int)}),
-        "w.npz: 'bn1.running_mean' is int64, wanted real numbers",
-    ),
-    (
-        "not finite",
-        tensors("w.npz", **{"bn1.running_mean": np.full(64, np.inf, np.float32)}),
-        "w.npz: 'bn1.running_mean' is not finite everywhere",
+        "w.npz has no tensor 'bn1.running_mean' nor 59 others, which the model needs",
     ),
     (
         "damaged safetensors",

@@ -75,7 +75,8 @@ FLAGS = (
     (
         "an unknown activation",
         "--model.activation gumbel",
-        "--model.activation is 'gumbel'; it must be relu or sigmoid or apa or aglu",
+        "--model.activation is 'gumbel'; it must be relu or sigmoid or gelu or "
+        "quick_gelu or usual or apa or aglu",
     ),
     ("half a batch a device", "--optim.batch-size 7", "batch"),
     (
@@ -92,7 +93,7 @@ FLAGS = (
     (
         "another model's depth",
         "--model resnet10 --model.depth 8",
-        "--model.depth is for --model cifar_resnet; here it is resnet",
+        "--model.depth is for --model cifar_resnet or vit; here it is resnet",
     ),
     (
         "another model's weights",

@@ -207,7 +207,7 @@ TEACHERS = (
         "another loss",
         (),
         "r --objective shike",
-        "--objective.teacher is for --objective ride; here it is shike",
+        "--objective.teacher is for --objective ride or deit_lt; here it is shike",
     ),
     (
         "no distillation",
