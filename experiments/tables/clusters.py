@@ -87,7 +87,7 @@ def halves(classes, seed=0):
 
 def part(file, classes, each=None):
     """Images and labels 0.. of some classes, at most `each` of one."""
-    with np.load(file) as whole:
+    with np.load(file, allow_pickle=False) as whole:
         image, label = whole["image"], whole["label"]
     rows = [np.flatnonzero(label == own)[:each] for own in classes]
     new = np.repeat(np.arange(len(classes)), [len(own) for own in rows])
@@ -161,7 +161,7 @@ def kmeans(place, classes, seed):
     """The scores of k-means, in the shape of a row."""
     from sklearn.cluster import KMeans
 
-    with np.load(place) as file:
+    with np.load(place, allow_pickle=False) as file:
         feature, label = file["feature"].astype(np.float64), file["label"]
     unit = feature / np.linalg.norm(feature, axis=1, keepdims=True)
     found = KMeans(classes, n_init=10, random_state=seed).fit_predict(unit)
@@ -199,7 +199,7 @@ def lines(options, method, place, classes, seed):
 
 def main(options):
     """Makes all lines that are not there."""
-    with np.load(options.images) as file:
+    with np.load(options.images, allow_pickle=False) as file:
         classes = int(file["label"].max()) + 1
     seen, others = halves(classes)
     if len(others) < 2:

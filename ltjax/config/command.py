@@ -146,13 +146,14 @@ def _tell_briefly(prog):
     told = f"Every field of the config, and the words of its choices: {_ALL}. They are"
     listed = textwrap.wrap(", ".join(parts), 74)
     text = [inspect.getdoc(Command), "", told, *(f"  {line}" for line in listed)]
-    tyro.cli(
-        brief,
-        prog=prog,
-        description="\n".join(text),
-        args=["--help"],
-        config=(tyro.conf.FlagConversionOff,),
-    )
+    with in_one_line(prog):
+        tyro.cli(
+            brief,
+            prog=prog,
+            description="\n".join(text),
+            args=["--help"],
+            config=(tyro.conf.FlagConversionOff,),
+        )
 
 
 def _calibrated(config):

@@ -111,7 +111,9 @@ def test_every_seed_is_exported(place, tmp_path, capsys):
     assert export.main(list(map(str, words))) == 0
     kernels = []
     for seed in (0, 1):
-        with np.load(tmp_path / "files" / f"seed{seed}" / "model.npz") as file:
+        with np.load(
+            tmp_path / "files" / f"seed{seed}" / "model.npz", allow_pickle=False
+        ) as file:
             kernels.append(file["fc.weight"])
     assert (kernels[0] != kernels[1]).any()
     assert "2 networks; of all, take the mean" in capsys.readouterr().out

@@ -38,7 +38,7 @@ def test_figures_are_those_of_scikit_learn(place):
     assert told["images"] == 30
     assert list(told["rows"]) == ["swa-none", "swa-la"]
     opened = trained.read(place.out)
-    with np.load(place.path / "others.npz") as file:
+    with np.load(place.path / "others.npz", allow_pickle=False) as file:
         z = np.asarray(trained.features(opened)(file["image"])[0], float)
     params = jax.tree.map(np.asarray, kept.head(place.out, "swa", "swa-la"))
     inside = np.asarray(kept.features(place.out, "swa", "test")[0], float)
