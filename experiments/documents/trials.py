@@ -151,19 +151,23 @@ _BEGUN = {
     "cifar100_lt_cpu": "ResNet-32 from new weights",
 }
 _FROM_NEW = ("sgd", "la"), ("swa", "la"), ("swa", "srepr")
+_FROM_KNOWN = ("sgd", "none"), ("swa", "none"), *_FROM_NEW, ("swag", "srepr")
 
 
 def pretrained(file, beside="table2_cifar100_lt100_cpu.jsonl"):
-    """Rows of networks that knew ImageNet, and some of one that knew nothing."""
-    new = [
-        line
-        for line in results.lines(beside)
-        if line["seed"] == 0
-        and (line["backbone"], line["classifier"]) in _FROM_NEW
-        and not line["variant"]
-    ]
+    """Some rows of networks that knew ImageNet, and of one that knew nothing."""
+
+    def some(file, wanted):
+        return [
+            line
+            for line in results.lines(file)
+            if line["seed"] == 0
+            and (line["backbone"], line["classifier"]) in wanted
+            and not line["variant"]
+        ]
+
     body = []
-    for line in [*new, *results.lines(file)]:
+    for line in [*some(beside, _FROM_NEW), *some(file, _FROM_KNOWN)]:
         row = title((line["backbone"], line["classifier"], line["variant"]))
         figures = (f"{column.of(line):.{column.decimals}f}" for column in MAIN)
         body.append((_BEGUN[line["config"]], row, *figures))

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -40,14 +40,14 @@ class Command:
     the training images), or a JSON file {class: share}. None: those that the row
     assumes, which are told."""
     coverage: float | None = None
-    """Adds the column set: as many labels as it takes to hold the true one so often,
-    for example 0.9. The run's test images calibrate it."""
+    """Adds the column set: labels that hold the true one so often, for example 0.9."""
     samples: int | None = None
     """Draws of the posterior to look at, 2 or more. Adds two columns that tell how
     far they disagree. None: no draws; all of them for a row of swag."""
+    crops: Literal[1, 5, 10] = 1
+    """Crops of each image whose probabilities are averaged, 10 with their mirrors."""
     next: int | None = None
-    """Writes only so many images, those most worth a label first: in doubt (draws that
-    disagree, with --samples, else the entropy), and unlike each other."""
+    """Writes only so many images, those most worth a label: in doubt, and unlike."""
     overwrite: bool = False
     """Replace the file if it is there."""
 

@@ -82,6 +82,41 @@ def mean_on_images(predictors):
     )
 
 
+def over_crops(see, count):
+    """`see` of `crops` of each image: the mean of their probabilities.
+
+    What else is `Seen` is that of the image as it is. 1: it alone.
+    """
+    if count == 1:
+        return see
+
+    def seen(images):
+        batch = images if isinstance(images, dict) else {"image": images}
+        first, *others = (
+            see({**batch, "image": crop} if isinstance(images, dict) else crop)
+            for crop in crops(batch["image"], count)
+        )
+        each = [one.log_probs for one in (first, *others)]
+        return first._replace(log_probs=mean_log_probs(jnp.stack(each)))
+
+    return seen
+
+
+def crops(images, count):
+    """An image's crops, `count` of [B, H, W, ch]: 1, 5, or 10 with their mirrors.
+
+    As it is, and moved to the four corners by a sixteenth of the shorter side, a pixel
+    at least; what is uncovered repeats the edge.
+    """
+    images = np.asarray(images)
+    height, width = images.shape[1:3]
+    d = max(1, min(height, width) // 16)
+    wide = np.pad(images, ((0, 0), (d, d), (d, d), (0, 0)), mode="edge")
+    places = [(d, d), (0, 0), (0, 2 * d), (2 * d, 0), (2 * d, 2 * d)][:count]
+    found = [wide[:, y : y + height, x : x + width] for y, x in places]
+    return found + [crop[:, :, ::-1] for crop in found] * (count == 10)
+
+
 def on_images(predictor):
     """Builds `see(images uint8 [B, H, W, ch]) -> Seen`, or of a batch with "meta".
 

@@ -32,6 +32,11 @@ def predict(command, console=None):
     say = partial(console.print, soft_wrap=True, highlight=False, markup=False)
     out = command.out
     sheet.check(out, command.overwrite)
+    if command.crops > 1 and command.coverage is not None:
+        raise Mistake(
+            f"--crops is {command.crops}; sets of --coverage are calibrated on images "
+            "as they are: give one of the two"
+        )
     if command.next is not None and command.next < 1:
         raise Mistake(f"--next is {command.next}; it must be 1 or more")
     seeds = plans.of_seeds(command)
@@ -56,9 +61,7 @@ def predict(command, console=None):
             begin = time.monotonic()
             with (
                 progress.stage(console, "predict", images.count) as advance,
-                contextlib.closing(
-                    _seen(images, predictor.mean_on_images(opened))
-                ) as parts,
+                contextlib.closing(_seen(images, _see(opened, command))) as parts,
             ):
                 best = command.next and worth.Candidates(command.next)
                 for batch, seen in parts:
@@ -78,6 +81,11 @@ def predict(command, console=None):
         say(f"{out} is not written")
         raise
     _tell(images, done, out, time.monotonic() - begin, say)
+
+
+def _see(opened, command):
+    """What tells of images, crop by crop where that is asked for."""
+    return predictor.over_crops(predictor.mean_on_images(opened), command.crops)
 
 
 def _calibrated(opened, plan, say):

@@ -288,3 +288,28 @@ def test_the_next_images_to_label(desk, capsys):
     assert all(by_index[row["index"]] == row for row in found)
     assert predict.main(["run", "test.npz", "--out", "x.csv", "--next", "0"]) == 2
     assert "--next is 0; it must be 1 or more" in capsys.readouterr().err
+
+
+def test_crops_are_averaged(place, desk, labels, capsys):
+    run = trained.read(place.out)
+    made = predictor.of_row(place.out, Row("swa", "srepr"))
+    with np.load(desk / "test.npz", allow_pickle=False) as file:
+        images = file["image"]
+    every = predictor.crops(images, 10)
+    assert len(every) == 10
+    np.testing.assert_array_equal(every[0], images)
+    # Of 8 pixels a sixteenth is a pixel at least; the corner goes to the other end.
+    np.testing.assert_array_equal(every[1][:, 1:, 1:], images[:, :-1, :-1])
+    np.testing.assert_array_equal(every[1][:, 0, 1:], images[:, 0, :-1])
+    np.testing.assert_array_equal(every[4][:, :-1, :-1], images[:, 1:, 1:])
+    np.testing.assert_array_equal(every[5], images[:, :, ::-1])
+    see = predictor.on_images(made)
+    probs = np.mean([np.exp(see(crop).log_probs) for crop in every[:5]], 0)
+    found = predicted("run test.npz --crops 5", "crops.csv")
+    np.testing.assert_allclose(
+        [float(row["probability"]) for row in found], probs.max(-1), rtol=1e-4
+    )
+    assert run.out == place.out
+    line = "run test.npz --out x.csv --crops 5 --coverage 0.5"
+    assert predict.main(line.split()) == 2
+    assert "--crops is 5; sets of --coverage" in capsys.readouterr().err
