@@ -3,20 +3,19 @@
 import dataclasses
 from typing import Annotated
 
+from ltjax.config.around import Around
 from ltjax.config.kind import told
 from ltjax.config.limits import COUNT, INT32
-from ltjax.config.model import CifarResNet, Model
 from ltjax.mistake import Mistake
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Joined(Model):
+class Joined(Around):
     """A network with an embedding of data.meta beside its features.
 
     Every network without tokens of metadata is joined so.
     """
 
-    of: Model = CifarResNet()
     width: Annotated[int, COUNT, INT32] = 64
     """Numbers of the embedding."""
 
@@ -36,21 +35,6 @@ class Joined(Model):
         return told(self.of, "experts")
 
     @property
-    def head(self):
-        """The network's own."""
-        return told(self.of, "head")
-
-    @property
-    def side(self):
-        """The network's own."""
-        return told(self.of, "side")
-
-    @property
-    def dtype(self):
-        """The compute type of the network; what is joined is float32."""
-        return self.of.dtype
-
-    @property
     def pretrained(self):
         """The network's own."""
         return told(self.of, "pretrained")
@@ -64,10 +48,6 @@ class Joined(Model):
     def beside(self, widths):
         """It takes all metadata as they come."""
         return self
-
-    def computed_in(self, dtype):
-        """The same with another compute type."""
-        return dataclasses.replace(self, of=self.of.computed_in(dtype))
 
     def card(self):
         """What the network is, and what it takes besides."""
@@ -85,8 +65,7 @@ class Joined(Model):
                 "model is Joined, and data.meta is (); give the columns that are known "
                 "beside the images"
             )
-        if hasattr(self.of, "check"):
-            self.of.check(dataclasses.replace(config, model=self.of))
+        self.check_inner(config)
 
     def make(self, classes):
         """The network: its features beside the embedding, and the head of both."""

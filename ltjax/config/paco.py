@@ -3,44 +3,24 @@
 import dataclasses
 from typing import Annotated
 
+from ltjax.config.around import Around
 from ltjax.config.kind import told
 from ltjax.config.limits import BELOW_ONE, COUNT, INT32, NOT_NEGATIVE, POSITIVE
-from ltjax.config.model import CifarResNet, Model
 from ltjax.config.objective import Objective
 from ltjax.mistake import Mistake
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Projected(Model):
+class Projected(Around):
     """A network with a projection beside its head, which only training asks for."""
 
-    of: Model = CifarResNet()
     dim: Annotated[int, COUNT, INT32] = 32
     """Length of what is compared; 128 for ImageNet."""
-
-    @property
-    def head(self):
-        """The network's own."""
-        return self.of.head
-
-    @property
-    def side(self):
-        """The network's own."""
-        return told(self.of, "side")
-
-    @property
-    def dtype(self):
-        """The compute type of the network."""
-        return self.of.dtype
 
     @property
     def name(self):
         """The network's own."""
         return self.of.name
-
-    def computed_in(self, dtype):
-        """The same with another compute type."""
-        return dataclasses.replace(self, of=self.of.computed_in(dtype))
 
     def card(self):
         """What the network is; nobody meets the projection."""
@@ -55,9 +35,7 @@ class Projected(Model):
                     f"model.of.{name} is {value}, and the model is Projected; it is of "
                     "an ordinary network that begins with new weights"
                 )
-
-        if hasattr(self.of, "check"):
-            self.of.check(dataclasses.replace(config, model=self.of))
+        self.check_inner(config)
 
     def make(self, classes):
         """The network: in training logits [B, classes] and queries [B, dim]."""

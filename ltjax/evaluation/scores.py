@@ -50,6 +50,11 @@ def score(log_probs, features, labels, groups):
     return figures, [None if np.isnan(a) else float(a) for a in every]
 
 
+def briefly(log_probs, features, labels, groups):
+    """`groups.summary` alone, of features [K, N, D] as `score` sees them."""
+    return summary(_whole(log_probs, features, labels, _classes(groups))[0], groups)
+
+
 class Each(NamedTuple):
     """What a row says of each of N images."""
 
@@ -98,7 +103,7 @@ def _sureness(log_probs):
 
 
 def per_image(compute, features):
-    """`compute(features [K, B, D]) -> [B]` of all images: [N], on the host."""
+    """`compute(features [K, B, D]) -> [B, ...]` of all images, [N, ...], in NumPy."""
     return np.concatenate(list(_of_batches(compute, features)))
 
 

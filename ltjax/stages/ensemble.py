@@ -5,17 +5,14 @@ A deep ensemble (Lakshminarayanan et al., NeurIPS 2017, arXiv:1612.01474).
 
 import time
 
-import jax
 import numpy as np
 
-from ltjax.classifier import NONE
+from ltjax.classifier import NONE, heads
 from ltjax.data import longtail
 from ltjax.evaluation import scores
 from ltjax.stages import trained
 from ltjax.workdir import results
 from ltjax.workdir.rows import Row, headline, named, preferred
-
-_BATCH = 1000  # bounds the memory of logits
 
 
 def rows(outs):
@@ -57,11 +54,5 @@ def _row(outs, row):
 
 def log_probs(run, row):
     """What a `Row` of one pass says of the run's test images, float64 [N, C]."""
-    logits, params = trained.logits(run, row.classifier, row.variant)
-    compute = jax.jit(lambda z: jax.nn.log_softmax(logits(params, z)))
-    features = trained.test_features(run)[0]
-    parts = [
-        np.asarray(compute(features[first : first + _BATCH]), np.float64)
-        for first in range(0, len(features), _BATCH)
-    ]
-    return np.concatenate(parts)
+    one = heads.one_pass(*trained.logits(run, row.classifier, row.variant))
+    return np.float64(scores.per_image(one, trained.test_features(run)[:1]))

@@ -40,7 +40,8 @@ def note(judge, log_probs, members):
     if judge.calibrate:
         held = scores.per_image(log_probs, seen.validation[members])
         own = scaling.fitted(held, loader.validation["label"])
-        before, _ = _scored(log_probs, test, loader)
+        groups = longtail.groups(loader.index.counts)
+        before = scores.briefly(log_probs, test, loader.test["label"], groups)
         before = {name: before[name] for name in ("nll", "ece", "brier")}
         told["calibration"] = {**own.told(), "images": len(held), "before": before}
         under = scaling.calibrated(log_probs, own)

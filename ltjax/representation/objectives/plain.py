@@ -45,28 +45,29 @@ def soft_cross_entropy(mix, targets):
 
 def frequency_adjusted(task, variant):
     """Cross entropy of logits less the weights of IIF; summed over experts."""
-
-    def loss(logits, batch, memory, step):
-        every, judged = batch["label"], logits
-        if logits.ndim > 2:
-            every = jnp.broadcast_to(every[:, None], logits.shape[:2])
-            judged = logits.mean(1)
-        found = losses.frequency_adjusted(logits, every, task.counts, variant)
-        return found.sum() / len(logits), judged, ()
-
-    return objective.Objective(loss)
+    return _of_each(
+        lambda logits, labels: losses.frequency_adjusted(
+            logits, labels, task.counts, variant
+        )
+    )
 
 
 def logit_adjusted(task, tau):
     """Cross entropy of logits plus tau times log prior; summed over experts."""
+    return _of_each(
+        lambda logits, labels: losses.logit_adjusted(logits, labels, task.counts, tau)
+    )
+
+
+def _of_each(found):
+    """The objective of losses `found(logits, labels)` of each image, and expert."""
 
     def loss(logits, batch, memory, step):
-        every, judged = batch["label"], logits
+        labels, judged = batch["label"], logits
         if logits.ndim > 2:
-            every = jnp.broadcast_to(every[:, None], logits.shape[:2])
+            labels = jnp.broadcast_to(labels[:, None], logits.shape[:2])
             judged = logits.mean(1)
-        found = losses.logit_adjusted(logits, every, task.counts, tau)
-        return found.sum() / len(logits), judged, ()
+        return found(logits, labels).sum() / len(logits), judged, ()
 
     return objective.Objective(loss)
 
