@@ -18,6 +18,7 @@ from ltjax.config import (
     Sgd,
     Srepr,
     Swa,
+    adjusted,
     limits,
 )
 
@@ -79,6 +80,7 @@ def propose(place, train, test, accelerator=False, size=None):
         ),
         posterior=Posterior(samples=5, batch_size=256),
         classifier=Classifier(
+            methods=adjusted.METHODS,
             lr=0.03,
             weight_decay=5e-3,
             epochs=10,

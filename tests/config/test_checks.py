@@ -13,6 +13,7 @@ from ltjax.config import (
     CosineByEpoch,
     Data,
     Experts,
+    LogitAdjusted,
     Mdcs,
     ResNet,
     Ride,
@@ -104,6 +105,12 @@ def test_settings_that_belong_together(config):
             Config(data=Data(source="csv", path="x", train="a.npz")),
             "data.train is 'a.npz', which only --data.source npz reads; "
             "data.source is csv",
+        ),
+        (
+            Config(objective=LogitAdjusted()),
+            "classifier.methods has 'la_posthoc', which lowers frequent classes after "
+            "the training, and objective LogitAdjusted has done so in it; give "
+            "--classifier.methods crt lws tau_norm ncm la disalign srepr",
         ),
         (
             Config(data=Data(size=64)),
