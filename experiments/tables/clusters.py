@@ -7,7 +7,8 @@ r"""Clusters of the other half: python experiments/tables/clusters.py ...
 A network is trained on half of a set's classes, all of their images. Of the other half
 a long-tailed subset is drawn and clustered by its features, without labels, K the
 number of classes. Each line has the scores of a method, row and seed; a line that is
-there is not made again. Methods, all but the first on the same heads, epochs and rates:
+there is not made again. Every flag that is not the script's is the network's, as for
+`python -m ltjax.main`. Methods, all but the first on the same heads, epochs and rates:
 
 kmeans    scikit-learn's, on features of length 1, the best of 10 starts
 sinkhorn  all mass, clusters of equal sizes: optimal transport as in SeLa and SwAV
@@ -40,7 +41,7 @@ from ltjax.config import (
     Sp2ot,
     Swa,
 )
-from ltjax.config import file as configs
+from ltjax.config import command
 from ltjax.data import longtail
 from ltjax.evaluation import clusters as scores
 from ltjax.mistake import Mistake
@@ -62,7 +63,9 @@ _BATCH = 500
 def flags():
     """The parser of the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--config", required=True, help="the network's, FILE or FILE:NAME")
@@ -101,7 +104,7 @@ def network(options, seen):
     for name, file in (("train", options.images), ("test", options.tests)):
         if not (place / f"{name}.npz").exists():
             np.savez(place / f"{name}.npz", **part(file, seen, options.each))
-    config = configs.named(configs.read(options.config), options.config)
+    config, *_ = command.read(["--config", options.config, *options.rest])
     data = Data(
         source="npz", train=str(place / "train.npz"), test=str(place / "test.npz")
     )
@@ -220,5 +223,5 @@ def main(options):
 
 
 if __name__ == "__main__":
-    given = flags().parse_args()
+    given, given.rest = flags().parse_known_args()
     raise SystemExit(exit_code(lambda: main(given)))

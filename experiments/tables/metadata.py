@@ -13,7 +13,8 @@ another one. Those of a smaller share are among those of a larger one.
 cifar100_lt_metaformer.py for every share, and each without metadata, and appends a line
 for every row, seen and absent. The same command goes on where it stopped. `--classes`,
 `--epochs` and `--tested` make it small: the first so many classes, of the profile that
-all have.
+all have. Every flag that is not the script's is the run's, `--backbones swa` say, as
+for `python -m ltjax.main`.
 """
 
 import argparse
@@ -23,10 +24,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import protocol
 
-from ltjax.config import file as configs
+from ltjax.config import command
 from ltjax.mistake import Mistake
-from ltjax.run import run
 from ltjax.runtime.command import exit_code
 
 # The superclass of each class, in the official order of both.
@@ -78,7 +79,8 @@ def write(options):
 
 def config_of(name, share, options, place):
     """The config of a network; without metadata where there is no share."""
-    config = configs.read(f"cifar100_lt_metaformer:{NETWORKS[name]}")
+    named = f"cifar100_lt_metaformer:{NETWORKS[name]}"
+    config, *_ = command.read(["--config", named, *options.rest])
     data = replace(
         config.data,
         train=str(place / "train.npz"),
@@ -103,15 +105,17 @@ def lines(name, share, options):
     write(given)
     config = config_of(name, share, options, place)
     word = "none" if share is None else f"{share:g}"
-    results = run(config, options.work / "runs" / f"{name}-{word}-{options.seed}")
+    out = options.work / f"{name}-{word}-seed{options.seed}"
+    _, results, made = protocol.ended(config, out)
     about = {
+        **made,
         "network": name,
         "share": share,
-        "seed": options.seed,
         "classes": results["dataset"]["classes"],
         "train": results["dataset"]["train"],
         "test": results["dataset"]["test"],
         "epochs": config.optim.epochs,
+        "dtype": config.model.dtype,
     }
     return [{**about, **row} for row in results["rows"]]
 
@@ -136,7 +140,9 @@ def every(options):
 
 def parser():
     """The command line."""
-    found = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    found = argparse.ArgumentParser(
+        description=__doc__.partition("\n")[0], allow_abbrev=False
+    )
     found.add_argument("what", choices=("write", "run"))
     for name in ("train", "test"):
         found.add_argument(f"--{name}", type=Path, required=True)
@@ -155,7 +161,7 @@ def parser():
 
 def main(args):
     """Runs one command line; returns the exit code."""
-    options = parser().parse_args(args)
+    options, options.rest = parser().parse_known_args(args)
 
     def work():
         if not 0 <= options.share <= 1:
