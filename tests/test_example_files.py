@@ -19,6 +19,7 @@ from ltjax.classifier import heads
 from ltjax.config import file
 from ltjax.data import longtail, sources
 from ltjax.evaluation import scores
+from ltjax.models import pretrained
 from ltjax.posterior import swag
 from ltjax.stages import loading, trained
 
@@ -230,8 +231,13 @@ def test_the_head_of_ones_own_is_a_cosine_classifier(examples):
 
 
 @pytest.fixture
-def photos(tmp_path):
-    """A folder with `photos`, 60 images of four classes."""
+def photos(tmp_path, monkeypatch):
+    """A folder with `photos`, 60 images of four classes.
+
+    Whoever has a package of weights is proposed another network than those who have
+    none.
+    """
+    monkeypatch.setattr(pretrained, "installed", lambda package: False)
     digits = sources.digits()
     for digit, count in enumerate((24, 18, 12, 6)):
         folder = tmp_path / "photos" / f"digit {digit}"

@@ -40,8 +40,8 @@ from ltjax.config import (
     Sgd,
     Sp2ot,
     Swa,
+    command,
 )
-from ltjax.config import command
 from ltjax.data import longtail
 from ltjax.evaluation import clusters as scores
 from ltjax.mistake import Mistake

@@ -7,6 +7,7 @@ import clusters
 import metadata
 import numpy as np
 import pytest
+
 from ltjax.config import limits
 
 

@@ -43,7 +43,7 @@ def pixels_needed(recipe, augments):
     """
     if augments and recipe.area is not None:
         return math.ceil(recipe.size / math.sqrt(recipe.area * RATIO[0]))
-    return 2 * _tested_side(recipe)
+    return 2 * tested_side(recipe)
 
 
 def plain(image, recipe):
@@ -52,7 +52,7 @@ def plain(image, recipe):
     With random resized crops in training, the shorter side is scaled to size * 256/224
     and the middle cut out; otherwise the whole middle square is scaled to `size`.
     """
-    side = _tested_side(recipe)
+    side = tested_side(recipe)
     if side == recipe.size:
         return decoding.square(image, recipe.size)
     image = _shortened(image)
@@ -129,5 +129,6 @@ def _shortened(image):
     return image.crop((left, top, image.width - left, image.height - top))
 
 
-def _tested_side(recipe):
+def tested_side(recipe):
+    """To how many pixels the shorter side of a picture is scaled for tests."""
     return recipe.size if recipe.area is None else round(recipe.size * _MARGIN)

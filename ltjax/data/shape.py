@@ -60,7 +60,7 @@ class Shape(NamedTuple):
         """The shorter side from which on a JPEG may be decoded at a fraction of it."""
         if self.height != self.width:
             return 2 * max(self.height, self.width)
-        return crops.pixels_needed(self._recipe(), augments=False)
+        return crops.pixels_needed(self.recipe(), augments=False)
 
     def __str__(self):
         return f"{self.height} x {self.width} x {self.channels}"
@@ -68,9 +68,10 @@ class Shape(NamedTuple):
     def _cut(self, image):
         if self.height != self.width:
             return decoding.fitted(image, self.height, self.width)
-        return crops.plain(image, self._recipe())
+        return crops.plain(image, self.recipe())
 
-    def _recipe(self):
+    def recipe(self):
+        """What is cut from a picture of a square shape."""
         return crops.Crop(self.height, self.area)
 
     def _opaque(self, image):

@@ -10,7 +10,7 @@ import tyro
 from ltjax.mistake import Mistake
 from ltjax.runtime.command import exit_code, parsed
 
-_KINDS = Literal["safetensors", "npz", "onnx", "posterior"]
+_KINDS = Literal["safetensors", "npz", "onnx", "photo", "posterior"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,9 @@ class Command:
 
     safetensors and npz hold weights under torchvision's names, or timm's, the
     classifier folded into one layer; onnx a graph from uint8 pixels to logits and
-    probabilities; posterior the Gaussian over the weights, to draw from with NumPy
-    alone.
+    probabilities, photo the same from one photograph of any size, which the graph
+    scales and crops itself; posterior the Gaussian over the weights, to draw from with
+    NumPy alone.
 
     Every file is read back and compared with the run on generated images:
       python -m ltjax.export runs/digits_lt-seed0 --to onnx --to safetensors

@@ -179,15 +179,24 @@ def _files(about):
 def _loading(about):
     files = about["files"]
     found = []
+    shape = ", ".join(map(str, about["image"]))
+    more, last = "", ""
+    if "meta" in about:
+        width = sum(part["width"] for part in about["meta"])
+        last, more = ', "meta": known', f", and float32 `meta` [N, {width}]"
     if "model.onnx" in files:
-        shape = ", ".join(map(str, about["image"]))
-        more, last = "", ""
-        if "meta" in about:
-            width = sum(part["width"] for part in about["meta"])
-            last, more = ', "meta": known', f", and float32 `meta` [N, {width}]"
+        loaded = _ONNX.format(name="model", images="images", last=last)
         found.append(
             f"`model.onnx` takes the pixels as they are, uint8 [N, {shape}]{more}, any "
-            f"N:\n\n{_ONNX.format(last=last)}"
+            f"N:\n\n{loaded}"
+        )
+    if "photo.onnx" in files:
+        loaded = _ONNX.format(name="photo", images="photo", last=last)
+        found.append(
+            "`photo.onnx` takes one upright RGB photograph of any size, uint8 [H, W, 3]"
+            f"{more.replace('N', '1')}, and scales and crops it as it was done for the "
+            f"figures; `examples/predict_in_onnx.py` and `server.py` of ltjax use it:"
+            f"\n\n{loaded}"
         )
     tensors = [name for name in ("model.safetensors", "model.npz") if name in files]
     if tensors:
@@ -201,8 +210,8 @@ def _loading(about):
 _ONNX = """```python
 import onnxruntime
 
-session = onnxruntime.InferenceSession("model.onnx")
-logits, probabilities = session.run(None, {{"images": images{last}}})
+session = onnxruntime.InferenceSession("{name}.onnx")
+logits, probabilities = session.run(None, {{"{images}": {images}{last}}})
 ```"""
 _POSTERIOR = """`posterior.npz` is the Gaussian over the weights, with the classifier of
 stage one; `examples/sample_in_numpy.py` of ltjax draws from it with NumPy alone,

@@ -8,6 +8,7 @@ from importlib import metadata as packages
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ltjax.data import meta
 from ltjax.export import tensors
@@ -17,7 +18,8 @@ from ltjax.stages import trained
 
 # The newest that ONNX Runtime has run for years, so that old ones read the file too.
 _OPSET = 21
-_PACKAGES = ("onnx", "onnxruntime", "jax2onnx")
+_PACKAGES = ("onnx", "onnxruntime", "jax2onnx", "onnxscript")
+_OUTPUTS = ["logits", "probabilities"]
 
 
 def check():
@@ -49,11 +51,13 @@ def forward(run, row_logits, params):
     return apply
 
 
-def write(path, run, row_logits, params, metadata):
+def write(path, run, row_logits, params, metadata, shape=None):
     """Writes a row to an .onnx file, whose text "ltjax" is `metadata`.
 
     Its input `images`, `meta` of a network that takes metadata, and outputs `logits`
-    and `probabilities` have any number of rows.
+    and `probabilities` have any number of rows. With a `data.shape.Shape` it takes one
+    `photo`, uint8 [H, W, 3] of any size, in the place of `images`, and brings it to
+    that shape itself.
     """
     onnx = _package("onnx")
     image = run.results["dataset"]["image"]
@@ -69,8 +73,12 @@ def write(path, run, row_logits, params, metadata):
             model_name="ltjax",
             opset=_OPSET,
             input_names=list(inputs),
-            output_names=["logits", "probabilities"],
+            output_names=_OUTPUTS,
         )
+    if shape is not None:
+        from ltjax.export import photo  # late: it needs these packages
+
+        model = photo.before(model, shape)
     model.metadata_props.add(key="ltjax", value=metadata)
     onnx.checker.check_model(model)
     onnx.save(model, path)
@@ -81,12 +89,23 @@ def run(path, images):
 
     Or for a batch {"image": ..., "meta": ...} where the graph takes metadata.
     """
-    session = _package("onnxruntime").InferenceSession(
+    batch = dict(images) if isinstance(images, dict) else {"image": images}
+    return _session(path).run(_OUTPUTS, {"images": batch.pop("image"), **batch})
+
+
+def run_photos(path, photos, meta=None):
+    """The same of photographs, uint8 [H, W, 3] each, by a graph that takes these."""
+    session, found = _session(path), []
+    for number, photo in enumerate(photos):
+        known = {} if meta is None else {"meta": meta[number : number + 1]}
+        found.append(session.run(_OUTPUTS, {"photo": photo, **known}))
+    return [np.concatenate(parts) for parts in zip(*found)]
+
+
+def _session(path):
+    return _package("onnxruntime").InferenceSession(
         path, providers=["CPUExecutionProvider"]
     )
-    batch = dict(images) if isinstance(images, dict) else {"image": images}
-    inputs = {"images": batch.pop("image"), **batch}
-    return session.run(["logits", "probabilities"], inputs)
 
 
 def _package(name):

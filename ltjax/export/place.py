@@ -11,6 +11,7 @@ FILES = {
     "safetensors": "model.safetensors",
     "npz": "model.npz",
     "onnx": "model.onnx",
+    "photo": "photo.onnx",
     "posterior": "posterior.npz",
 }
 RECORD, CARD = "export.json", "README.md"

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ltjax.data import meta
+from ltjax.data import crops, meta
 from ltjax.evaluation import scaling
 from ltjax.export import card, graph, place, tensors
 from ltjax.mistake import Mistake
 from ltjax.models import pretrained, weights
 from ltjax.posterior import archive, swag
-from ltjax.stages import backbones, prior, trained
+from ltjax.stages import backbones, prior, strangers, trained
 from ltjax.workdir import files, identity, rows
 from ltjax.workdir.files import write_json
 from ltjax.workdir.results import check_labelled, of_seeds, record
@@ -110,7 +110,7 @@ def _check(row, backbone, kinds):
             f"{row._replace(backbone=backbone.name)}"
         )
     for kind in kinds:
-        if kind == "onnx":
+        if kind in ("onnx", "photo"):
             graph.check()
         elif kind == "posterior":
             if not backbone.draws:
@@ -183,9 +183,14 @@ def _written(part, run, row, kinds, about):
         told = {}
         for kind in kinds:
             path = part / place.FILES[kind]
-            if kind == "onnx":
-                graph.write(path, run, row_logits, params, metadata)
-                found, probabilities = graph.run(path, images)
+            if kind in ("onnx", "photo"):
+                shape = _shape(run, about) if kind == "photo" else None
+                graph.write(path, run, row_logits, params, metadata, shape)
+                found, probabilities = (
+                    graph.run(path, images)
+                    if shape is None
+                    else graph.run_photos(path, *_photos(images, shape))
+                )
                 difference = max(
                     _difference(found, known),
                     _difference(probabilities, jax.nn.softmax(known)),
@@ -221,6 +226,27 @@ def _batch(shape, width):
         known[: _IMAGES // 2] = 0
         batch["meta"] = known
     return batch
+
+
+def _shape(run, about):
+    """The `data.shape.Shape` of the images, which new ones are brought to."""
+    shape = strangers.shape(about["image"], run.config)
+    if shape.channels not in (1, 3):
+        raise Mistake(
+            f"--to photo takes RGB photographs; the images of {run.out} have "
+            f"{shape.channels} channels: --to onnx takes them as they are"
+        )
+    return shape
+
+
+def _photos(images, shape):
+    """The images as photographs of which exactly they are looked at; the metadata."""
+    side = crops.tested_side(shape.recipe())
+    at = round((side - shape.height) / 2)
+    more = side - shape.height - at
+    edges = [(0, 0), (at, more), (at, more), (0, 0)]
+    wide = np.pad(images["image"], edges if side > shape.height else 0)
+    return np.broadcast_to(wide, (*wide.shape[:-1], 3)), images.get("meta")
 
 
 def _difference(found, known):
