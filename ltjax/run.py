@@ -149,5 +149,5 @@ def shown(results, out, data, voice, again=False):
     """
     voice.console.print(table(results, voice.console.width))
     if hosts.first() and not (again and (out / page.FILE).exists()):
-        voice.say(page.made(out, data.test.image))
+        voice.say(page.made(out, data.test.image, data.train))
     return results

@@ -80,4 +80,7 @@ def write(path, counts=(300, 90, 40, 9, 3), seed=0, each=20, **changes):
                     file.write(json.dumps(event) + "\n")
         images = rng.integers(0, 256, (len(labels), 8, 8, 3)).astype(np.uint8)
         examples.keep(path, images, outcome.read(path).chosen)
+        own = np.repeat(np.arange(classes), counts)
+        images = rng.integers(0, 256, (len(own), 8, 8, 3)).astype(np.uint8)
+        examples.keep_tail(path, images, own)
     return outcome.read(path)

@@ -24,6 +24,16 @@ _ALSO = {
     "split": ("dataset", "partition", "phase", "set", "subset", "usage"),
 }
 SPLITS = ("split", *_ALSO["split"])
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def cell(value):
+    """What stands for a value in a CSV: before text that is a formula there is a '.
+
+    A spreadsheet would work out what begins so; a name of a file may be anybody's.
+    """
+    formula = isinstance(value, str) and value.startswith(_FORMULAS)
+    return f"'{value}" if formula else value
 
 
 def rows(file, columns, wanted):

@@ -10,11 +10,11 @@ import io
 import json
 import os
 
+from ltjax.data.csv_file import cell
 from ltjax.mistake import Mistake
 from ltjax.workdir.files import check_new, unfinished
 
 _SUFFIXES = (".csv", ".parquet")
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _GROUP = 10_000  # rows that Parquet keeps together
 
 
@@ -119,9 +119,7 @@ class _Parquet:
 def _cell(value):
     if isinstance(value, list):
         return json.dumps(value, ensure_ascii=False)
-    # A spreadsheet would work out what begins so; a name of a file may be anybody's.
-    formula = isinstance(value, str) and value.startswith(_FORMULAS)
-    return f"'{value}" if formula else value
+    return cell(value)
 
 
 @contextlib.contextmanager

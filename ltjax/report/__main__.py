@@ -19,6 +19,9 @@ class Command:
       python -m ltjax.report runs/digits_lt-seed0
       python -m ltjax.report runs/digits_lt-seed0 runs/digits_lt-seed1 --out seeds.html
 
+    Its figures as SVG and PNG, its tables as CSV:
+      python -m ltjax.report runs/digits_lt-seed0 --parts figures
+
     Exit codes: 0 done, 2 a mistake or used-up memory, in one line, 130 stopped by
     Ctrl-C.
     """
@@ -30,12 +33,14 @@ class Command:
     """Folders of finished runs."""
     out: Path | None = None
     """Where the page goes. None: report.html, in RUN or, of several runs, here."""
+    parts: Path | None = None
+    """New folder for every figure (.svg, .png) and table (.csv) of the page."""
 
 
 def main(args):
     """Makes the page of one command line; returns the exit code."""
     command = parsed(Command, "report", args)
-    return exit_code(lambda: print(made(command.runs, command.out)))
+    return exit_code(lambda: print(made(command.runs, command.out, command.parts)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from html import escape
 import matplotlib
 from matplotlib.figure import Figure
 
+from ltjax.report import parts
+
 INK, SOFT = "#1b1f24", "#57606a"
 # Inches; a page shows them about one and a half times as large. A panel is as wide as
 # a phone, so that its text can be read there.
@@ -77,6 +79,6 @@ def svg(figure, label):
     head = f'<svg{kind} viewBox="{box}" role="img" aria-label="{escape(label)}"'
     names = 'xmlns="http://www.w3.org/2000/svg"'
     links = 'xmlns:xlink="http://www.w3.org/1999/xlink"'
-    return re.sub(
-        r"<svg[^>]*>", lambda _: f"{head} {names} {links}>", text, count=1
-    ).rstrip()
+    text = re.sub(r"<svg[^>]*>", lambda _: f"{head} {names} {links}>", text, count=1)
+    parts.drawn(figure, label, text := text.rstrip())
+    return text

@@ -17,7 +17,7 @@ def names(run):
     return {name: table.label(rows[name]) for name in run.shown}
 
 
-def _predicted(run):
+def predicted(run):
     """Those of them whose predictions were kept."""
     return {name: label for name, label in names(run).items() if name in run.predicted}
 
@@ -30,7 +30,7 @@ def class_names(run):
 
 def calibration(run):
     """Reliability diagrams, over all images and group by group, and histograms."""
-    rows = _predicted(run)
+    rows = predicted(run)
     if not rows:
         return
     figures = {Row.of(row).key: row for row in run.results["rows"]}
@@ -109,13 +109,13 @@ def _bins(run, name, own=slice(None), bins=15):
 
 def refusal(run):
     """What refusing the least sure predictions buys, by each score there is."""
-    rows = _predicted(run)
+    rows = predicted(run)
     if not rows:
         return
     name, label = list(rows.items())[-1]
-    predicted = run.predicted[name]
-    right = predicted.label == run.labels
-    scores = predicted.sureness
+    last = run.predicted[name]
+    right = last.label == run.labels
+    scores = last.sureness
     panels = []
     for group, mask in {"all": np.ones(run.counts.size, bool), **run.groups}.items():
         own = mask[run.labels]
@@ -187,7 +187,7 @@ def _kept(of):
 
 def confusions(run):
     """Which groups the images of each group go to, and the most frequent mistakes."""
-    rows = _predicted(run)
+    rows = predicted(run)
     if not rows:
         return
     groups = {group: mask for group, mask in run.groups.items() if mask.any()}
@@ -227,34 +227,3 @@ def confusions(run):
         "true class",
         words=(2,),
     )
-
-
-def examples(run):
-    """The images that the last row is most and least sure of, group by group."""
-    if not run.chosen or not run.images:
-        return
-    name, label = list(_predicted(run).items())[-1]
-    yield markup.paragraph(
-        f"Test images as {label} sees them: the class it says, with its probability "
-        "and, where it is wrong (✗), the true class.",
-        "soft",
-    )
-    for group, kinds in run.chosen.items():
-        yield markup.heading(f"{group}-shot classes")
-        for kind, rows in kinds.items():
-            faces = [_face(run, run.predicted[name], row) for row in rows]
-            if faces:
-                yield markup.paragraph(kind, "soft")
-                yield markup.faces(faces)
-
-
-def _face(run, predicted, row):
-    """One small image: its pixels, what it shows, and the lines below it."""
-    known = class_names(run)
-    true, said = known[run.labels[row]], known[predicted.label[row]]
-    sure = f"{100 * predicted.confidence[row]:.1f} %"
-    lines = (f"✓ {said}", sure)
-    if run.labels[row] != predicted.label[row]:
-        lines = (f"✗ {said}", sure, f"is {true}")
-    alt = f"test image {row}, {true}; said to be {said}, {sure}"
-    return run.images[int(row)], alt, lines

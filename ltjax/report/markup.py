@@ -10,6 +10,8 @@ from html import escape
 
 from PIL import Image
 
+from ltjax.report import parts
+
 _STYLE = """
 :root { color-scheme: light; --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; }
 * { box-sizing: border-box; }
@@ -132,6 +134,8 @@ def table(name, head, groups, notes="", words=()):
     `groups` are lists of rows, between which there are lines. The first cell of a row
     is its heading. `words` are the numbers of columns that hold no figures.
     """
+    groups = [list(rows) for rows in groups]
+    parts.tabled(name, head, groups)
     heads = "".join(
         f'<th scope="col"{_words(at in words)}>{escape(cell)}</th>'
         for at, cell in enumerate(head)

@@ -7,6 +7,7 @@ from ltjax.data.columns import in_words
 from ltjax.report import (
     closeup,
     diagrams,
+    gallery,
     markup,
     settings,
     shapes,
@@ -27,16 +28,19 @@ _SPACES = {
 }
 
 
-def made(out, images):
+def made(out, images, train=None):
     """Makes the page of a finished run; says where it is, or why there is none.
 
-    `images` are those of the test split.
+    `images` are those of the test split, `train` a split whose rare classes are shown.
     """
     try:
         found = results.read(out)
         if found.chosen:
             examples.keep(out, images, found.chosen)
             found = found._replace(images=examples.read(out))
+        if train is not None and found.predicted:
+            examples.keep_tail(out, train.image, train.label)
+            found = found._replace(tail=examples.read_tail(out))
         write_text(out / FILE, of_run(found))
     except Exception as error:  # whatever it is, the results stay
         return f"no {FILE}: {type(error).__name__}: {error}"
@@ -64,7 +68,8 @@ def of_run(run):
                 _coverage(run.classes.get("coverage"), closeup.names(run)),
             ),
             "confusion": ("What is taken for what", closeup.confusions(run)),
-            "examples": ("Most and least sure", closeup.examples(run)),
+            "examples": ("Most and least sure", gallery.examples(run)),
+            "tail": ("The rarest classes", gallery.tail(run)),
             "dispersion": ("How far the draws disagree", _dispersion(run)),
             "activations": ("Activations that were learnt", shapes.learnt(run)),
             "training": ("Training", _training(run)),

@@ -3,15 +3,16 @@
 from pathlib import Path
 
 from ltjax.mistake import Mistake
-from ltjax.report import comparison, markup, page
+from ltjax.report import comparison, markup, page, parts
 from ltjax.workdir import results
 from ltjax.workdir.files import write_text
 
 
-def made(folders, out=None):
+def made(folders, out=None, into=None):
     """Writes the page of the runs in `folders`; returns where.
 
-    Of one run, or a comparison of several. Raises `Mistake` for what is no finished
+    Of one run, or a comparison of several. The folder `into` gets its figures and
+    tables as files of their own. Raises `Mistake` for what is no finished
     run, for runs of other data, and where the page cannot be written.
     """
     if not folders:
@@ -19,10 +20,15 @@ def made(folders, out=None):
     runs = [results.read(folder) for folder in folders]
     file = out or (runs[0].out / page.FILE if len(runs) == 1 else Path(page.FILE))
     _check(file)
-    if len(runs) == 1:
-        text = page.of_run(runs[0])
-    else:
-        text = comparison.of_settings(comparison.settings(runs))
+    if into is not None:
+        parts.check(into)
+    with parts.kept() as found:
+        if len(runs) == 1:
+            text = page.of_run(runs[0])
+        else:
+            text = comparison.of_settings(comparison.settings(runs))
+    if into is not None:
+        parts.write(into, found)
     try:
         write_text(file, text)
     except OSError as error:

@@ -1,4 +1,7 @@
-"""The test images that a row is most and least sure of, group by group."""
+"""Images that a page shows: test images, sure or not, and training images of the tail.
+
+Of the tests there are those that a row is most and least sure of, group by group.
+"""
 
 import numpy as np
 from PIL import Image
@@ -7,8 +10,9 @@ from ltjax.data import resident
 from ltjax.data.dataset import streamed
 from ltjax.workdir.files import write_arrays
 
-FILE = "examples.npz"
+FILE, TAIL = "examples.npz", "tail.npz"
 _EACH = 6  # images of a kind in a group
+_RAREST = 12  # classes of the tail
 _SIDE = 48  # pixels of the longer side of what is kept
 
 
@@ -40,9 +44,21 @@ def keep(out, images, kinds):
     """
     rows = [row for kind in kinds.values() for each in kind.values() for row in each]
     rows = np.unique(np.array(rows, int))
-    seen = resident.each(images.plain, rows) if streamed(images) else images[rows]
-    small = np.stack([_small(np.asarray(image)) for image in seen])
-    write_arrays(out / FILE, {"row": rows, "image": small})
+    write_arrays(out / FILE, {"row": rows, "image": _smaller(images, rows)})
+
+
+def keep_tail(out, images, labels):
+    """Stores the first six training images of each of the twelve rarest classes.
+
+    `images` as in `keep`, of `labels` [N].
+    """
+    counts = np.bincount(labels)
+    known = np.flatnonzero(counts)
+    rarest = known[np.argsort(counts[known], kind="stable")][:_RAREST]
+    rows = [np.flatnonzero(labels == label)[:_EACH] for label in rarest]
+    own = np.repeat(rarest, [len(each) for each in rows])
+    arrays = {"label": own, "image": _smaller(images, np.concatenate(rows))}
+    write_arrays(out / TAIL, arrays)
 
 
 def read(out):
@@ -51,6 +67,21 @@ def read(out):
         return {}
     with np.load(out / FILE, allow_pickle=False) as file:
         return dict(zip(file["row"].tolist(), file["image"]))
+
+
+def read_tail(out):
+    """{class: its images}, the rarest first, as `keep_tail` stored them."""
+    if not (out / TAIL).exists():
+        return {}
+    with np.load(out / TAIL, allow_pickle=False) as file:
+        label, image = file["label"], file["image"]
+    return {int(own): image[label == own] for own in dict.fromkeys(label.tolist())}
+
+
+def _smaller(images, rows):
+    """Rows of the images, small, [n, h, w, 1 or 3]."""
+    seen = resident.each(images.plain, rows) if streamed(images) else images[rows]
+    return np.stack([_small(np.asarray(image)) for image in seen])
 
 
 def _small(image):

@@ -29,6 +29,7 @@ class Results(NamedTuple):
     labels: np.ndarray | None  # [N], of the test images
     predicted: dict  # row -> predictions.Predicted
     images: dict  # row of the test images -> uint8 [h, w, ch]
+    tail: dict  # label of a rare class -> its training images, the rarest first
     beside: tuple = ()  # `meta.Part`s of what is known beside them
 
     @property
@@ -101,6 +102,7 @@ def read(out):
             labels=_labels(out),
             predicted=predictions.read(out),
             images=examples.read(out),
+            tail=examples.read_tail(out),
             beside=beside.read(out),
         )
     except Mistake:

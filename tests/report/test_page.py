@@ -14,6 +14,7 @@ from ltjax.report import comparison, page
 
 SECTIONS = (
     *("rows", "classes", "calibration", "refusal", "confusion", "examples"),
+    "tail",
     "dispersion",
 )
 SECTIONS += ("training", "every-class", "made")
@@ -92,9 +93,21 @@ def test_a_page_has_every_section_and_every_figure(run):
     assert "SWA + SRepr is right on" in seen
     assert text.count("<img") == 3 * 6 + 3 * 6 + sum(
         len(kinds["surest mistakes"]) for kinds in run.chosen.values()
-    )
+    ) + (4 * 6 + 3)
     assert len(text) < 600_000
     assert page.of_run(run) == text
+
+
+def test_the_rarest_classes_are_shown_with_what_they_are_taken_for(run):
+    text = page.of_run(run)
+    part = text[text.index('id="tail"') : text.index('id="dispersion"')]
+    rarest = re.findall(r"<h3>class (\d): (\d+) to train on", part)
+    assert rarest == [("4", "3"), ("3", "9"), ("2", "40"), ("1", "90"), ("0", "300")]
+    (*_, said) = run.predicted.values()
+    said = said.label[run.labels == 4]
+    assert f"{(said == 4).sum()} of 20 test images are right" in part
+    for other in set(said) - {4}:
+        assert f"{(said == other).sum()} taken for class {other}" in part
 
 
 SETS = {
@@ -130,7 +143,10 @@ def test_names_of_users_are_only_text_and_sets_are_shown(tmp_path):
         ({"methods": ()}, ()),
         ({"methods": ("srepr",)}, ()),
         ({"counts": tuple(range(400, 20, -1)), "each": 1}, ()),
-        ({"keep": False}, ("calibration", "refusal", "confusion", "examples")),
+        (
+            {"keep": False},
+            ("calibration", "refusal", "confusion", "examples", "tail"),
+        ),
     ],
 )
 def test_what_is_missing_leaves_a_sensible_page(tmp_path, changes, missing):

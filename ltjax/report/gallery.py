@@ -1,0 +1,71 @@
+"""The images of a page: what a row is most and least sure of, and the tail."""
+
+import numpy as np
+
+from ltjax.report import closeup, markup
+
+_MOST_TAKEN = 4  # classes that one is taken for
+
+
+def examples(run):
+    """The images that the last row is most and least sure of, group by group."""
+    if not run.chosen or not run.images:
+        return
+    name, label = list(closeup.predicted(run).items())[-1]
+    yield markup.paragraph(
+        f"Test images as {label} sees them: the class it says, with its probability "
+        "and, where it is wrong (✗), the true class.",
+        "soft",
+    )
+    for group, kinds in run.chosen.items():
+        yield markup.heading(f"{group}-shot classes")
+        for kind, rows in kinds.items():
+            faces = [_face(run, run.predicted[name], row) for row in rows]
+            if faces:
+                yield markup.paragraph(kind, "soft")
+                yield markup.faces(faces)
+
+
+def tail(run):
+    """The rarest classes: what was learned from, and what they are taken for."""
+    rows = closeup.predicted(run)
+    if not rows or not run.tail:
+        return
+    name, label = list(rows.items())[-1]
+    said, known = run.predicted[name].label, closeup.class_names(run)
+    yield markup.paragraph(
+        f"Training images of each, at most six, and what {label} takes its test images "
+        "for.",
+        "soft",
+    )
+    for own, images in run.tail.items():
+        count = run.counts[own]
+        yield markup.heading(f"{known[own]}: {count:,} to train on")
+        faces = [(image, f"a training image of {known[own]}", ()) for image in images]
+        yield markup.faces(faces)
+        yield markup.paragraph(_taken(known, said[run.labels == own], own), "soft")
+
+
+def _taken(names, said, own):
+    """What the test images of a class are taken for, in words, the most first."""
+    if not len(said):
+        return "No test images."
+    kinds, counts = np.unique(said[said != own], return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_MOST_TAKEN]
+    told = [f"{(said == own).sum()} of {len(said)} test images are right"]
+    told += [f"{counts[at]} taken for {names[kinds[at]]}" for at in order]
+    if len(kinds) > len(order):
+        told.append(f"others for {len(kinds) - len(order)} more")
+    return f"{'; '.join(told)}."
+
+
+def _face(run, predicted, row):
+    """One small image: its pixels, what it shows, and the lines below it."""
+    known = closeup.class_names(run)
+    true, said = known[run.labels[row]], known[predicted.label[row]]
+    sure = f"{100 * predicted.confidence[row]:.1f} %"
+    lines = (f"✓ {said}", sure)
+    if run.labels[row] != predicted.label[row]:
+        lines = (f"✗ {said}", sure, f"is {true}")
+    alt = f"test image {row}, {true}; said to be {said}, {sure}"
+    return run.images[int(row)], alt, lines

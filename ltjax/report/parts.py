@@ -1,0 +1,86 @@
+"""The parts of a page as files of their own: figures in SVG and PNG, tables in CSV."""
+
+import contextlib
+import contextvars
+import csv
+import io
+import re
+
+from ltjax.data.csv_file import cell
+from ltjax.mistake import Mistake
+from ltjax.report.words import MINUS
+
+_kept = contextvars.ContextVar("kept", default=None)
+_INCH = 300  # pixels of a PNG
+_LONGEST = 50  # letters of a name
+
+
+@contextlib.contextmanager
+def kept():
+    """A context of a dict of the files, {name: bytes}, of all parts made in it."""
+    found = {}
+    token = _kept.set(found)
+    try:
+        yield found
+    finally:
+        _kept.reset(token)
+
+
+def drawn(figure, label, svg):
+    """Keeps a figure, if anybody does; to be called in the figure's context."""
+    if _kept.get() is not None:
+        pixels = io.BytesIO()
+        figure.savefig(pixels, format="png", dpi=_INCH, metadata={"Software": None})
+        _keep(label, {".svg": svg.encode(), ".png": pixels.getvalue()})
+
+
+def tabled(name, head, groups):
+    """Keeps a table, if anybody does."""
+    if _kept.get() is not None:
+        text = io.StringIO(newline="")
+        lines = csv.writer(text, lineterminator="\n")
+        for row in (head, *(row for rows in groups for row in rows)):
+            lines.writerow([_plain(each) for each in row])
+        # Spreadsheets know by the mark that it is UTF-8.
+        _keep(name, {".csv": text.getvalue().encode("utf-8-sig")})
+
+
+def _keep(name, files):
+    found = _kept.get()
+    number = 1 + len({each[:2] for each in found})
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    short = words if len(words) <= _LONGEST else words[:_LONGEST].rpartition("-")[0]
+    found |= {f"{number:02}-{short}{suffix}": data for suffix, data in files.items()}
+
+
+def _plain(text):
+    """A cell as a program reads it: figures with no sign but an ASCII minus."""
+    figure = text.replace(MINUS, "-").removeprefix("+")
+    try:
+        float(figure)
+    except ValueError:
+        return cell(str(text))
+    return figure
+
+
+def check(folder):
+    """Raises `Mistake` unless parts can be written to this folder."""
+    try:
+        if not folder.parent.is_dir() or (folder.exists() and not folder.is_dir()):
+            raise Mistake(f"--parts {folder} is not a folder in an existing one")
+        if folder.exists() and any(folder.iterdir()):
+            raise Mistake(f"--parts {folder} is not empty; give a new folder")
+    except OSError as error:  # a name that is too long, or no permission
+        raise Mistake(f"--parts {folder}: {error.strerror}") from error
+
+
+def write(folder, files):
+    """Writes them."""
+    try:
+        folder.mkdir(exist_ok=True)
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+    except OSError as error:
+        raise Mistake(
+            f"--parts {folder} cannot be written: {error.strerror}"
+        ) from error
