@@ -10,7 +10,8 @@ number of classes. Each line has the scores of a method, row and seed; a line th
 there is not made again. Every flag that is not the script's is the network's, as for
 `python -m ltjax.main`. Methods, all but the first on the same heads, epochs and rates:
 
-kmeans    scikit-learn's, on features of length 1, the best of 10 starts
+kmeans    scikit-learn's, on features less their mean and of length 1, as the others
+          see them, the best of 10 starts
 sinkhorn  all mass, clusters of equal sizes: optimal transport as in SeLa and SwAV
 pot       a growing part of the mass, clusters of equal sizes
 uot       all mass, sizes held by a divergence
@@ -166,6 +167,7 @@ def kmeans(place, classes, seed):
 
     with np.load(place, allow_pickle=False) as file:
         feature, label = file["feature"].astype(np.float64), file["label"]
+    feature -= feature.mean(axis=0)
     unit = feature / np.linalg.norm(feature, axis=1, keepdims=True)
     found = KMeans(classes, n_init=10, random_state=seed).fit_predict(unit)
     told = scores.scores(label, found, classes)

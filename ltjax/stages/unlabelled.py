@@ -19,7 +19,6 @@ from ltjax.runtime import progress
 from ltjax.stages import loading
 
 _BATCH = 256
-_AS_THEY_ARE = (0.0,), (1 / 255,)  # pixels are over 255
 
 
 class Unsorted(NamedTuple):
@@ -130,8 +129,19 @@ def _of_features(settings):
         )
     classes = 0 if truth is None else int(truth.max()) + 1
     split = Split(feature[:, None, None], np.zeros(count, np.int32))
-    data = Dataset(path.stem, split, split, settings.classes, moments=_AS_THEY_ARE)
+    moments = _centred(feature)
+    data = Dataset(path.stem, split, split, settings.classes, moments=moments)
     return Unsorted(data, list(range(count)), truth, classes)
+
+
+def _centred(feature):
+    """Moments that take the mean of features [N, D] away, in the units of pixels.
+
+    Clusters are told by angles: seen from far away all features lie in one direction,
+    as those do that come after a ReLU.
+    """
+    mean = feature.mean(0, dtype=np.float64)
+    return tuple(mean / 255), (1 / 255,) * len(mean)
 
 
 def _read(path):
