@@ -9,13 +9,11 @@ import dataclasses
 import itertools
 
 from ltjax.classifier import NONE, choice, srepr
+from ltjax.classifier.logit_adjustment import TAUS
+from ltjax.classifier.tau_norm import EXPONENTS
 from ltjax.mistake import Mistake
 
 NUMBER = 12
-# Around 1, where the prior is taken out as it is.
-TAUS = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
-# From the classifier of stage one on; 1 is unit columns.
-EXPONENTS = tuple(round(0.2 * step, 1) for step in range(NUMBER))
 # Of DisAlign's class weights; 0 is equal ones.
 RHOS = tuple(round(0.2 * step, 1) for step in range(1, NUMBER + 1))
 LEARNED = tuple(itertools.product((0.02, 0.05, 0.1, 0.5), (1e-4, 5e-4, 2e-3)))
@@ -27,7 +25,7 @@ def choices(base):
     settings, samples = base.classifier, base.posterior.samples
     if settings.tau not in TAUS:
         raise Mistake(
-            f"classifier.tau is {settings.tau:g}; it must be of "
+            f"classifier.tau is {settings.tau}; it must be of "
             f"{', '.join(map(str, TAUS))}, as LA's accuracy at it is the bar of all"
         )
     found = [(name, "", settings, samples) for name in (NONE, "ncm")]

@@ -3,8 +3,9 @@
 Menon et al., ICLR 2021 (arXiv 2007.07314); `logit_adjustment` has it in the loss.
 """
 
-from ltjax.classifier.logit_adjustment import posthoc
-from ltjax.classifier.method import Head
+from ltjax.classifier import linear
+from ltjax.classifier.logit_adjustment import TAUS, lowering, posthoc
+from ltjax.classifier.method import AUTO, Head, of_setting
 
 TITLE = "LA post-hoc"
 AFFINE = True
@@ -22,9 +23,17 @@ def power(plain, tau):
 
 
 def heads(given):
-    """The head of stage one."""
+    """The head of stage one, lowered by the tau that is set, or by one of `TAUS`."""
+    tau = given.settings.tau
 
     def lowered(params, z):
-        return logits(params, z, given.counts, given.settings.tau)
+        return logits(params, z, given.counts, tau)
 
-    return {"": Head(given.head, lowered)}
+    def moved(tau):
+        bias = given.head["bias"] + lowering(given.counts, tau)
+        return Head({**given.head, "bias": bias}, linear.logits)
+
+    if tau != AUTO:
+        # What is kept of it is the head as it is.
+        return {"": Head(given.head, lowered)}
+    return {"": of_setting("tau", tau, 1.0, TAUS, moved)}

@@ -53,6 +53,27 @@ class Candidate(NamedTuple):
     head: Head  # of the same logits and parameters as the others
 
 
+AUTO = "auto"  # a setting that is chosen on images that nothing is trained on
+
+
+def settled(value, usual):
+    """A setting where its head is not asked: the `usual` one if it is to be chosen."""
+    return usual if value == AUTO else value
+
+
+def of_setting(name, value, usual, every, make):
+    """The head `make(value)`, or where the value is "auto" the best one of `every`.
+
+    Their accuracy is to be that of the `usual` one at least.
+    """
+    if value != AUTO:
+        return make(value)
+    bar = make(usual)
+    candidates = tuple(Candidate({name: each}, make(each)) for each in every)
+    choice = Choice(candidates, bar, f"{name} {usual:g}")
+    return bar._replace(loss=None, choice=choice)
+
+
 class Choice(NamedTuple):
     """Ways for a head to learn; images that nothing is trained on tell the best.
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from ltjax.classifier import logit_adjustment
 from ltjax.classifier.linear import init, logits
 from ltjax.classifier.logit_adjustment import seen_only
-from ltjax.classifier.method import Candidate, Choice, Head
+from ltjax.classifier.method import AUTO, Candidate, Choice, Head, settled
 from ltjax.losses import (
     cross_entropy,
     dirichlet_distillation,
@@ -44,7 +44,6 @@ __all__ = [
 ]
 
 TITLE = "SRepr"
-AUTO = "auto"  # an alpha that is chosen on images that nothing is trained on
 AFFINE = JOINT = DRAWS = True
 
 
@@ -147,7 +146,9 @@ def _choice(given):
         )
         for alpha, temperature in grid(chosen.form)
     )
-    return Choice(every, logit_adjustment.heads(given)[""], logit_adjustment.TITLE)
+    return Choice(
+        every, logit_adjustment.head(given, _tau(given)), logit_adjustment.TITLE
+    )
 
 
 def _head(given, alpha, temperature, form, on):
@@ -164,9 +165,13 @@ def _head(given, alpha, temperature, form, on):
             temperature=temperature,
             form=form,
             on=on,
-            tau=given.settings.tau,
+            tau=_tau(given),
         )
 
     of_stage_one = given.settings.srepr.head == "stage_one"
     first = given.head if of_stage_one else given.new
     return Head(first, seen_only(given.counts), distilled, draws=True)
+
+
+def _tau(given):
+    return settled(given.settings.tau, 1.0)

@@ -6,9 +6,11 @@ its bias, tau = 1 has unit columns.
 
 import jax.numpy as jnp
 
-from ltjax.classifier.method import Head
+from ltjax.classifier.method import Head, of_setting
 
 TITLE = "tau-norm"
+# Of which "auto" takes one: from the classifier of stage one on, beyond unit columns.
+EXPONENTS = tuple(round(0.2 * step, 1) for step in range(12))
 AFFINE = True
 JOINT = DRAWS = False
 
@@ -31,5 +33,9 @@ def power(plain, tau):
 
 
 def heads(given):
-    """The columns of stage one."""
-    return {"": Head(init(given.head, given.settings.tau_norm), logits)}
+    """The columns of stage one, by the exponent that is set, or one of `EXPONENTS`."""
+
+    def make(tau):
+        return Head(init(given.head, tau), logits)
+
+    return {"": of_setting("tau", given.settings.tau_norm, 1.0, EXPONENTS, make)}

@@ -8,11 +8,12 @@ from ltjax.config.limits import (
     ALPHA,
     BELOW_ONE,
     COUNT,
-    FINITE,
+    EXPONENT,
     INT32,
     MILLION,
     NOT_NEGATIVE,
     POSITIVE,
+    TAU,
     THOUSAND,
     within,
 )
@@ -74,12 +75,13 @@ class Classifier:
     as they are used."""
     bank_dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the kept views; heads learn in float32 either way."""
-    tau: Annotated[float, NOT_NEGATIVE] = 1.0
-    """Strength of logit adjustment."""
+    tau: Annotated[float | Literal["auto"], TAU] = 1.0
+    """Strength of logit adjustment. auto: that of LA and that of LA post-hoc are chosen
+    on the images of data.validation; SRepr's is 1 then."""
     iif: Variant = "rel"
     """How inverse image frequency weighs a class."""
-    tau_norm: Annotated[float, FINITE] = 1.0
-    """Exponent of tau-normalisation."""
+    tau_norm: Annotated[float | Literal["auto"], EXPONENT] = 1.0
+    """Exponent of tau-normalisation; auto: chosen likewise."""
     # Beyond, the weight of a head class is lost in float32.
     rho: Annotated[float, within(0, 5)] = 1.2
     """Exponent of DisAlign's class weights."""
@@ -102,12 +104,17 @@ class Classifier:
                 "training, and data.validation is 0; give --data.validation 0.1, or "
                 "--calibrate alone"
             )
-        if self.srepr.alpha == "auto" and not config.data.validation:
-            raise Mistake(
-                "classifier.srepr.alpha is 'auto', which is chosen on images that are "
-                "held out of training, and data.validation is 0; give "
-                "--data.validation 0.1, or a number"
-            )
+        for name, value in (
+            ("tau", self.tau),
+            ("tau_norm", self.tau_norm),
+            ("srepr.alpha", self.srepr.alpha),
+        ):
+            if value == "auto" and not config.data.validation:
+                raise Mistake(
+                    f"classifier.{name} is 'auto', which is chosen on images that are "
+                    "held out of training, and data.validation is 0; give "
+                    "--data.validation 0.1, or a number"
+                )
         if self.experts == "together" and told(config.model, "experts") is None:
             raise Mistake(
                 "classifier.experts is 'together' and the model is an ordinary "

@@ -122,8 +122,8 @@ def _check(row, backbone, kinds):
 
 def _about(run, row, figures):
     data, model = run.results["dataset"], run.model
-    own = scaling.of_row(figures)
-    _, assumed = prior.assumed(run.config, row, run.counts, own)
+    known = rows.named(run.results)
+    _, assumed = prior.assumed(run.config, row, run.counts, known)
     classes = identity.names(data["classes"], data.get("class_names"))
     shape, architecture = model.card()
     versions = files.read_json(run.out / "versions.json")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ltjax.data.shape import Shape
-from ltjax.evaluation import conformal, scaling
+from ltjax.evaluation import conformal
 from ltjax.mistake import Mistake, shown
 from ltjax.stages import backbones, prior, strangers
 from ltjax.workdir import beside
@@ -68,7 +68,7 @@ def of_command(command):
     row = choose(command.run, results, command.classifier)
     counts = np.asarray(data["counts"])
     figures = named(results)
-    assumed, taken = prior.assumed(config, row, counts, scaling.of_row(figures[row]))
+    assumed, taken = prior.assumed(config, row, counts, figures)
     priors = None
     if command.prior is not None:
         if assumed is None:
@@ -115,10 +115,11 @@ def told(calibration):
 
 def _others(results, config, counts):
     """Which rows of the run assume a prior, in words."""
+    figures = named(results)
     found = [
         str(row)
-        for row, figures in named(results).items()
-        if prior.assumed(config, row, counts, scaling.of_row(figures))[0] is not None
+        for row in figures
+        if prior.assumed(config, row, counts, figures)[0] is not None
     ]
     if not found:
         return "nor do those of any row of the run"

@@ -197,8 +197,10 @@ def _strangers(results):
 def choice(row):
     """What a row was chosen to be, of what, and what that cost, in a line."""
     made = row["choice"]
+    symbols = {"alpha": "α", "temperature": "T", "tau": "τ"}
+    chosen = ", ".join(f"{symbols[n]} {made[n]:g}" for n in symbols if n in made)
     return (
-        f"{label(row)}: α {made['alpha']:g}, T {made['temperature']:g}, of "
+        f"{label(row)}: {chosen}, of "
         f"{len(made['candidates'])} on {made['images']:,} held-out images, in "
         f"{made['seconds']:.0f} s"
     )

@@ -6,37 +6,51 @@ import os
 import numpy as np
 
 from ltjax.classifier import METHODS
+from ltjax.classifier import method as methods
 from ltjax.classifier import prior as priors
+from ltjax.evaluation import scaling
 from ltjax.mistake import Mistake, shown
 from ltjax.stages import backbones
 
 _SLACK = 1e-3  # by which shares that were rounded may miss 1
 
 
-def assumed(config, row, counts, scaling=None):
+def assumed(config, row, counts, figures=None):
     """The prior [C] of a `Row` of a run of `config`, None without one, and its words.
 
-    `counts` [C] are the run's training images; `scaling` is the `Scaling` of a row that
-    is calibrated. Biases are fitted where every class weighs the same: then all shares
-    are equal, whatever they were. A temperature alone takes the root of what was there.
+    `counts` [C] are the run's training images; `figures` are those of its rows, of
+    `rows.named`, which tell what was chosen, and calibrated. Biases are fitted where
+    every class weighs the same: then all shares are equal, whatever they were. A
+    temperature alone takes the root of what was there.
     """
+    figures = figures or {}
+    own = scaling.of_row(figures.get(row, {}))
     model, settings = config.model, config.classifier
     method = METHODS.get(row.classifier)  # None of no re-training
     joined = settings.experts == "together" and method and method.JOINT
     found = None
     if joined or model.experts is None:
         plain = config.objective.plain and model.head.intercepts
-        trained = settings.tau, config.optim.sampling, plain
+        trained = _tau(config, row, figures), config.optim.sampling, plain
         found = priors.assumed(row.classifier, counts, *trained)
-    if scaling is not None and scaling.bias is not None:
+    if own is not None and own.bias is not None:
         present = np.asarray(counts) > 0
         found = present / present.sum()
-    elif scaling is not None and found is not None:
-        powers = np.where(found > 0, found, 0) ** (1 / scaling.temperature)
+    elif own is not None and found is not None:
+        powers = np.where(found > 0, found, 0) ** (1 / own.temperature)
         found = powers / powers.sum()
     of_draws = row.backbone == backbones.of_row(config, row.backbone).drawn
     drawn = of_draws or (method and method.DRAWS)
     return found, priors.in_words(found, counts, bool(drawn))
+
+
+def _tau(config, row, figures):
+    """The strength of logit adjustment of a row, its own if it was chosen."""
+    # Draws go through the head of the mean.
+    name = backbones.of_row(config, row.backbone).name
+    head = figures.get(row._replace(backbone=name), {})
+    usual = methods.settled(config.classifier.tau, 1.0)
+    return head.get("choice", {}).get("tau", usual)
 
 
 def shares(prior, names, counts):

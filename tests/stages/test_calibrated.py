@@ -134,7 +134,8 @@ def test_a_bias_makes_all_classes_as_frequent(place):
     logits = np.array([[3.0, 0.0, 0.0, 0.0]], np.float32)
     np.testing.assert_allclose(own(logits), [[2.0, -0.5, 0.0, 0.0]])
     counts = np.array([24, 13, 7, 0])
-    found, words = priors.assumed(place.config, Row("swa", "none"), counts, own)
+    told = {Row("swa", "none"): {"calibration": own.told()}}
+    found, words = priors.assumed(place.config, Row("swa", "none"), counts, told)
     np.testing.assert_allclose(found, [1 / 3, 1 / 3, 1 / 3, 0])
     assert words.startswith("equal shares")
 
