@@ -13,6 +13,7 @@ import matplotlib
 import measured
 import page
 import results
+import systems
 import trials
 from rich.console import Console
 from tabular import markdown
@@ -90,6 +91,9 @@ TABLES = {
     "scaling": partial(of_figures, measured.scaling, "scaling_cpu.json"),
     "frozen": partial(of_figures, measured.frozen, "frozen_cpu.json"),
     "pretrained": partial(trials.pretrained, "pretrained_cifar100_lt100_cpu.jsonl"),
+    "gates": systems.gates,
+    "clusters": partial(systems.clusters, "clusters_cifar100_cpu.jsonl"),
+    "clusters_fashion": partial(systems.clusters, "clusters_fashion_cpu.jsonl"),
     "pipeline": partial(of_figures, measured.pipeline, "pipeline_cpu.json"),
     "saving": of_saving,
     "trials": partial(of_figures, measured.tried, "trials_cpu.json"),
