@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import errno
 import sys
+from functools import partial
 
 from rich.console import Console
 
@@ -37,6 +38,8 @@ def main(args):
                     "--seeds is for runs with labels: clusters of two seeds have other "
                     "numbers; give --seed, one after another"
                 )
+            if command.explain and _unlabelled(config):
+                raise Mistake("--explain is for runs with labels, which make mistakes")
             if command.seeds is None:
                 _run(config, out, command, stopping, command.quiet)
             else:
@@ -106,6 +109,8 @@ def _run(config, out, command, stopping, show):
     else:
         from ltjax.report.table import table
         from ltjax.run import run
+
+        run = partial(run, explain=command.explain)
 
     logs = command.log and hosts.first()
     with tensorboard.Board(out) if logs else contextlib.nullcontext() as board:

@@ -20,6 +20,7 @@ from ltjax.stages import (
     loading,
     memory,
     metadata,
+    occlusion,
     representation,
     strangers,
     summary,
@@ -42,6 +43,7 @@ def run(
     accept_changes=False,
     stopping=None,
     track=None,
+    explain=False,
 ):
     """Runs all stages of `config` in the folder `out` and returns the results.
 
@@ -52,7 +54,8 @@ def run(
     results say so. `stopping()` is asked now and then for an exit code: with one the
     run ends by `Stopped`, when all it did is saved. `track(event)` gets every event, a
     dict, that is written to `metrics.jsonl`, in the first process only; when it raises,
-    the run goes on without it. The results are those of `results.json`. Raises
+    the run goes on without it. With `explain` the page says where
+    the surest mistakes come from. The results are those of `results.json`. Raises
     `Mistake` for whatever the user can put right.
     """
     # Of several processes the first one speaks, and writes all files but checkpoints.
@@ -68,7 +71,8 @@ def run(
     if joined is None:
         console.print(f"{out} holds this run, finished:", soft_wrap=True)
         met = with_strangers(found, out, config, console)
-        return shown(met, out, data, voice, again=met is found)
+        again = met is found and not explain
+        return shown(met, out, data, voice, explain, again)
     names = [each.name for each in backbones.of(config, order.task)]
     if stage_one is not None:
         hosts.by_first(lambda: adoption.check(Path(stage_one), made_of, names))
@@ -85,7 +89,7 @@ def run(
         outcomes = stages(joined, above, loader, folder)
         results = summary.conclude(joined, data, system, outcomes, loader, folder)
         results = with_strangers(results, out, config, console)
-        shown(results, out, data, voice)
+        shown(results, out, data, voice, explain)
     console.print(f"results, metrics and checkpoints are in {out}", soft_wrap=True)
     return results
 
@@ -141,13 +145,15 @@ def with_strangers(results, out, config, console):
     return results
 
 
-def shown(results, out, data, voice, again=False):
+def shown(results, out, data, voice, explain=False, again=False):
     """Prints the table, makes the page, and returns the results.
 
     `again` makes only one that is not there: a process that was killed at its very end
     may have left none.
     """
     voice.console.print(table(results, voice.console.width))
+    if explain and hosts.first():
+        voice.say(occlusion.keep(out, data.test))
     if hosts.first() and not (again and (out / page.FILE).exists()):
         voice.say(page.made(out, data.test.image, data.train))
     return results

@@ -71,6 +71,9 @@ class Command:
     calibrate: bool = False
     """Hold a tenth of the training images out, of classes that can spare some, and fit
     each row's temperature on them: for classifier.calibrate and data.validation."""
+    explain: bool = False
+    """Show on the page where the surest mistakes come from: what each loses when parts
+    of the image are covered. Of a finished run, too."""
     quiet: bool = False
     """Print errors and the last table, and nothing else."""
     stop_after_minutes: float | None = None
@@ -89,7 +92,7 @@ _SHARE = 0.1  # of the training images, that --calibrate holds out
 # Flags that mean True when they stand alone.
 _SWITCHES = (
     *("--data.nested", "--data.strict", "--hosts.detect", "--accept-changes"),
-    *("--quiet", "--calibrate"),
+    *("--quiet", "--calibrate", "--explain"),
 )
 
 # Flags whose values may also come with commas between them.

@@ -1,8 +1,10 @@
 """The images of a page: what a row is most and least sure of, and the tail."""
 
 import numpy as np
+from PIL import Image
 
 from ltjax.report import closeup, markup
+from ltjax.workdir.examples import WRONG
 
 _MOST_TAKEN = 4  # classes that one is taken for
 
@@ -24,6 +26,42 @@ def examples(run):
             if faces:
                 yield markup.paragraph(kind, "soft")
                 yield markup.faces(faces)
+        yield from _explained(run, kinds[WRONG])
+
+
+def _explained(run, rows):
+    """Where the predictions of some rows come from, if the run has looked."""
+    known = [int(row) for row in rows if int(row) in run.maps]
+    if known:
+        yield markup.paragraph(
+            "what speaks for these mistakes: bright where the probability falls if "
+            "that part is covered",
+            "soft",
+        )
+        yield markup.faces([_shaded(run, row) for row in known])
+
+
+def _shaded(run, row):
+    """An image in grey, as bright as its parts speak for what it was taken for."""
+    image, found = run.images[row], np.maximum(run.maps[row], 0)
+    height, width = image.shape[:2]
+    most = found.max()
+    light = Image.fromarray(found / most if most > 0 else found)
+    light = np.asarray(light.resize((width, height), Image.Resampling.BILINEAR))
+    shown = image.mean(-1, keepdims=True) * (0.2 + 0.8 * light[..., None])
+    place = _place(found)
+    down, across = np.unravel_index(found.argmax(), found.shape)
+    fall = f"-{100 * found[down, across]:.0f} points"
+    alt = f"test image {row}: it falls by {fall[1:]} where the {place} is covered"
+    return shown.astype(np.uint8), alt, (fall, place)
+
+
+def _place(found):
+    """Where a map is highest, in words."""
+    ends = np.array(np.unravel_index(found.argmax(), found.shape))
+    down, across = (3 * ends // found.shape).tolist()
+    rows, columns = ("upper", "middle", "lower"), ("left", "centre", "right")
+    return f"{rows[down]} {columns[across]}"
 
 
 def tail(run):

@@ -10,7 +10,8 @@ from ltjax.data import resident
 from ltjax.data.dataset import streamed
 from ltjax.workdir.files import write_arrays
 
-FILE, TAIL = "examples.npz", "tail.npz"
+FILE, TAIL, MAPS = "examples.npz", "tail.npz", "maps.npz"
+WRONG = "surest mistakes"
 _EACH = 6  # images of a kind in a group
 _RAREST = 12  # classes of the tail
 _SIDE = 48  # pixels of the longer side of what is kept
@@ -31,7 +32,7 @@ def chosen(labels, predicted, groups):
         if len(rows):
             found[name] = {
                 "surest": rows[:_EACH],
-                "surest mistakes": rows[wrong[rows]][:_EACH],
+                WRONG: rows[wrong[rows]][:_EACH],
                 "least sure": rows[::-1][:_EACH],
             }
     return found
@@ -78,10 +79,28 @@ def read_tail(out):
     return {int(own): image[label == own] for own in dict.fromkeys(label.tolist())}
 
 
+def keep_maps(out, rows, maps):
+    """Stores where the predictions of test images come from, [n, places, places]."""
+    write_arrays(out / MAPS, {"row": np.array(rows), "map": maps})
+
+
+def read_maps(out):
+    """{row of the test images: its map}, as `keep_maps` stored them."""
+    if not (out / MAPS).exists():
+        return {}
+    with np.load(out / MAPS, allow_pickle=False) as file:
+        return dict(zip(file["row"].tolist(), file["map"]))
+
+
+def whole(images, rows):
+    """Rows of the images as they are tested, one after another."""
+    seen = resident.each(images.plain, rows) if streamed(images) else images[rows]
+    return map(np.asarray, seen)
+
+
 def _smaller(images, rows):
     """Rows of the images, small, [n, h, w, 1 or 3]."""
-    seen = resident.each(images.plain, rows) if streamed(images) else images[rows]
-    return np.stack([_small(np.asarray(image)) for image in seen])
+    return np.stack([_small(image) for image in whole(images, rows)])
 
 
 def _small(image):

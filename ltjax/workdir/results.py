@@ -30,6 +30,7 @@ class Results(NamedTuple):
     predicted: dict  # row -> predictions.Predicted
     images: dict  # row of the test images -> uint8 [h, w, ch]
     tail: dict  # label of a rare class -> its training images, the rarest first
+    maps: dict  # row of the test images -> where its prediction comes from
     beside: tuple = ()  # `meta.Part`s of what is known beside them
 
     @property
@@ -103,6 +104,7 @@ def read(out):
             predicted=predictions.read(out),
             images=examples.read(out),
             tail=examples.read_tail(out),
+            maps=examples.read_maps(out),
             beside=beside.read(out),
         )
     except Mistake:
