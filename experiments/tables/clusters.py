@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from ltjax import machine
 from ltjax.clustering import story
 from ltjax.config import (
     Augment,
@@ -49,6 +50,7 @@ from ltjax.mistake import Mistake
 from ltjax.run import run
 from ltjax.runtime.command import exit_code
 from ltjax.stages import trained
+from ltjax.workdir import versions
 
 OBJECTIVES = {
     "sinkhorn": P2ot(strength=None, start=1.0),
@@ -59,6 +61,7 @@ OBJECTIVES = {
 }
 METHODS = ("kmeans", *OBJECTIVES)
 _BATCH = 500
+_TOLD = ("set", "method", "seed", "memory")
 
 
 def flags():
@@ -79,6 +82,7 @@ def flags():
     add("--imbalance-factor", type=float, default=100.0)
     add("--epochs", type=int, default=20, help="of the heads")
     add("--batch", type=int, default=256)
+    add("--memory", type=int, default=5120, help="images that labels are found among")
     add("--each", type=int, help="images of a class that trains; all")
     return parser
 
@@ -140,7 +144,7 @@ def features(options, out, others):
 
 def config_of(options, method, place, classes, seed):
     """The config of heads on features."""
-    objective = dataclasses.replace(OBJECTIVES[method], memory=5120)
+    objective = dataclasses.replace(OBJECTIVES[method], memory=options.memory)
     return Config(
         name=f"{place.parent.name}-{method}",
         seed=seed,
@@ -188,13 +192,16 @@ def lines(options, method, place, classes, seed):
         rows = kmeans(place, classes, seed)
     else:
         config = config_of(options, method, place, classes, seed)
-        out = place.parent / f"{method}-seed{seed}-epochs{options.epochs}"
+        out = place.parent / f"{method}-seed{seed}-{options.epochs}-{options.memory}"
         rows = story.run(config, out, Console(quiet=True))["rows"]
     about = {
         "set": options.images.stem,
         "method": method,
         "seed": seed,
         "epochs": options.epochs,
+        "memory": options.memory,
+        "commit": versions.commit(),
+        "processor": machine.processor(),
         "imbalance_factor": options.imbalance_factor,
         "clusters": classes,
         "seconds": time.monotonic() - begin,
@@ -213,10 +220,10 @@ def main(options):
     known = set()
     if options.out.exists():
         told = map(json.loads, options.out.read_text().splitlines())
-        known = {(line["set"], line["method"], line["seed"]) for line in told}
+        known = {tuple(line[name] for name in _TOLD) for line in told}
     for seed in options.seeds:
         for method in options.methods:
-            if (options.images.stem, method, seed) in known:
+            if (options.images.stem, method, seed, options.memory) in known:
                 continue
             made = lines(options, method, place, len(others), seed)
             with options.out.open("a") as file:

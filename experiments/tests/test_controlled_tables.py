@@ -70,7 +70,7 @@ def test_k_means_finds_groups_that_lie_apart(tmp_path):
 
 @pytest.mark.parametrize("method", clusters.OBJECTIVES)
 def test_the_config_of_every_method_is_one_that_runs(method, tmp_path):
-    options = argparse.Namespace(epochs=20, batch=256)
+    options = argparse.Namespace(epochs=20, batch=256, memory=5120)
     config = clusters.config_of(options, method, tmp_path / "own.npz", 50, seed=0)
     limits.check(config)
     assert config.objective.memory == 5120
