@@ -10,6 +10,7 @@ from rich.console import Console
 
 from ltjax.config import limits, own
 from ltjax.report import page
+from ltjax.report.live import Live
 from ltjax.report.table import table
 from ltjax.runtime import hosts
 from ltjax.stages import (
@@ -30,7 +31,7 @@ from ltjax.stages import (
 )
 from ltjax.stages import loader as loaders
 from ltjax.stages import system as systems
-from ltjax.workdir import adoption, beside, claim, identity, workdir
+from ltjax.workdir import adoption, beside, claim, events, identity, workdir
 from ltjax.workdir.files import write_json
 
 
@@ -60,7 +61,8 @@ def run(
     """
     # Of several processes the first one speaks, and writes all files but checkpoints.
     out, console = Path(out), console or Console(quiet=not hosts.first())
-    voice = workdir.Voice(console, stopping, track)
+    heard = [events.guarded(each) for each in (Live(out), track) if each]
+    voice = workdir.Voice(console, stopping, lambda event: [h(event) for h in heard])
 
     # Not compiled, nor on the devices: it may be refused, or have finished.
     told = partial(planned, config, out, console)
@@ -152,8 +154,10 @@ def shown(results, out, data, voice, explain=False, again=False):
     may have left none.
     """
     voice.console.print(table(results, voice.console.width))
-    if explain and hosts.first():
-        voice.say(occlusion.keep(out, data.test))
+    if explain:  # all processes: its weights are read by all
+        told = occlusion.keep(out, data.test)
+        if hosts.first():
+            voice.say(told)
     if hosts.first() and not (again and (out / page.FILE).exists()):
         voice.say(page.made(out, data.test.image, data.train))
     return results

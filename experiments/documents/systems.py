@@ -3,6 +3,7 @@
 import results
 from tabular import MAIN, markdown, title
 
+from ltjax.mistake import Mistake
 from ltjax.report.aggregate import moments
 
 # The three networks that are compared, by the names of their configs' forms.
@@ -41,8 +42,12 @@ def gates(file="apa_{}.jsonl"):
 
 def clusters(file):
     """Every method and row, means and deviations over seeds, in percent."""
-    found = {}
-    for line in results.lines(file):
+    found, told = {}, results.lines(file)
+    for name in ("set", "imbalance_factor", "epochs", "memory"):
+        kinds = sorted({line[name] for line in told})
+        if len(kinds) > 1:
+            raise Mistake(f"{file} mixes {name}: {kinds}; a table has one")
+    for line in told:
         found.setdefault((line["method"], line["row"]), []).append(line)
     body = []
     for (method, row), lines in found.items():

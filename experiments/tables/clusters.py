@@ -61,7 +61,7 @@ OBJECTIVES = {
 }
 METHODS = ("kmeans", *OBJECTIVES)
 _BATCH = 500
-_TOLD = ("set", "method", "seed", "memory")
+_TOLD = ("set", "imbalance_factor", "epochs", "memory", "method", "seed")
 
 
 def flags():
@@ -220,10 +220,11 @@ def main(options):
     known = set()
     if options.out.exists():
         told = map(json.loads, options.out.read_text().splitlines())
-        known = {tuple(line[name] for name in _TOLD) for line in told}
+        known = {tuple(line.get(name) for name in _TOLD) for line in told}
     for seed in options.seeds:
         for method in options.methods:
-            if (options.images.stem, method, seed, options.memory) in known:
+            settings = options.imbalance_factor, options.epochs, options.memory
+            if (options.images.stem, *settings, method, seed) in known:
                 continue
             made = lines(options, method, place, len(others), seed)
             with options.out.open("a") as file:

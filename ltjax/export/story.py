@@ -111,7 +111,7 @@ def _check(row, backbone, kinds):
         )
     for kind in kinds:
         if kind in ("onnx", "photo"):
-            graph.check()
+            graph.check(photo=kind == "photo")
         elif kind == "posterior":
             if not backbone.draws:
                 raise Mistake(f"--to posterior needs a row of swa; {row} is a point")

@@ -8,6 +8,7 @@ from ltjax.report import (
     closeup,
     diagrams,
     gallery,
+    learning,
     markup,
     settings,
     shapes,
@@ -19,9 +20,8 @@ from ltjax.workdir import examples, results
 from ltjax.workdir.files import write_text
 from ltjax.workdir.rows import Row, told
 
-FILE = "report.html"
+FILE = markup.FILE
 _MOST_CLASSES = 200  # rows of the table of classes
-_AVERAGED = " From the dotted line on, SWA averages the weights it passes."
 _SPACES = {
     "probability": "probabilities",
     "relative": "features, relative",
@@ -224,25 +224,7 @@ def _dispersion(run):
 
 def _training(run):
     if run.epochs:
-        panels = [
-            diagrams.learning(
-                ylabel,
-                {
-                    name.upper(): [factor * event[what] for event in events]
-                    for name, events in run.epochs.items()
-                },
-                run.swa_start,
-            )
-            for ylabel, what, factor in (
-                ("training loss", "loss", 1),
-                ("training accuracy, %", "accuracy", 100),
-            )
-        ]
-        yield markup.figure(
-            "Means over each epoch's steps, before they are taken, on augmented images."
-            + _AVERAGED * (run.swa_start is not None),
-            *panels,
-        )
+        yield from learning.curves(run.epochs, run.swa_start)
     elif run.results["rows"]:
         yield markup.paragraph(
             "The backbones were taken over from another run, which has their curves.",

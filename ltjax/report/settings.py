@@ -20,7 +20,12 @@ def of_run(run):
         yield markup.heading("Changes that were accepted on the way")
         lines = (f"{c['at']}: {d}" for c in changes for d in c["differences"])
         yield markup.verbatim("\n".join(lines))
-    text = json.dumps(record.to_json(run.config), indent=1, ensure_ascii=False)
+    yield from of_config(run.config)
+
+
+def of_config(config):
+    """The whole config."""
+    text = json.dumps(record.to_json(config), indent=1, ensure_ascii=False)
     yield markup.details("The whole config", markup.verbatim(text))
 
 

@@ -1,5 +1,6 @@
 """The story of a page: read the runs, compare them, write it."""
 
+import contextlib
 from pathlib import Path
 
 from ltjax.mistake import Mistake
@@ -22,7 +23,7 @@ def made(folders, out=None, into=None):
     _check(file)
     if into is not None:
         parts.check(into)
-    with parts.kept() as found:
+    with parts.kept() if into else contextlib.nullcontext() as found:
         if len(runs) == 1:
             text = page.of_run(runs[0])
         else:

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from ltjax.classifier import heads
+from ltjax.runtime import hosts
 from ltjax.stages import trained
 from ltjax.workdir import examples, results
 from ltjax.workdir.rows import named
@@ -52,9 +53,19 @@ def fallen(probability, image, label, colour, places=PLACES):
 def keep(out, test):
     """Keeps the maps of the surest mistakes that the page of the run in `out` shows.
 
-    `test` is the split that it was tested on. Says in a line what was done.
+    `test` is the split that it was tested on. Says in a line what was done, or why not:
+    whatever it is, the results stay.
     """
+    try:
+        return _explained(out, test)
+    except Exception as error:
+        return f"mistakes are not explained: {type(error).__name__}: {error}"
+
+
+def _explained(out, test):
     found = results.read(out)
+    if not found.predicted:
+        return "mistakes are not explained: no row of this run has draws"
     rows = sorted(
         {int(row) for kinds in found.chosen.values() for row in kinds[examples.WRONG]}
     )
@@ -67,6 +78,8 @@ def keep(out, test):
     one = heads.one_pass(*trained.logits(run, of_row.classifier, of_row.variant))
     colour = np.round(255 * np.array(found.results["dataset"]["mean"])).astype(np.uint8)
 
+    labels = found.predicted[name].label[rows]
+
     def probability(row, images):
         batch = {"image": images}
         if run.beside:
@@ -76,10 +89,8 @@ def keep(out, test):
     maps = [
         fallen(partial(probability, row), image, said, colour)
         for row, image, said in zip(
-            rows,
-            examples.whole(test.image, np.array(rows)),
-            found.predicted[name].label[rows],
+            rows, examples.whole(test.image, np.array(rows)), labels
         )
     ]
-    examples.keep_maps(out, rows, np.stack(maps))
+    hosts.by_first(lambda: examples.keep_maps(out, name, rows, labels, np.stack(maps)))
     return f"{len(rows)} mistakes of {name} explained"

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from ltjax.representation import step
 from ltjax.representation.backbone import Backbone
 from ltjax.runtime import devices
 from ltjax.runtime.stopping import Stopped
-from ltjax.stages import backbones, deviations, divergence, means
+from ltjax.stages import backbones, curve, deviations, divergence, means
 from ltjax.stages import system as systems
 from ltjax.stages.deviations import OnDevice
 from ltjax.stages.loader import Epochs, Loader, in_words
@@ -27,6 +28,7 @@ class Training(NamedTuple):
     epochs: Epochs
     store: OnDevice
     prepare: partial  # (key, state, batch) -> the batch as a step gets it
+    watch: Callable | None  # (state) -> its figures on held-out images, if any
 
 
 @dataclasses.dataclass
@@ -83,6 +85,7 @@ def train(backbone, system, loader, folder, place="device"):
         epochs=loader.epochs(program, fixed, placed),
         store=store,
         prepare=partial(systems.prepare, system, fixed),
+        watch=curve.of(system, loader),
     )
 
     def first():
@@ -147,7 +150,11 @@ def _tell(training, number, account, piece):
     steps = training.loader.task.steps
     loss, accuracy = account.means()
     rate = float(training.backbone.rate(number * steps + piece.last - 1))
+    figures = f"loss {loss:.3f}, acc {100 * accuracy:.1f} %, lr {rate:.3g}"
     if piece.last == steps:
+        held_out = training.watch and training.watch(piece.carry[0])
+        if held_out:
+            figures += f", held out {held_out['acc']['all']:.1f} %"
         training.folder.event(
             event="epoch",
             backbone=training.backbone.name,
@@ -158,8 +165,8 @@ def _tell(training, number, account, piece):
             stage="representation",
             seconds=account.seconds,
             **piece.pace,
+            **({"held_out": held_out} if held_out else {}),
         )
-    figures = f"loss {loss:.3f}, acc {100 * accuracy:.1f} %, lr {rate:.3g}"
     return figures + in_words(piece.pace)
 
 

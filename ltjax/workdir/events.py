@@ -83,6 +83,18 @@ def last_events(path):
     return list(last.values())
 
 
+def epochs(path):
+    """{backbone: the events of its epochs so far, in order}."""
+    found = {}
+    for event in last_events(path):
+        if event.get("event") == "epoch":
+            found.setdefault(event["backbone"], []).append(event)
+    return {
+        name: sorted(told, key=lambda event: event["epoch"])
+        for name, told in found.items()
+    }
+
+
 def seconds_per_stage(path):
     """Seconds of each stage over all processes that worked on the run."""
     seconds = {}

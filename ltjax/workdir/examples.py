@@ -79,17 +79,29 @@ def read_tail(out):
     return {int(own): image[label == own] for own in dict.fromkeys(label.tolist())}
 
 
-def keep_maps(out, rows, maps):
-    """Stores where the predictions of test images come from, [n, places, places]."""
-    write_arrays(out / MAPS, {"row": np.array(rows), "map": maps})
+def keep_maps(out, name, rows, said, maps):
+    """Stores where what a row of the table says of test images comes from.
+
+    `name` is the row's, `said` [n] the labels, `maps` [n, places, places].
+    """
+    arrays = {"name": np.array(name), "row": np.array(rows), "said": said, "map": maps}
+    write_arrays(out / MAPS, arrays)
 
 
-def read_maps(out):
-    """{row of the test images: its map}, as `keep_maps` stored them."""
-    if not (out / MAPS).exists():
+def read_maps(out, predicted):
+    """{row of the test images: its map}, as `keep_maps` stored them.
+
+    Those of the last of the rows `predicted`, {name: `Predicted`}, as far as it says
+    the same still: a folder may have been gone on with.
+    """
+    if not (out / MAPS).exists() or not predicted:
         return {}
+    *_, (name, last) = predicted.items()
     with np.load(out / MAPS, allow_pickle=False) as file:
-        return dict(zip(file["row"].tolist(), file["map"]))
+        if file["name"].item() != name:
+            return {}
+        found = zip(file["row"].tolist(), file["said"], file["map"])
+        return {row: map for row, said, map in found if last.label[row] == said}
 
 
 def whole(images, rows):

@@ -1,6 +1,5 @@
 """What a finished run has written, read for its page: no data, no weights."""
 
-import operator
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -92,6 +91,7 @@ def read(out):
             raise Mistake(
                 f"{out} holds a run without labels, whose page is {out / 'report.html'}"
             )
+        predicted = predictions.read(out)
         return Results(
             out=out,
             results=results,
@@ -99,12 +99,12 @@ def read(out):
             config=identity.config_of(out),
             identity=record["run"],
             versions=_optional(out / "versions.json", []),
-            epochs=_epochs(events.last_events(out)),
+            epochs=events.epochs(out),
             labels=_labels(out),
-            predicted=predictions.read(out),
+            predicted=predicted,
             images=examples.read(out),
             tail=examples.read_tail(out),
-            maps=examples.read_maps(out),
+            maps=examples.read_maps(out, predicted),
             beside=beside.read(out),
         )
     except Mistake:
@@ -125,17 +125,6 @@ def _labels(out):
         return None
     with np.load(out / "labels.npz", allow_pickle=False) as file:
         return file["test"]
-
-
-def _epochs(events):
-    found = {}
-    for event in events:
-        if event.get("event") == "epoch":
-            found.setdefault(event["backbone"], []).append(event)
-    return {
-        name: sorted(epochs, key=operator.itemgetter("epoch"))
-        for name, epochs in found.items()
-    }
 
 
 def record(out):
