@@ -93,6 +93,9 @@ TABLES = {
     "pretrained": partial(trials.pretrained, "pretrained_cifar100_lt100_cpu.jsonl"),
     "gates": systems.gates,
     "clusters": partial(systems.clusters, "clusters_cifar100_cpu.jsonl"),
+    "clusters_few": partial(
+        systems.clusters, "clusters_cifar100_cpu.jsonl", memory=512
+    ),
     "clusters_fashion": partial(systems.clusters, "clusters_fashion_cpu.jsonl"),
     "pipeline": partial(of_figures, measured.pipeline, "pipeline_cpu.json"),
     "saving": of_saving,

@@ -195,7 +195,8 @@ def _loading(about):
         found.append(
             "`photo.onnx` takes one upright RGB photograph of any size, uint8 [H, W, 3]"
             f"{more.replace('N', '1')}, and scales and crops it as it was done for the "
-            f"figures; `examples/predict_in_onnx.py` and `server.py` of ltjax use it:"
+            "figures; `examples/predict_in_onnx.py` and `server.py` of ltjax decode "
+            "files as it was done then, and use it:"
             f"\n\n{loaded}"
         )
     tensors = [name for name in ("model.safetensors", "model.npz") if name in files]

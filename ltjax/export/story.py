@@ -174,7 +174,7 @@ _METADATA = (
 def _written(part, run, row, kinds, about):
     """Writes the files of all `kinds`; bytes and largest difference of each."""
     row_logits, params = trained.logits(run, row.classifier, row.variant)
-    metadata = json.dumps({name: about[name] for name in _METADATA if name in about})
+    metadata = {name: about[name] for name in _METADATA if name in about}
     images = _batch(about["image"], meta.width(run.beside))
     # A GPU would multiply in fewer bits.
     with jax.default_matmul_precision("highest"):
@@ -185,7 +185,8 @@ def _written(part, run, row, kinds, about):
             path = part / place.FILES[kind]
             if kind in ("onnx", "photo"):
                 shape = _shape(run, about) if kind == "photo" else None
-                graph.write(path, run, row_logits, params, metadata, shape)
+                inside = json.dumps(metadata | _decoding(shape))
+                graph.write(path, run, row_logits, params, inside, shape)
                 found, probabilities = (
                     graph.run(path, images)
                     if shape is None
@@ -198,7 +199,7 @@ def _written(part, run, row, kinds, about):
             elif kind == "posterior":
                 difference = _posterior(path, run)
             else:
-                tensors.write(path, run, row_logits, params, metadata)
+                tensors.write(path, run, row_logits, params, json.dumps(metadata))
                 difference = _difference(tensors.logits(path, run, images), known)
             if not difference <= TOLERANCE:
                 raise RuntimeError(
@@ -237,6 +238,11 @@ def _shape(run, about):
             f"{shape.channels} channels: --to onnx takes them as they are"
         )
     return shape
+
+
+def _decoding(shape):
+    """What whoever decodes photographs has to know, beside the colour behind them."""
+    return {} if shape is None else {"least_side": shape.least_side()}
 
 
 def _photos(images, shape):

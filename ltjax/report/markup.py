@@ -138,7 +138,7 @@ def table(name, head, groups, notes="", words=()):
     is its heading. `words` are the numbers of columns that hold no figures.
     """
     groups = [list(rows) for rows in groups]
-    parts.tabled(name, head, groups)
+    parts.tabled(name, head, groups, words)
     heads = "".join(
         f'<th scope="col"{_words(at in words)}>{escape(cell)}</th>'
         for at, cell in enumerate(head)

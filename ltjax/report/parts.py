@@ -34,13 +34,17 @@ def drawn(figure, label, svg):
         _keep(label, {".svg": svg.encode(), ".png": pixels.getvalue()})
 
 
-def tabled(name, head, groups):
-    """Keeps a table, if anybody does."""
+def tabled(name, head, groups, words=()):
+    """Keeps a table, if anybody does; its first column and `words` hold no figures."""
     if _kept.get() is not None:
         text = io.StringIO(newline="")
         lines = csv.writer(text, lineterminator="\n")
-        for row in (head, *(row for rows in groups for row in rows)):
-            lines.writerow([_plain(each) for each in row])
+        lines.writerow(map(cell, head))
+        for row in (row for rows in groups for row in rows):
+            lines.writerow(
+                cell(str(each)) if at in (0, *words) else _figure(each)
+                for at, each in enumerate(row)
+            )
         # Spreadsheets know by the mark that it is UTF-8.
         _keep(name, {".csv": text.getvalue().encode("utf-8-sig")})
 
@@ -53,14 +57,17 @@ def _keep(name, files):
     found |= {f"{number:02}-{short}{suffix}": data for suffix, data in files.items()}
 
 
-def _plain(text):
-    """A cell as a program reads it: figures with no sign but an ASCII minus."""
-    figure = text.replace(MINUS, "-").removeprefix("+")
-    try:
-        float(figure)
-    except ValueError:
-        return cell(str(text))
-    return figure
+def _figure(text):
+    """A figure as programs read it, nothing where there is none.
+
+    Without thousands' commas, and with no sign but an ASCII minus.
+    """
+    plain = text.replace(MINUS, "-").removeprefix("+")
+    if re.fullmatch(r"-?\d{1,3}(,\d{3})+", plain):
+        plain = plain.replace(",", "")
+    if plain == "-":
+        return ""
+    return plain if re.match(r"-?\d", plain) else cell(plain)
 
 
 def check(folder):

@@ -87,9 +87,17 @@ def test_twenty_photographs_get_the_labels_of_predict(
 
     rng = np.random.default_rng(1)
     (tmp_path / "photos").mkdir()
-    for number in range(20):
+    for number in range(17):
         image = photograph(rng, *rng.integers(9, 300, 2))
         Image.fromarray(image).save(tmp_path / "photos" / f"{number:02}.png")
+    large = Image.fromarray(photograph(rng, 900, 1203))
+    large.save(tmp_path / "photos" / "large.jpg")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    large.save(tmp_path / "photos" / "turned.jpg", exif=turned)
+    clear = large.resize((40, 30)).convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize((40, 30)))
+    clear.save(tmp_path / "photos" / "clear.png")
     out = tmp_path / "found.csv"
     words = [str(place.out), str(tmp_path / "photos"), "--out", str(out)]
     assert predict.main(words) == 0
@@ -103,6 +111,10 @@ def test_twenty_photographs_get_the_labels_of_predict(
         )
         assert surest == label
         assert 0.25 < sure <= 1  # of 4 classes
+        with decoding.opened((tmp_path / "photos" / name).read_bytes(), 16) as seen:
+            pixels = np.asarray(seen.image)
+        found = predict_in_onnx.pixels(tmp_path / "photos" / name, network[1])
+        assert np.abs(found.astype(int) - pixels).max() <= 1, name
     about = (exported / "README.md").read_text()
     assert '{"photo": photo}' in about
     assert "`model.onnx`" not in about
@@ -124,9 +136,13 @@ def test_the_server_answers_with_classes_or_says_what_is_wrong(exported, monkeyp
             told = json.load(answer)
         assert sum(each["p"] for each in told) == pytest.approx(1)
         assert told == sorted(told, key=lambda each: -each["p"])
-        for data in (b"no image", b""):
-            with pytest.raises(urllib.error.HTTPError):
+        for data, code in ((b"no image", 400), (b"", 413)):
+            with pytest.raises(urllib.error.HTTPError) as raised:
                 urllib.request.urlopen(place, data)
+            assert raised.value.code == code
+        asked = urllib.request.Request(place, b"x", {"Content-Length": "x"})
+        with pytest.raises(urllib.error.HTTPError, match="413"):
+            urllib.request.urlopen(asked)
         here.shutdown()
 
 

@@ -66,17 +66,40 @@ def test_a_table_has_the_figures_of_the_run_and_no_formula(run, files):
     assert [line[0] for line in lines] == ["'=1+1", "'-x", "猫", "d", "e"]
 
 
-def test_signs_are_those_that_programs_read():
+def test_figures_are_those_that_programs_read_and_names_what_they_are():
+    minus = "\N{MINUS SIGN}"
+    rows = [
+        ("+5", "+1.5", "+5"),
+        ("y", f"{minus}2", "-"),
+        ("z", "-", minus),
+        ("u", "1,280", "1,280"),
+        ("v", "+1.20 ± 0.10", "a"),
+        ("w", f"{minus}1.20 ± 0.10", "=b"),
+        ("t", "54.2 (80)", "c"),
+        ("s", "=1+1", "d"),
+    ]
     with parts.kept() as found:
-        markup.table("T", ("a", "b"), [[("x", "+1.5"), ("y", "\N{MINUS SIGN}2")]])
-    assert found == {"01-t.csv": "\ufeffa,b\nx,1.5\ny,-2\n".encode()}
+        markup.table("T", ("a", "b", "c"), [rows], words=(2,))
+    text = found["01-t.csv"].decode("utf-8-sig")
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["a", "b", "c"],
+        ["'+5", "1.5", "'+5"],
+        ["y", "-2", "'-"],
+        ["z", "", minus],
+        ["u", "1280", "1,280"],
+        ["v", "1.20 ± 0.10", "a"],
+        ["w", "-1.20 ± 0.10", "'=b"],
+        ["t", "54.2 (80)", "c"],
+        ["s", "'=1+1", "d"],
+    ]
 
 
-def test_nothing_is_kept_where_nobody_asks(run):
-    with parts.kept() as found:
-        pass
-    page.of_run(run)
-    assert found == {}
+def test_nothing_is_drawn_twice_where_nobody_asks(run, tmp_path, monkeypatch):
+    def drawn(*_):
+        raise AssertionError("kept")
+
+    monkeypatch.setattr(parts, "_keep", drawn)
+    assert report.main([str(run.out), "--out", str(tmp_path / "p.html")]) == 0
 
 
 def test_a_folder_with_files_stays_as_it_is(run, files, capsys):

@@ -90,16 +90,28 @@ def test_the_exponent_is_that_of_the_lowest_nll_of_those_accurate_enough(place):
     kernel, _ = stage_one(place)
     norms = np.linalg.norm(kernel, axis=0)
     told = rows.named(place.results)[Row("swa", "tau_norm")]["choice"]
-    for each, tau in zip(told["candidates"], EXPONENTS):
-        nll, acc = held_out(place, lambda z, t=tau: z @ (kernel / norms**t))
+    found = [held_out(place, lambda z, t=t: z @ (kernel / norms**t)) for t in EXPONENTS]
+    for each, (nll, acc) in zip(told["candidates"], found):
         assert each["nll"] == pytest.approx(nll, rel=1e-5)
         assert each["acc"] == pytest.approx(acc)
+    fine = [at for at in range(3) if found[at][1] >= found[2][1]]
+    best = min(fine, key=lambda at: found[at][0])
+    assert told["tau"] == EXPONENTS[best]
+    kept_one = kept.head(place.out, "swa", "swa-tau_norm")["kernel"]
+    np.testing.assert_allclose(kept_one, kernel / norms ** told["tau"], rtol=1e-5)
 
 
 def test_srepr_and_its_row_are_those_of_tau_1(place):
     named = rows.named(place.results)
     assert "choice" not in named[Row("swa", "srepr")]
     assert {row.classifier for row, of in named.items() if "choice" in of} == {*CHOSEN}
+    # As a run of tau 1 on the same features would have it.
+    settings = dataclasses.replace(place.config.classifier, tau=1.0)
+    stored = trained.held(place.out, "swa", place.config, load(place.config.data))
+    made = trained.heads(stored, settings)["srepr", "c-mean"]
+    again = trained.refit(stored, made, settings, trained.views(stored))
+    learned = trained.params(stored, "srepr", "c-mean")
+    np.testing.assert_allclose(again["kernel"], learned["kernel"], rtol=1e-4, atol=1e-5)
 
 
 def test_the_prior_of_a_row_is_that_of_the_tau_it_has(place):
