@@ -26,7 +26,8 @@ def examples(run):
             if faces:
                 yield markup.paragraph(kind, "soft")
                 yield markup.faces(faces)
-        yield from _explained(run, kinds[WRONG])
+            if kind == WRONG:
+                yield from _explained(run, rows)
 
 
 def _explained(run, rows):
