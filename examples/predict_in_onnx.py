@@ -3,7 +3,7 @@
 python -m ltjax.export RUN --to photo
 python examples/predict_in_onnx.py RUN/export/photo.onnx photo.jpg ...
 
-For files of 8 bits. What is known beside an image is taken to be unknown.
+For files of 8 bits. Metadata inputs, if any, are zeros.
 """
 
 import json

@@ -61,8 +61,8 @@ def run(
     """
     # Of several processes the first one speaks, and writes all files but checkpoints.
     out, console = Path(out), console or Console(quiet=not hosts.first())
-    heard = [events.guarded(each) for each in (Live(out), track) if each]
-    voice = workdir.Voice(console, stopping, lambda event: [h(event) for h in heard])
+    tracks = {"the page of the run at work": Live(out), "the tracker": track}
+    voice = workdir.Voice(console, stopping, events.each_guarded(tracks))
 
     # Not compiled, nor on the devices: it may be refused, or have finished.
     told = partial(planned, config, out, console)
@@ -151,13 +151,13 @@ def shown(results, out, data, voice, explain=False, again=False):
     """Prints the table, makes the page, and returns the results.
 
     `again` makes only one that is not there: a process that was killed at its very end
-    may have left none.
+    may have left that of the run at work.
     """
     voice.console.print(table(results, voice.console.width))
     if explain:  # all processes: its weights are read by all
         told = occlusion.keep(out, data.test)
         if hosts.first():
             voice.say(told)
-    if hosts.first() and not (again and (out / page.FILE).exists()):
-        voice.say(page.made(out, data.test.image, data.train))
+    if hosts.first() and not (again and page.there(out)):
+        voice.say(page.made(out, data))
     return results

@@ -94,5 +94,5 @@ def pages(request):
 @contextlib.contextmanager
 def _pageless():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ltjax.report.page.made", lambda out, images, train: "no page")
+        patch.setattr("ltjax.report.page.made", lambda out, data: "no page")
         yield

@@ -192,7 +192,8 @@ def lines(options, method, place, classes, seed):
         rows = kmeans(place, classes, seed)
     else:
         config = config_of(options, method, place, classes, seed)
-        out = place.parent / f"{method}-seed{seed}-{options.epochs}-{options.memory}"
+        name = f"{place.stem}-{method}-seed{seed}-{options.epochs}-{options.memory}"
+        out = place.parent / name
         rows = story.run(config, out, Console(quiet=True))["rows"]
     about = {
         "set": options.images.stem,

@@ -161,9 +161,9 @@ def parser():
 
 def main(args):
     """Runs one command line; returns the exit code."""
-    options, options.rest = parser().parse_known_args(args)
 
     def work():
+        options = protocol.read(parser(), args)
         if not 0 <= options.share <= 1:
             raise Mistake(f"--share is {options.share}; it must be in 0..1")
         write(options) if options.what == "write" else every(options)

@@ -5,7 +5,7 @@ Menon et al., ICLR 2021 (arXiv 2007.07314); `logit_adjustment` has it in the los
 
 from ltjax.classifier import linear
 from ltjax.classifier.logit_adjustment import TAUS, lowering, posthoc
-from ltjax.classifier.method import AUTO, Head, of_setting
+from ltjax.classifier.method import AUTO, Head, of_tau
 
 TITLE = "LA post-hoc"
 AFFINE = True
@@ -34,6 +34,6 @@ def heads(given):
         return Head({**given.head, "bias": bias}, linear.logits)
 
     if tau != AUTO:
-        # What is kept of it is the head as it is.
+        # Finished runs have kept the head of stage one for it, and read it as that.
         return {"": Head(given.head, lowered)}
-    return {"": of_setting("tau", tau, 1.0, TAUS, moved)}
+    return {"": of_tau(tau, TAUS, moved)}

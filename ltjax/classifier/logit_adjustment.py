@@ -9,7 +9,7 @@ from functools import partial
 import jax.numpy as jnp
 
 from ltjax.classifier.linear import init, logits
-from ltjax.classifier.method import Head, of_setting
+from ltjax.classifier.method import Head, of_tau
 from ltjax.losses import log_prior, logit_adjusted
 from ltjax.losses.adjusted import ABSENT
 
@@ -84,4 +84,4 @@ def head(given, tau):
 def heads(given):
     """The head of the tau that is set, or of one of `TAUS`."""
     make = partial(head, given)
-    return {"": of_setting("tau", given.settings.tau, 1.0, TAUS, make)}
+    return {"": of_tau(given.settings.tau, TAUS, make)}

@@ -54,23 +54,24 @@ class Candidate(NamedTuple):
 
 
 AUTO = "auto"  # a setting that is chosen on images that nothing is trained on
+_USUAL = 1.0  # strength of adjustment and of normalisation
 
 
-def settled(value, usual):
-    """A setting where its head is not asked: the `usual` one if it is to be chosen."""
-    return usual if value == AUTO else value
+def tau_of(value):
+    """The tau of a row that has none of its own: the one set, or the usual one."""
+    return _USUAL if value == AUTO else value
 
 
-def of_setting(name, value, usual, every, make):
-    """The head `make(value)`, or where the value is "auto" the best one of `every`.
+def of_tau(value, every, make):
+    """The head `make(tau)` of the tau that is set, or of "auto" the best of `every`.
 
-    Their accuracy is to be that of the `usual` one at least.
+    The accuracy of that is to be at least that of the usual one.
     """
     if value != AUTO:
         return make(value)
-    bar = make(usual)
-    candidates = tuple(Candidate({name: each}, make(each)) for each in every)
-    choice = Choice(candidates, bar, f"{name} {usual:g}")
+    bar = make(_USUAL)
+    candidates = tuple(Candidate({"tau": each}, make(each)) for each in every)
+    choice = Choice(candidates, bar, f"tau {_USUAL:g}")
     return bar._replace(loss=None, choice=choice)
 
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from ltjax.classifier import logit_adjustment
 from ltjax.classifier.linear import init, logits
 from ltjax.classifier.logit_adjustment import seen_only
-from ltjax.classifier.method import AUTO, Candidate, Choice, Head, settled
+from ltjax.classifier.method import AUTO, Candidate, Choice, Head, tau_of
 from ltjax.losses import (
     cross_entropy,
     dirichlet_distillation,
@@ -174,4 +174,4 @@ def _head(given, alpha, temperature, form, on):
 
 
 def _tau(given):
-    return settled(given.settings.tau, 1.0)
+    return tau_of(given.settings.tau)

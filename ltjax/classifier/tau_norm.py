@@ -6,7 +6,7 @@ its bias, tau = 1 has unit columns.
 
 import jax.numpy as jnp
 
-from ltjax.classifier.method import Head, of_setting
+from ltjax.classifier.method import Head, of_tau
 
 TITLE = "tau-norm"
 # Of which "auto" takes one: from the classifier of stage one on, beyond unit columns.
@@ -38,4 +38,4 @@ def heads(given):
     def make(tau):
         return Head(init(given.head, tau), logits)
 
-    return {"": of_setting("tau", given.settings.tau_norm, 1.0, EXPONENTS, make)}
+    return {"": of_tau(given.settings.tau_norm, EXPONENTS, make)}

@@ -10,7 +10,6 @@ from ltjax.report import markup
 from ltjax.stages import clusters
 from ltjax.workdir.files import write_text
 
-FILE = "report.html"
 _MOST = 100  # clusters of which images are shown
 _SUREST, _LEAST = 8, 4
 _SIDE = 64  # pixels of the longer side that is shown
@@ -22,10 +21,10 @@ def made(out, config, results, found, images, names):
     `found` is a `clusters.Sorted`, `images` uint8 [N, H, W, ch] or None of features.
     """
     try:
-        write_text(out / FILE, of_run(config, results, found, images, names))
+        write_text(out / markup.FILE, of_run(config, results, found, images, names))
     except Exception as error:  # whatever it is, the results stay
-        return f"no {FILE}: {type(error).__name__}: {error}"
-    return f"a page about it is {out / FILE}"
+        return f"no {markup.FILE}: {type(error).__name__}: {error}"
+    return f"a page about it is {out / markup.FILE}"
 
 
 def of_run(config, results, found, images, names):

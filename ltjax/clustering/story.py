@@ -36,7 +36,9 @@ def run(
     these is for scores only. Which image is in which cluster is told in `clusters.csv`.
     """
     out, console = Path(out), console or Console(quiet=not hosts.first())
-    voice = workdir.Voice(console, stopping, track)
+    voice = workdir.Voice(
+        console, stopping, events.each_guarded({"the tracker": track})
+    )
     told = partial(planned, config, out, console)
     config, found, order, system, needed = hosts.together(told)
     made_of = identity.of_run(config, found.data, system.digests, system.net.takes)

@@ -51,12 +51,14 @@ SOME_FINITE = Limit(
     lambda values: values and all(map(math.isfinite, values)), "some finite numbers"
 )
 SHARE = Limit(lambda value: 0 < value <= 1, "above 0 and at most 1")
-ALPHA, TAU, EXPONENT = (
-    Limit(
-        lambda value, right=right: value == "auto" or right(value), f"{words}, or auto"
-    )
-    for right, words in (within(0, 1), NOT_NEGATIVE, FINITE)
-)
+
+
+def _or_auto(limit):
+    words = f"{limit.words}, or auto"
+    return Limit(lambda value: value == "auto" or limit.right(value), words)
+
+
+ALPHA, TAU, EXPONENT = map(_or_auto, (within(0, 1), NOT_NEGATIVE, FINITE))
 HALF = within(0, 0.5)
 BELOW_ONE = Limit(lambda value: 0 <= value < 1, "0 or more, and below 1")
 FACTOR = Limit(lambda value: 1 <= value < math.inf, "1 (balanced) or more, and finite")

@@ -18,17 +18,15 @@ from ltjax.stages import trained
 
 # The newest that ONNX Runtime has run for years, so that old ones read the file too.
 _OPSET = 21
-_PACKAGES = ("onnx", "onnxruntime", "jax2onnx")
+_ONNX = "onnx", "onnxruntime", "jax2onnx"
+_PACKAGES = {"onnx": _ONNX, "photo": (*_ONNX, "onnxscript")}
 _OUTPUTS = ["logits", "probabilities"]
 
 
-def check(photo=False):
-    """Raises `Mistake` where a package is missing that graphs need.
-
-    Those that take a `photo` need one more.
-    """
-    for name in (*_PACKAGES, *["onnxscript"] * photo):
-        _package(name)
+def check(kind):
+    """Raises `Mistake` where a package is missing that graphs of this kind need."""
+    for name in _PACKAGES[kind]:
+        _package(name, kind)
 
 
 def forward(run, row_logits, params):
@@ -111,13 +109,13 @@ def _session(path):
     )
 
 
-def _package(name):
+def _package(name, kind="onnx"):
     try:
         with _quiet():
             return importlib.import_module(name)
     except ImportError as error:
         raise Mistake(
-            f"--to onnx needs the package {name}: pip install 'ltjax[export]'"
+            f"--to {kind} needs the package {name}: pip install 'ltjax[export]'"
         ) from error
 
 

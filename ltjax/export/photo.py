@@ -82,7 +82,7 @@ def _sides(photo):
 
 @script(default_opset=op)
 def _whole(photo, tall, wide):
-    """Those that are looked at whole: `decoding.fitted`."""
+    """Layers of the middle as large as it fits: `decoding.fitted`."""
     h, w = _sides(photo)
     first, last, scale, begin = _covered(h, w, tall, wide)
     rows = _weights(h, first, last, scale, begin, tall)
@@ -92,7 +92,7 @@ def _whole(photo, tall, wide):
 
 @script(default_opset=op)
 def _middle(photo, side, own):
-    """Those of which the middle is looked at, of random resized crops."""
+    """Layers of the middle that is tested after random resized crops: `crops.plain`."""
     h, w = _sides(photo)
     first, last, scale, begin = _tested(h, w, side, own)
     rows = _weights(h, first, last, scale, begin, own)

@@ -65,6 +65,12 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     row = rows.choose(run, results, wanted)
     figures = rows.named(results)[row]
     _check(row, backbones.of_row(config, row.backbone), kinds)
+    channels = results["dataset"]["image"][-1]
+    if "photo" in kinds and channels not in (1, 3):
+        raise Mistake(
+            f"--to photo takes RGB photographs; the images of {run} have {channels} "
+            "channels: --to onnx takes them as they are"
+        )
     earlier = place.earlier(out, row, overwrite)
     if wanted is None and row != rows.headline():
         say(f"{run} has no {rows.headline()}; {row} is exported")
@@ -111,7 +117,7 @@ def _check(row, backbone, kinds):
         )
     for kind in kinds:
         if kind in ("onnx", "photo"):
-            graph.check(photo=kind == "photo")
+            graph.check(kind)
         elif kind == "posterior":
             if not backbone.draws:
                 raise Mistake(f"--to posterior needs a row of swa; {row} is a point")
@@ -231,13 +237,7 @@ def _batch(shape, width):
 
 def _shape(run, about):
     """The `data.shape.Shape` of the images, which new ones are brought to."""
-    shape = strangers.shape(about["image"], run.config)
-    if shape.channels not in (1, 3):
-        raise Mistake(
-            f"--to photo takes RGB photographs; the images of {run.out} have "
-            f"{shape.channels} channels: --to onnx takes them as they are"
-        )
-    return shape
+    return strangers.shape(about["image"], run.config)
 
 
 def _decoding(shape):

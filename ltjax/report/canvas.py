@@ -63,7 +63,8 @@ def wide(height):
 def svg(figure, label):
     """The figure as an element of a page; `label` says what it shows, in words.
 
-    To be called in the figure's context. Text stays text, in the page's font.
+    To be called in the figure's context. Text stays text, in the page's font. It is
+    one of the `parts` of a page.
     """
     file = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -79,6 +80,7 @@ def svg(figure, label):
     head = f'<svg{kind} viewBox="{box}" role="img" aria-label="{escape(label)}"'
     names = 'xmlns="http://www.w3.org/2000/svg"'
     links = 'xmlns:xlink="http://www.w3.org/1999/xlink"'
-    text = re.sub(r"<svg[^>]*>", lambda _: f"{head} {names} {links}>", text, count=1)
-    parts.drawn(figure, label, text := text.rstrip())
+    whole = f"{head} {names} {links}>"
+    text = re.sub(r"<svg[^>]*>", lambda _: whole, text, count=1).rstrip()
+    parts.drawn(figure, label, text)
     return text

@@ -102,9 +102,9 @@ def _scaled(results):
 
 
 def _bins(run, name, own=slice(None), bins=15):
-    predicted, labels = run.predicted[name], run.labels[own]
-    right = predicted.label[own] == labels
-    return reliability(predicted.confidence[own], right, bins)
+    said, labels = run.predicted[name], run.labels[own]
+    right = said.label[own] == labels
+    return reliability(said.confidence[own], right, bins)
 
 
 def refusal(run):

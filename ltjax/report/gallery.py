@@ -13,7 +13,7 @@ def examples(run):
     """The images that the last row is most and least sure of, group by group."""
     if not run.chosen or not run.images:
         return
-    name, label = list(closeup.predicted(run).items())[-1]
+    label = closeup.names(run)[run.last]
     yield markup.paragraph(
         f"Test images as {label} sees them: the class it says, with its probability "
         "and, where it is wrong (✗), the true class.",
@@ -22,7 +22,7 @@ def examples(run):
     for group, kinds in run.chosen.items():
         yield markup.heading(f"{group}-shot classes")
         for kind, rows in kinds.items():
-            faces = [_face(run, run.predicted[name], row) for row in rows]
+            faces = [_face(run, run.predicted[run.last], row) for row in rows]
             if faces:
                 yield markup.paragraph(kind, "soft")
                 yield markup.faces(faces)
@@ -50,28 +50,25 @@ def _shaded(run, row):
     light = Image.fromarray(found / most if most > 0 else found)
     light = np.asarray(light.resize((width, height), Image.Resampling.BILINEAR))
     shown = image.mean(-1, keepdims=True) * (0.2 + 0.8 * light[..., None])
-    place = _place(found)
     down, across = np.unravel_index(found.argmax(), found.shape)
+    place = _place(down, across, len(found))
     fall = f"-{100 * found[down, across]:.0f} points"
     alt = f"test image {row}: it falls by {fall[1:]} where the {place} is covered"
     return shown.astype(np.uint8), alt, (fall, place)
 
 
-def _place(found):
-    """Where a map is highest, in words."""
-    ends = np.array(np.unravel_index(found.argmax(), found.shape))
-    down, across = (3 * ends // found.shape).tolist()
+def _place(down, across, places):
+    """A place of so many along either side, in words."""
     rows, columns = ("upper", "middle", "lower"), ("left", "centre", "right")
-    return f"{rows[down]} {columns[across]}"
+    return f"{rows[3 * down // places]} {columns[3 * across // places]}"
 
 
 def tail(run):
     """The rarest classes: what was learned from, and what they are taken for."""
-    rows = closeup.predicted(run)
-    if not rows or not run.tail:
+    if run.last is None or not run.tail:
         return
-    name, label = list(rows.items())[-1]
-    said, known = run.predicted[name].label, closeup.class_names(run)
+    label = closeup.names(run)[run.last]
+    said, known = run.predicted[run.last].label, closeup.class_names(run)
     yield markup.paragraph(
         f"Training images of each, at most six, and what {label} takes its test images "
         "for.",

@@ -49,5 +49,5 @@ def page(out):
             "training": ("Training", learning.curves(found)),
             "made": ("How it is made", settings.of_config(config)),
         },
-        again=SECONDS,
+        refresh=SECONDS,
     )

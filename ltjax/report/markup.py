@@ -63,6 +63,7 @@ pre { overflow-x: auto; font-size: .8rem; line-height: 1.35; }
 
 
 FILE = "report.html"
+REFRESH = 'http-equiv="refresh"'
 # How a page begins, by which it is known.
 START = "<!doctype html>\n<!-- a page of ltjax -->"
 
@@ -71,11 +72,11 @@ class Bold(str):
     """A cell of a table that stands out."""
 
 
-def paged(title, below, summary, sections, again=None):
+def paged(title, below, summary, sections, refresh=None):
     """A whole page: title, the line below it, a paragraph, and sections.
 
     `sections` maps ids to headings and pieces of HTML; one without pieces is left out.
-    A browser looks at it `again` after so many seconds.
+    A browser looks at it again after `refresh` seconds.
     """
     found = {at: (name, list(inner)) for at, (name, inner) in sections.items()}
     found = {at: (name, inner) for at, (name, inner) in found.items() if inner}
@@ -86,7 +87,7 @@ def paged(title, below, summary, sections, again=None):
         (
             f'{START}\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            *([f'<meta http-equiv="refresh" content="{again:g}">'] if again else []),
+            *([f'<meta {REFRESH} content="{refresh:g}">'] if refresh else []),
             # Without an icon a browser would ask for one.
             f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>',
             f"<style>{_STYLE}</style>\n</head>\n<body>",

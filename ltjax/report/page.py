@@ -20,7 +20,6 @@ from ltjax.workdir import examples, results
 from ltjax.workdir.files import write_text
 from ltjax.workdir.rows import Row, told
 
-FILE = markup.FILE
 _MOST_CLASSES = 200  # rows of the table of classes
 _SPACES = {
     "probability": "probabilities",
@@ -28,23 +27,29 @@ _SPACES = {
 }
 
 
-def made(out, images, train=None):
+def made(out, data):
     """Makes the page of a finished run; says where it is, or why there is none.
 
-    `images` are those of the test split, `train` a split whose rare classes are shown.
+    `data` is the `Dataset` of which images are shown.
     """
     try:
         found = results.read(out)
         if found.chosen:
-            examples.keep(out, images, found.chosen)
+            examples.keep(out, data.test.image, found.chosen)
             found = found._replace(images=examples.read(out))
-        if train is not None and found.predicted:
-            examples.keep_tail(out, train.image, train.label)
+        if found.predicted:
+            examples.keep_tail(out, data.train.image, data.train.label)
             found = found._replace(tail=examples.read_tail(out))
-        write_text(out / FILE, of_run(found))
+        write_text(out / markup.FILE, of_run(found))
     except Exception as error:  # whatever it is, the results stay
-        return f"no {FILE}: {type(error).__name__}: {error}"
-    return f"a page about it is {out / FILE}"
+        return f"no {markup.FILE}: {type(error).__name__}: {error}"
+    return f"a page about it is {out / markup.FILE}"
+
+
+def there(out):
+    """Whether a folder has a page that is not one of a run at work."""
+    file = out / markup.FILE
+    return file.exists() and markup.REFRESH.encode() not in file.read_bytes()
 
 
 def of_run(run):

@@ -11,14 +11,34 @@ from ltjax.mistake import Mistake
 from ltjax.report.words import MINUS
 
 _kept = contextvars.ContextVar("kept", default=None)
-_INCH = 300  # pixels of a PNG
+_DPI = 300
 _LONGEST = 50  # letters of a name
 
 
 @contextlib.contextmanager
+def into(folder):
+    """A context whose figures and tables become files of a new or empty folder.
+
+    Raises `Mistake` where it cannot be written.
+    """
+    _check(folder)
+    with kept() as found:
+        yield
+    try:
+        folder.mkdir(exist_ok=True)
+        for number, (name, files) in enumerate(found, 1):
+            for suffix, data in files.items():
+                (folder / f"{number:02}-{name}{suffix}").write_bytes(data)
+    except OSError as error:
+        raise Mistake(
+            f"--parts {folder} cannot be written: {error.strerror}"
+        ) from error
+
+
+@contextlib.contextmanager
 def kept():
-    """A context of a dict of the files, {name: bytes}, of all parts made in it."""
-    found = {}
+    """A context of a list of the parts made in it: names, and bytes by suffix."""
+    found = []
     token = _kept.set(found)
     try:
         yield found
@@ -30,7 +50,7 @@ def drawn(figure, label, svg):
     """Keeps a figure, if anybody does; to be called in the figure's context."""
     if _kept.get() is not None:
         pixels = io.BytesIO()
-        figure.savefig(pixels, format="png", dpi=_INCH, metadata={"Software": None})
+        figure.savefig(pixels, format="png", dpi=_DPI, metadata={"Software": None})
         _keep(label, {".svg": svg.encode(), ".png": pixels.getvalue()})
 
 
@@ -50,11 +70,9 @@ def tabled(name, head, groups, words=()):
 
 
 def _keep(name, files):
-    found = _kept.get()
-    number = 1 + len({each[:2] for each in found})
     words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     short = words if len(words) <= _LONGEST else words[:_LONGEST].rpartition("-")[0]
-    found |= {f"{number:02}-{short}{suffix}": data for suffix, data in files.items()}
+    _kept.get().append((short, files))
 
 
 def _figure(text):
@@ -70,8 +88,7 @@ def _figure(text):
     return plain if re.match(r"-?\d", plain) else cell(plain)
 
 
-def check(folder):
-    """Raises `Mistake` unless parts can be written to this folder."""
+def _check(folder):
     try:
         if not folder.parent.is_dir() or (folder.exists() and not folder.is_dir()):
             raise Mistake(f"--parts {folder} is not a folder in an existing one")
@@ -79,15 +96,3 @@ def check(folder):
             raise Mistake(f"--parts {folder} is not empty; give a new folder")
     except OSError as error:  # a name that is too long, or no permission
         raise Mistake(f"--parts {folder}: {error.strerror}") from error
-
-
-def write(folder, files):
-    """Writes them."""
-    try:
-        folder.mkdir(exist_ok=True)
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
-    except OSError as error:
-        raise Mistake(
-            f"--parts {folder} cannot be written: {error.strerror}"
-        ) from error

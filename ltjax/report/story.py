@@ -19,17 +19,14 @@ def made(folders, out=None, into=None):
     if not folders:
         raise Mistake("no run is given; give the folder of one, or of several")
     runs = [results.read(folder) for folder in folders]
-    file = out or (runs[0].out / page.FILE if len(runs) == 1 else Path(page.FILE))
+    place = runs[0].out if len(runs) == 1 else Path()
+    file = out or place / markup.FILE
     _check(file)
-    if into is not None:
-        parts.check(into)
-    with parts.kept() if into else contextlib.nullcontext() as found:
+    with parts.into(into) if into else contextlib.nullcontext():
         if len(runs) == 1:
             text = page.of_run(runs[0])
         else:
             text = comparison.of_settings(comparison.settings(runs))
-    if into is not None:
-        parts.write(into, found)
     try:
         write_text(file, text)
     except OSError as error:

@@ -15,14 +15,14 @@ from ltjax.stages.loader import unlabelled
 
 
 def of(system, loader):
-    """Builds `figures(state)` of the images that nothing is trained on, or None.
+    """Builds `told(state)`, what an epoch's event says of images held out of training.
 
-    Those of the classifier that is trained with the backbone, under the running
-    statistics of batch norm: {"acc": percent by group, "nll"}. Nothing is chosen by
-    them, and training goes on as if nobody had looked.
+    {"held_out": {"acc": percent by group, "nll"}} of the classifier that is trained
+    with the backbone, under the running statistics of batch norm; nothing where no
+    images are. Nothing is chosen by it, and training goes on as if nobody had looked.
     """
     if loader.validation is None:
-        return None
+        return lambda state: {}
     draw = extractors.features_of(extractors.whole(point.sample))
     passes = loader.passes(systems.extractor(system, draw), whole=False)
     images, labels = unlabelled(loader.validation), loader.validation["label"]
@@ -32,7 +32,7 @@ def of(system, loader):
     member = extractors.make(jax.random.key(0), 0, 1.0)
     net = systems.network(system, system.fixed)
 
-    def figures(state):
+    def told(state):
         stats = state.batch_stats.get("features", {})
         stats = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], stats)
         who = devices.whole(point.init(state.params)), member, stats
@@ -40,7 +40,7 @@ def of(system, loader):
         head = heads.none(devices.local(net.head.linear(state.params["head"])))
         log_probs = heads.one_pass(head.logits, head.params)
         features = jnp.asarray(np.concatenate(parts, 1))
-        told = scores.briefly(log_probs, features, np.asarray(labels), groups)
-        return {"acc": told["acc"], "nll": told["nll"]}
+        found = scores.briefly(log_probs, features, np.asarray(labels), groups)
+        return {"held_out": {"acc": found["acc"], "nll": found["nll"]}}
 
-    return figures
+    return told

@@ -39,15 +39,15 @@ def covered(image, colour, places=PLACES):
     return found
 
 
-def fallen(probability, image, label, colour, places=PLACES):
-    """By how much the probability of a class falls, float32 [places, places].
+def fallen(probability, image, label, colour):
+    """By how much the probability of a class falls, float32 [PLACES, PLACES].
 
     `probability(images uint8 [B, H, W, ch]) -> [B, C]`. Above 0 what is covered spoke
     for the class `label`, below 0 against it.
     """
-    batch = np.concatenate([image[None], covered(image, colour, places)])
+    batch = np.concatenate([image[None], covered(image, colour)])
     found = np.asarray(probability(batch))[:, label]
-    return (found[0] - found[1:]).reshape(places, places).astype(np.float32)
+    return (found[0] - found[1:]).reshape(PLACES, PLACES).astype(np.float32)
 
 
 def keep(out, test):
@@ -64,14 +64,14 @@ def keep(out, test):
 
 def _explained(out, test):
     found = results.read(out)
-    if not found.predicted:
+    name = found.last
+    if name is None:
         return "mistakes are not explained: no row of this run has draws"
     rows = sorted(
         {int(row) for kinds in found.chosen.values() for row in kinds[examples.WRONG]}
     )
     if not rows:
         return "no mistake to explain"
-    *_, name = found.predicted
     of_row = {row.key: row for row in named(found.results)}[name]
     run = trained.read(out, of_row.backbone)
     features = trained.features(run)

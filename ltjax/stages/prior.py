@@ -15,7 +15,7 @@ from ltjax.stages import backbones
 _SLACK = 1e-3  # by which shares that were rounded may miss 1
 
 
-def assumed(config, row, counts, figures=None):
+def assumed(config, row, counts, figures):
     """The prior [C] of a `Row` of a run of `config`, None without one, and its words.
 
     `counts` [C] are the run's training images; `figures` are those of its rows, of
@@ -23,7 +23,6 @@ def assumed(config, row, counts, figures=None):
     every class weighs the same: then all shares are equal, whatever they were. A
     temperature alone takes the root of what was there.
     """
-    figures = figures or {}
     own = scaling.of_row(figures.get(row, {}))
     model, settings = config.model, config.classifier
     method = METHODS.get(row.classifier)  # None of no re-training
@@ -49,7 +48,7 @@ def _tau(config, row, figures):
     # Draws go through the head of the mean.
     name = backbones.of_row(config, row.backbone).name
     head = figures.get(row._replace(backbone=name), {})
-    usual = methods.settled(config.classifier.tau, 1.0)
+    usual = methods.tau_of(config.classifier.tau)
     return head.get("choice", {}).get("tau", usual)
 
 

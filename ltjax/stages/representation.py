@@ -28,7 +28,7 @@ class Training(NamedTuple):
     epochs: Epochs
     store: OnDevice
     prepare: partial  # (key, state, batch) -> the batch as a step gets it
-    watch: Callable | None  # (state) -> its figures on held-out images, if any
+    watch: Callable  # (state) -> what an epoch's event says of held-out images
 
 
 @dataclasses.dataclass
@@ -152,9 +152,9 @@ def _tell(training, number, account, piece):
     rate = float(training.backbone.rate(number * steps + piece.last - 1))
     figures = f"loss {loss:.3f}, acc {100 * accuracy:.1f} %, lr {rate:.3g}"
     if piece.last == steps:
-        held_out = training.watch and training.watch(piece.carry[0])
-        if held_out:
-            figures += f", held out {held_out['acc']['all']:.1f} %"
+        watched = training.watch(piece.carry[0])
+        for told in watched.values():
+            figures += f", held out {told['acc']['all']:.1f} %"
         training.folder.event(
             event="epoch",
             backbone=training.backbone.name,
@@ -165,7 +165,7 @@ def _tell(training, number, account, piece):
             stage="representation",
             seconds=account.seconds,
             **piece.pace,
-            **({"held_out": held_out} if held_out else {}),
+            **watched,
         )
     return figures + in_words(piece.pace)
 

@@ -35,7 +35,18 @@ class Writer:
             self._track(json.loads(line))
 
 
-def guarded(track):
+def each_guarded(tracks):
+    """One `guarded` tracker of several, {its name: track or None}."""
+    known = [guarded(track, name) for name, track in tracks.items() if track]
+
+    def tell(event):
+        for each in known:
+            each(event)
+
+    return tell
+
+
+def guarded(track, name="the tracker"):
     """`track(event)` for a run: its first failure is told, and it is not called again.
 
     Nothing that it raises ends the run, as `metrics.jsonl` has every event anyway.
@@ -52,7 +63,7 @@ def guarded(track):
             failed = True
             what = type(error).__name__
             print(
-                f"ltjax: the tracker failed ({what}: {error}) and gets no more events; "
+                f"ltjax: {name} failed ({what}: {error}) and gets no more events; "
                 "the run goes on, and metrics.jsonl has them all",
                 file=sys.stderr,
             )

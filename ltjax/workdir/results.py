@@ -67,11 +67,16 @@ class Results(NamedTuple):
         ]
 
     @property
+    def last(self):
+        """The row that the page is about; None where no predictions were kept."""
+        return next(reversed(self.predicted), None)
+
+    @property
     def chosen(self):
         """Rows of the images that the last predicted row is most and least sure of."""
-        if not self.predicted:
+        if self.last is None:
             return {}
-        *_, last = self.predicted.values()
+        last = self.predicted[self.last]
         return examples.chosen(self.labels, last, self.groups)
 
 

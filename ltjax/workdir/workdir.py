@@ -107,7 +107,7 @@ def opened(out, config, run, accept, voice):
 
         hosts.by_first(claimed)
         first = hosts.first()
-        heard = events.guarded(voice.track) if voice.track and first else None
+        heard = voice.track if first else None
         file = out / "metrics.jsonl" if first else Path(os.devnull)
         writer = stack.enter_context(events.Writer(file, heard))
         yield Workdir(out, claim.made(run), config.checkpoint, voice, writer)

@@ -1,6 +1,7 @@
 """A graph that takes photographs: as Pillow does it, and as `predict` says."""
 
 import csv
+import dataclasses
 import io
 import json
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny import Place
+from tiny import Place, config_of
 
 from ltjax.config import Classifier
 from ltjax.data import decoding
@@ -20,6 +21,7 @@ from ltjax.data.shape import Shape
 from ltjax.export import story
 from ltjax.mistake import Mistake
 from ltjax.predict import __main__ as predict
+from ltjax.run import run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SHAPES = (
@@ -146,7 +148,15 @@ def test_the_server_answers_with_classes_or_says_what_is_wrong(exported, monkeyp
         here.shutdown()
 
 
-def test_photographs_have_three_channels(place):
-    run = type("Run", (), {"config": place.config, "out": place.out})
+def test_photographs_have_three_channels(tmp_path):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("jax2onnx")
+    images = np.random.default_rng(3).integers(0, 256, (40, 8, 8, 2)).astype(np.uint8)
+    labels = np.arange(40) % 4
+    for name in ("train", "test"):
+        np.savez(tmp_path / f"{name}.npz", image=images, label=labels)
+    config = config_of(tmp_path)
+    few = Classifier(methods=(), epochs=1, batch_size=16, views=1)
+    run(dataclasses.replace(config, classifier=few), tmp_path / "run")
     with pytest.raises(Mistake, match=r"--to photo takes RGB photographs.*2 channels"):
-        story._shape(run, {"image": [8, 8, 2]})
+        story.export(tmp_path / "run", ("photo",))

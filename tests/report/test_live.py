@@ -1,6 +1,5 @@
 """The page of a run at work, and what is held out beside the training."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -100,4 +99,4 @@ def test_a_run_without_held_out_images_has_no_such_curve(place, tmp_path):
     (tmp_path / "metrics.jsonl").write_text(text)
     (tmp_path / "config.json").write_bytes((place.out / "config.json").read_bytes())
     assert live.page(tmp_path).count("<svg") == 2
-    assert dataclasses.asdict(place.config)["name"] in live.page(tmp_path)
+    assert place.config.name in live.page(tmp_path)

@@ -80,7 +80,9 @@ def test_figures_are_those_that_programs_read_and_names_what_they_are():
     ]
     with parts.kept() as found:
         markup.table("T", ("a", "b", "c"), [rows], words=(2,))
-    text = found["01-t.csv"].decode("utf-8-sig")
+    ((name, files),) = found
+    assert name == "t"
+    text = files[".csv"].decode("utf-8-sig")
     assert list(csv.reader(io.StringIO(text))) == [
         ["a", "b", "c"],
         ["'+5", "1.5", "'+5"],

@@ -45,7 +45,7 @@ TOGETHER = dataclasses.replace(EXPERTS, classifier=Classifier(experts="together"
 )
 def test_what_a_row_assumes(config, row, shares):
     row = Row(*row.split())
-    found, words = prior.assumed(config, row, COUNTS)
+    found, words = prior.assumed(config, row, COUNTS, {})
     if shares is None:
         assert found is None
         assert words == "no known shares of the classes"

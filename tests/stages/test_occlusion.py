@@ -8,7 +8,7 @@ from tiny import Place
 
 from ltjax.classifier import heads
 from ltjax.config import Classifier
-from ltjax.report import page
+from ltjax.report import markup
 from ltjax.run import run
 from ltjax.stages import occlusion, trained
 from ltjax.stages.loading import load
@@ -64,7 +64,7 @@ def place(tmp_path_factory, compiled_once):
 
 
 def test_a_finished_run_explains_its_surest_mistakes(place):
-    text = (place.out / page.FILE).read_text()
+    text = (place.out / markup.FILE).read_text()
     assert "what speaks for these mistakes" not in text
     again = run(place.config, place.out, explain=True)
     assert again == place.results
@@ -74,7 +74,7 @@ def test_a_finished_run_explains_its_surest_mistakes(place):
     }
     assert set(found.maps) == rows
     assert rows
-    text = (place.out / page.FILE).read_text()
+    text = (place.out / markup.FILE).read_text()
     told = re.findall(r"test image (\d+): it falls by (-?\d+) points", text)
     assert {int(row) for row, _ in told} == rows
     # One place of one image, taken again.

@@ -28,7 +28,7 @@ def place(place, tmp_path_factory):
     """A copy of the run, with a page about it."""
     place = copied(place)
     place.out = shutil.copytree(place.out, tmp_path_factory.mktemp("paged") / "done")
-    said = page.made(place.out, load(place.config.data).test.image)
+    said = page.made(place.out, load(place.config.data))
     assert said == f"a page about it is {place.out / 'report.html'}"
     return place
 
@@ -150,5 +150,5 @@ def test_a_page_that_fails_loses_nothing(place, monkeypatch):
         raise RuntimeError("no ink")
 
     monkeypatch.setattr(page, "of_run", fail)
-    said = page.made(place.out, load(place.config.data).test.image)
+    said = page.made(place.out, load(place.config.data))
     assert said == "no report.html: RuntimeError: no ink"
