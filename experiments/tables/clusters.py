@@ -150,7 +150,7 @@ def config_of(options, method, place, classes, seed):
         seed=seed,
         data=Data(source="features", path=str(place), classes=classes),
         augment=Augment(pad=0, flip=False),
-        model=Given(head=Several(count=2)),
+        model=Given(head=Several(count=2), centred=True),
         objective=objective,
         optim=Sgd(
             lr=0.5,

@@ -43,10 +43,10 @@ def test_the_files_of_a_share_are_the_images_and_what_is_told(images, tmp_path):
         train=images, test=images, to=tmp_path / "to", share=1.0, classes=4, tested=3
     )
     metadata.write(given)
-    with np.load(tmp_path / "to" / "train.npz") as train:
+    with np.load(tmp_path / "to" / "train.npz", allow_pickle=False) as train:
         assert train["meta"].shape == (32, 20)
         np.testing.assert_array_equal(train["image"][:, 0, 0, 0], train["label"])
-    with np.load(tmp_path / "to" / "test.npz") as test:
+    with np.load(tmp_path / "to" / "test.npz", allow_pickle=False) as test:
         assert np.bincount(test["label"]).tolist() == [3] * 4
 
 

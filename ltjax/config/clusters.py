@@ -44,6 +44,9 @@ class Given(Model):
     """No network: the features that a source holds, and a head."""
 
     head: Head = Several()
+    centred: bool = False
+    """Take the mean of all features away: clusters are told by angles, and features
+    that come after a ReLU all lie in one direction."""
     name = "given features"
     trained = ("head",)
 

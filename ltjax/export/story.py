@@ -64,13 +64,8 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     check_labelled(run, config)
     row = rows.choose(run, results, wanted)
     figures = rows.named(results)[row]
-    _check(row, backbones.of_row(config, row.backbone), kinds)
     channels = results["dataset"]["image"][-1]
-    if "photo" in kinds and channels not in (1, 3):
-        raise Mistake(
-            f"--to photo takes RGB photographs; the images of {run} have {channels} "
-            "channels: --to onnx takes them as they are"
-        )
+    _check(row, backbones.of_row(config, row.backbone), kinds, channels)
     earlier = place.earlier(out, row, overwrite)
     if wanted is None and row != rows.headline():
         say(f"{run} has no {rows.headline()}; {row} is exported")
@@ -109,7 +104,7 @@ def export(run, kinds, wanted=None, out=None, overwrite=False, say=print):
     return about
 
 
-def _check(row, backbone, kinds):
+def _check(row, backbone, kinds, channels):
     if row.backbone == backbone.drawn:
         raise Mistake(
             f"--classifier {row} is the mean of many passes, not one network; give "
@@ -118,6 +113,11 @@ def _check(row, backbone, kinds):
     for kind in kinds:
         if kind in ("onnx", "photo"):
             graph.check(kind)
+            if kind == "photo" and channels not in (1, 3):
+                raise Mistake(
+                    f"--to photo takes RGB photographs; images of the run have "
+                    f"{channels} channels: --to onnx takes them as they are"
+                )
         elif kind == "posterior":
             if not backbone.draws:
                 raise Mistake(f"--to posterior needs a row of swa; {row} is a point")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ltjax.config.kind import told
 from ltjax.data import archive, entries, rendering, unlabelled
 from ltjax.data.dataset import Dataset, Skipped, Split
 from ltjax.data.names import found
@@ -19,6 +20,7 @@ from ltjax.runtime import progress
 from ltjax.stages import loading
 
 _BATCH = 256
+_AS_THEY_ARE = (0.0,), (1 / 255,)  # pixels are over 255
 
 
 class Unsorted(NamedTuple):
@@ -34,7 +36,7 @@ def load(config, console):
     """The `Unsorted` set of a config. Raises `Mistake` for what cannot be one."""
     settings = config.data
     if settings.source == "features":
-        made = _of_features(settings)
+        made = _of_features(settings, told(config.model, "centred"))
     elif settings.source == "unlabelled":
         made = _of_images(settings, config.augment, console)
     else:
@@ -107,7 +109,7 @@ def _of_images(settings, augment, console):
     return Unsorted(data, names)
 
 
-def _of_features(settings):
+def _of_features(settings, centred):
     path = found(settings.path)
     members = _read(path)
     feature = members["feature"]
@@ -129,17 +131,13 @@ def _of_features(settings):
         )
     classes = 0 if truth is None else int(truth.max()) + 1
     split = Split(feature[:, None, None], np.zeros(count, np.int32))
-    moments = _centred(feature)
+    moments = _centred(feature) if centred else _AS_THEY_ARE
     data = Dataset(path.stem, split, split, settings.classes, moments=moments)
     return Unsorted(data, list(range(count)), truth, classes)
 
 
 def _centred(feature):
-    """Moments that take the mean of features [N, D] away, in the units of pixels.
-
-    Clusters are told by angles: seen from far away all features lie in one direction,
-    as those do that come after a ReLU.
-    """
+    """Moments that take the mean of features [N, D] away, in the units of pixels."""
     mean = feature.mean(0, dtype=np.float64)
     return tuple(mean / 255), (1 / 255,) * len(mean)
 

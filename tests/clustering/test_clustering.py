@@ -108,6 +108,23 @@ def test_features_that_lie_apart_are_found_apart(of_features):
     assert results["rows"][0]["scores"]["accuracy"] > 0.8
 
 
+def test_features_that_all_point_one_way_are_centred(tmp_path):
+    # Equal classes around a point that is far from the origin.
+    labels = np.arange(60) % 3
+    rng = np.random.default_rng(2)
+    apart = 3 * np.eye(3, 5)[labels] + 0.5 * rng.normal(size=(60, 5))
+    found = []
+    for number, (far, centred) in enumerate(((0, True), (1000, True), (1000, False))):
+        np.savez(tmp_path / f"{number}.npz", feature=apart + far, label=labels)
+        config = config_of(tmp_path / f"{number}.npz")
+        model = dataclasses.replace(config.model, centred=centred)
+        config = dataclasses.replace(config, model=model)
+        results = story.run(config, tmp_path / f"run{number}", quiet())
+        found.append(results["rows"][0]["scores"]["accuracy"])
+    assert found[0] == found[1] > 0.9
+    assert found[2] < 0.7
+
+
 def test_labels_decide_nothing(of_features, tmp_path):
     place, results = of_features
     np.savez(tmp_path / "set.npz", feature=FEATURES)

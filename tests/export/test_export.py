@@ -374,7 +374,7 @@ def test_a_missing_package_is_named(monkeypatch):
 
     monkeypatch.setattr(graph.importlib, "import_module", missing)
     with pytest.raises(Mistake, match=r"needs the package onnx: pip install 'ltjax\["):
-        graph.check()
+        graph.check("onnx")
 
 
 def test_the_compute_type_may_be_another(place):

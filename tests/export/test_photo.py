@@ -142,9 +142,11 @@ def test_the_server_answers_with_classes_or_says_what_is_wrong(exported, monkeyp
             with pytest.raises(urllib.error.HTTPError) as raised:
                 urllib.request.urlopen(place, data)
             assert raised.value.code == code
+            raised.value.close()
         asked = urllib.request.Request(place, b"x", {"Content-Length": "x"})
-        with pytest.raises(urllib.error.HTTPError, match="413"):
+        with pytest.raises(urllib.error.HTTPError, match="413") as raised:
             urllib.request.urlopen(asked)
+        raised.value.close()
         here.shutdown()
 
 
