@@ -91,12 +91,10 @@ TABLES = {
     "scaling": partial(of_figures, measured.scaling, "scaling_cpu.json"),
     "frozen": partial(of_figures, measured.frozen, "frozen_cpu.json"),
     "pretrained": partial(trials.pretrained, "pretrained_cifar100_lt100_cpu.jsonl"),
-    "gates": systems.gates,
     "clusters": partial(systems.clusters, "clusters_cifar100_cpu.jsonl"),
     "clusters_few": partial(
         systems.clusters, "clusters_cifar100_cpu.jsonl", memory=512
     ),
-    "clusters_fashion": partial(systems.clusters, "clusters_fashion_cpu.jsonl"),
     "pipeline": partial(of_figures, measured.pipeline, "pipeline_cpu.json"),
     "saving": of_saving,
     "trials": partial(of_figures, measured.tried, "trials_cpu.json"),
