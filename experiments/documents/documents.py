@@ -91,6 +91,7 @@ TABLES = {
     "scaling": partial(of_figures, measured.scaling, "scaling_cpu.json"),
     "frozen": partial(of_figures, measured.frozen, "frozen_cpu.json"),
     "pretrained": partial(trials.pretrained, "pretrained_cifar100_lt100_cpu.jsonl"),
+    "gates": systems.gates,
     "clusters": partial(systems.clusters, "clusters_cifar100_cpu.jsonl"),
     "clusters_few": partial(
         systems.clusters, "clusters_cifar100_cpu.jsonl", memory=512

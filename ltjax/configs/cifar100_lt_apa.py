@@ -18,7 +18,7 @@ anew of the training images before testing.
 Expected: no figure was published for this set. Not run here on an accelerator.
 
 For a CPU, 16 epochs, the views and the rates under which docs/results.md compares
-systems on one; time not measured yet. The files are those of
+systems on one: an hour or two on two busy cores. The files are those of
 configs/cifar100_lt.py:cpu. What gates and layers add is told by the same network with a
 sigmoid in its gates and ReLU, and with APA in its gates and ReLU:
 
