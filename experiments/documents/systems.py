@@ -41,7 +41,7 @@ def gates(file="apa_{}.jsonl"):
 
 
 def clusters(file, memory=5120):
-    """Every method and row, means and deviations over seeds, in percent.
+    """Every method under SWA's weights: means and deviations over seeds, in percent.
 
     Of those whose labels were found among so many images.
     """
@@ -55,12 +55,14 @@ def clusters(file, memory=5120):
         found.setdefault((line["method"], line["row"]), []).append(line)
     body = []
     for (method, row), lines in found.items():
+        if row not in ("", "swa"):
+            continue
         values = [[line[name] for line in lines] for name in _SHARES]
         for group in ("many", "medium", "few"):
             values.append([line["groups"][group] for line in lines])
-        body.append((CLUSTERINGS[method], row.upper(), *map(_percent, values)))
-    heads = ("labels by", "row", "balanced", "accuracy", "NMI", "many", "medium", "few")
-    return markdown(heads, body, text=(0, 1))
+        body.append((CLUSTERINGS[method], *map(_percent, values)))
+    heads = ("labels by", "balanced", "accuracy", "NMI", "many", "medium", "few")
+    return markdown(heads, body)
 
 
 def _percent(values):
