@@ -33,7 +33,7 @@ def _covered(length, other, own, across):
 
 
 @script(default_opset=op)
-def _tested(length, other, side, own):
+def _tested(length, other, own, side):
     """How `crops.plain` sees an axis of which both ends may go, see `_weights`."""
     short = op.Min(length, other)
     first = op.Floor(op.Max(length - short * 4.0, short * 0.0) / 2.0)
@@ -81,26 +81,6 @@ def _sides(photo):
 
 
 @script(default_opset=op)
-def _whole(photo, tall, wide):
-    """Layers of the middle as large as it fits: `decoding.fitted`."""
-    h, w = _sides(photo)
-    first, last, scale, begin = _covered(h, w, tall, wide)
-    rows = _weights(h, first, last, scale, begin, tall)
-    first, last, scale, begin = _covered(w, h, wide, tall)
-    return _scaled(photo, rows, _weights(w, first, last, scale, begin, wide))
-
-
-@script(default_opset=op)
-def _middle(photo, side, own):
-    """Layers of the middle that is tested after random resized crops: `crops.plain`."""
-    h, w = _sides(photo)
-    first, last, scale, begin = _tested(h, w, side, own)
-    rows = _weights(h, first, last, scale, begin, own)
-    first, last, scale, begin = _tested(w, h, side, own)
-    return _scaled(photo, rows, _weights(w, first, last, scale, begin, own))
-
-
-@script(default_opset=op)
 def _grey(layers):
     """Red, green and blue [3, h, w] to a grey layer, as ITU-R 601 in 16 bits has it."""
     red, green, blue = op.Split(op.Cast(layers, to=7), num_outputs=3)
@@ -128,22 +108,31 @@ def pixels(shape):
 
     Of a `data.shape.Shape`, as an onnx.ModelProto; photographs are upright and RGB.
     """
-    sizes = shape.height, shape.width
+    height, width = shape.height, shape.width
     side = crops.tested_side(shape.recipe())
-    scale = _whole
-    if side != shape.height:
-        scale, sizes = _middle, (side, shape.height)
-    one, other = (numpy_helper.from_array(np.float64(size)) for size in sizes)
+    # How an axis is seen, its length, and what it depends on besides.
+    axis, sizes = _covered, (height, width, width, height)
+    if side != height:
+        axis, sizes = _tested, (height, side, width, side)
+    doubles = (numpy_helper.from_array(np.float64(size)) for size in sizes)
+    tall, for_tall, wide, for_wide = doubles
     coloured = {1: _grey, 3: _same}[shape.channels]
 
     @script(default_opset=op)
     def photograph(photo):
-        layers = scale(photo, op.Constant(value=one), op.Constant(value=other))
+        h, w = _sides(photo)
+        rows = op.Constant(value=tall)
+        first, last, scale, begin = axis(h, w, rows, op.Constant(value=for_tall))
+        down = _weights(h, first, last, scale, begin, rows)
+        columns = op.Constant(value=wide)
+        first, last, scale, begin = axis(w, h, columns, op.Constant(value=for_wide))
+        across = _weights(w, first, last, scale, begin, columns)
+        layers = _scaled(photo, down, across)
         image = op.Cast(op.Transpose(coloured(layers), perm=[1, 2, 0]), to=2)
         return op.Unsqueeze(image, op.Constant(value_ints=[0]))
 
     made = photograph.to_model_proto(
         input_types=[UINT8["H", "W", 3]],
-        output_types=[UINT8[1, shape.height, shape.width, shape.channels]],
+        output_types=[UINT8[1, height, width, shape.channels]],
     )
     return inliner.inline_local_functions(made)
